@@ -1,0 +1,205 @@
+"""Cells: the sufficient statistics of a click log for every two-tower model with one theta per rank.
+
+The likelihood of a log depends on it only through how often each (query, document) pair was shown at each rank and how
+often it was clicked there. Two million impressions become a few hundred thousand cells, cells of two logs add up, and
+every solver of this package works on them.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from irworks.data import ClickLog
+from numpy.typing import NDArray
+
+__all__ = ["Cells"]
+
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Counts per (pair, rank), sorted by pair and then rank.
+
+    Attributes:
+        pair: int32 [n_cells], index of the (query, document) pair.
+        rank: int32 [n_cells], rank counted from 0.
+        n: float64 [n_cells], sum of the sample weights of the impressions (their number where nothing is weighted).
+        clicks: float64 [n_cells], sum of the sample weights of the clicked impressions.
+        n_squared: float64 [n_cells], sum of the squared weights of the impressions; for effective sample sizes and
+            sandwich variances.
+        clicks_squared: float64 [n_cells], sum of the squared weights of the clicked impressions.
+        impressions: float64 [n_cells], number of impressions, whatever their weight.
+        pair_query: int32 [n_pairs], code of the pair's query.
+        pair_doc: int32 [n_pairs], code of the pair's document.
+        sessions: float64 [n_queries], number of sessions of each query.
+        query_ids: [n_queries], original query ids.
+        doc_ids: [n_docs], original document ids.
+        n_ranks: Number of ranks.
+        features: float32 [n_pairs, n_features] of the pairs, or None.
+    """
+
+    pair: IntArray
+    rank: IntArray
+    n: FloatArray
+    clicks: FloatArray
+    n_squared: FloatArray
+    clicks_squared: FloatArray
+    impressions: FloatArray
+    pair_query: IntArray
+    pair_doc: IntArray
+    sessions: FloatArray
+    query_ids: NDArray[Any]
+    doc_ids: NDArray[Any]
+    n_ranks: int
+    features: NDArray[np.float32] | None = None
+
+    @classmethod
+    def from_log(cls, log: ClickLog, weights: FloatArray | None = None) -> Self:
+        """Aggregate a log.
+
+        Args:
+            log: The click log.
+            weights: float64 [n, k], a weight per impression. None: every impression counts 1.
+        """
+        shown = log.shown
+        pairs = log.pairs
+        ranks = np.broadcast_to(np.arange(log.n_ranks, dtype=np.int64), shown.shape)
+        key = (pairs.index.astype(np.int64) * log.n_ranks + ranks)[shown]
+        clicked = log.clicks[shown]
+        size = len(pairs) * log.n_ranks
+        impressions = np.bincount(key, minlength=size).astype(np.float64)
+        cell = np.flatnonzero(impressions)
+        clicks = np.bincount(key[clicked], minlength=size).astype(np.float64)
+        if weights is None:
+            sums = [impressions, clicks, impressions, clicks]
+        else:
+            w = np.asarray(weights, dtype=np.float64)[shown]
+            sums = [
+                np.bincount(rows, weights=values, minlength=size)
+                for rows, values in ((key, w), (key[clicked], w[clicked]), (key, w**2), (key[clicked], w[clicked] ** 2))
+            ]
+        n, c, n_squared, c_squared = (values[cell] for values in sums)
+        return cls(
+            pair=(cell // log.n_ranks).astype(np.int32),
+            rank=(cell % log.n_ranks).astype(np.int32),
+            n=n,
+            clicks=c,
+            n_squared=n_squared,
+            clicks_squared=c_squared,
+            impressions=impressions[cell],
+            pair_query=pairs.query,
+            pair_doc=pairs.doc,
+            sessions=np.bincount(log.query, minlength=log.n_queries).astype(np.float64),
+            query_ids=log.query_vocabulary,
+            doc_ids=log.doc_vocabulary,
+            n_ranks=log.n_ranks,
+            features=log.features,
+        )
+
+    def __len__(self) -> int:
+        return len(self.pair)
+
+    @property
+    def n_pairs(self) -> int:
+        """Number of (query, document) pairs."""
+        return len(self.pair_query)
+
+    @property
+    def total(self) -> float:
+        """Sum of the weights of all impressions."""
+        return float(self.n.sum())
+
+    @cached_property
+    def rank_impressions(self) -> FloatArray:
+        """float64 [n_ranks], impressions at each rank."""
+        return np.bincount(self.rank, weights=self.impressions, minlength=self.n_ranks)
+
+    def effective_sample_size(self) -> float:
+        """(sum w)^2 / sum w^2 over impressions: how many equally weighted impressions carry as much (Kish 1965)."""
+        return float(self.n.sum() ** 2 / self.n_squared.sum())
+
+    def weighted(self, weights: FloatArray) -> Self:
+        """The same cells with every impression of cell i weighted by a further `weights[i]`, float64 [n_cells]."""
+        square = weights**2
+        return replace(
+            self,
+            n=self.n * weights,
+            clicks=self.clicks * weights,
+            n_squared=self.n_squared * square,
+            clicks_squared=self.clicks_squared * square,
+        )
+
+    def merge(self, other: "Cells") -> "Cells":
+        """The cells of both logs together, matched by the original ids; exact, in any order.
+
+        Args:
+            other: Cells of another log (or part of one); its vocabularies may differ.
+
+        Raises:
+            ValueError: Both have features and a pair has different ones in the two.
+        """
+        query_ids, query_here, query_there = _join_ids(self.query_ids, other.query_ids)
+        doc_ids, doc_here, doc_there = _join_ids(self.doc_ids, other.doc_ids)
+        keys = np.concatenate(
+            [
+                query_here[self.pair_query] * len(doc_ids) + doc_here[self.pair_doc],
+                query_there[other.pair_query] * len(doc_ids) + doc_there[other.pair_doc],
+            ]
+        )
+        pair_keys, code = np.unique(keys, return_inverse=True)
+        n_ranks = max(self.n_ranks, other.n_ranks)
+        place = np.concatenate(
+            [
+                code[: self.n_pairs][self.pair] * n_ranks + self.rank,
+                code[self.n_pairs :][other.pair] * n_ranks + other.rank,
+            ]
+        )
+        cell, cell_code = np.unique(place, return_inverse=True)
+        names = ("n", "clicks", "n_squared", "clicks_squared", "impressions")
+        sums = {
+            name: np.bincount(cell_code, weights=np.concatenate([getattr(self, name), getattr(other, name)]))
+            for name in names
+        }
+        sessions = np.zeros(len(query_ids))
+        np.add.at(sessions, query_here, self.sessions)
+        np.add.at(sessions, query_there, other.sessions)
+        return Cells(
+            pair=(cell // n_ranks).astype(np.int32),
+            rank=(cell % n_ranks).astype(np.int32),
+            pair_query=(pair_keys // len(doc_ids)).astype(np.int32),
+            pair_doc=(pair_keys % len(doc_ids)).astype(np.int32),
+            sessions=sessions,
+            query_ids=query_ids,
+            doc_ids=doc_ids,
+            n_ranks=n_ranks,
+            features=_join_features(self, other, code, len(pair_keys)),
+            **sums,
+        )
+
+
+def _join_ids(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+    """The sorted union of two vocabularies, and the place of each old code in it."""
+    import pandas as pd
+
+    if first is second or (len(first) == len(second) and np.array_equal(first, second)):
+        same = np.arange(len(first), dtype=np.int64)
+        return first, same, same
+    codes, ids = pd.factorize(np.concatenate([first, second]), sort=True)
+    return np.asarray(ids), codes[: len(first)].astype(np.int64), codes[len(first) :].astype(np.int64)
+
+
+def _join_features(first: Cells, second: Cells, code: NDArray[np.int64], n_pairs: int) -> NDArray[np.float32] | None:
+    if first.features is None or second.features is None:
+        return None
+    table = np.zeros((n_pairs, first.features.shape[1]), dtype=np.float32)
+    table[code[: first.n_pairs]] = first.features
+    known = np.zeros(n_pairs, dtype=bool)
+    known[code[: first.n_pairs]] = True
+    there = code[first.n_pairs :]
+    if not np.array_equal(table[there[known[there]]], second.features[known[there]]):
+        raise ValueError("a (query, document) pair has different features in the two logs; expected one feature row per pair")
+    table[there] = second.features
+    return table

@@ -1,0 +1,204 @@
+"""A fitted model as a folder of plain files that other programs can read: JSON, CSV, Parquet, safetensors. No pickle."""
+
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from irworks.errors import ArgumentError, DataError
+
+from ltr_twotower.cells import Cells
+
+if TYPE_CHECKING:
+    import torch
+
+    from ltr_twotower.model import TwoTowerClickModel
+
+__all__ = ["load_model", "save_model"]
+
+_FORMAT = 1
+_PER_RANK = ("position_bias_", "stderr_")
+
+
+def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
+    """Write a fitted model; the folder appears whole or not at all.
+
+    Files: `config.json` (options and arrays per rank), `position_bias.csv` (for people and spreadsheets),
+    `relevance.parquet` (query, doc, gamma of every pair) and, for neural towers, `relevance.safetensors`.
+
+    Raises:
+        ArgumentError: The bias tower is a module of the user's own, which these files cannot describe.
+        DataError: `folder` exists and holds something else.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / "config.json").is_file():
+        raise DataError("the folder exists and is not a saved model", source=target, hint="Choose another name")
+    if not isinstance(model.bias, str) and callable(model.bias):
+        raise ArgumentError("a bias tower that is a torch module cannot be saved; save its state_dict yourself")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        _write(model, scratch)
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write(model: "TwoTowerClickModel", folder: Path) -> None:
+    import pandas as pd
+
+    cells = model.cells_
+    config = {
+        "format": _FORMAT,
+        "package": "ltr-twotower",
+        "combine": model.combine,
+        "relevance": model.relevance if isinstance(model.relevance, str) else "module",
+        "bias": model.bias if isinstance(model.bias, str) else np.asarray(model.bias).tolist(),
+        "l2": model.l2,
+        "solver": model.solver,
+        "on_unidentified": model.on_unidentified,
+        "random_state": model.random_state,
+        "train": None if model.train is None else asdict(model.train),
+        "n_ranks": cells.n_ranks,
+        "intercept": model.intercept_,
+        "log_scale": getattr(model, "log_scale_", None),
+        "coef": None if model.coef_ is None else model.coef_.tolist(),
+        "labels": model.labels_.tolist(),
+        "converged": model.converged_,
+        "weights": None if model.weights_ is None else str(model.weights_),
+        "n_features": None if model.X_ is None else model.X_.shape[1],
+        "covariance": model.covariance_.tolist(),
+        **{name.rstrip("_"): getattr(model, name).tolist() for name in _PER_RANK},
+    }
+    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    ranks = np.arange(1, cells.n_ranks + 1)
+    bias = {"position": ranks, "theta": model.position_bias_, "stderr": model.stderr_, "group": model.labels_}
+    pd.DataFrame(bias).to_csv(folder / "position_bias.csv", index=False)
+    component = np.full(cells.n_pairs, -1, dtype=np.int32)
+    component[cells.pair] = model.labels_[cells.rank]
+    relevance = {
+        "query_id": cells.query_ids[cells.pair_query],
+        "doc_id": cells.doc_ids[cells.pair_doc],
+        "gamma": model.gamma_,
+        "group": component,
+    }
+    pd.DataFrame(relevance).to_parquet(folder / "relevance.parquet", index=False, compression="zstd")
+    if model.module_ is not None:
+        from safetensors.torch import save_file
+
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in model.module_.state_dict().items()}
+        save_file(state, folder / "relevance.safetensors")
+
+
+def load_model(folder: str | Path, relevance: "torch.nn.Module | None" = None) -> "TwoTowerClickModel":
+    """Read a model written by `save_model`. Its counts are not kept: it predicts, and says what it learnt, but cannot `partial_fit`.
+
+    Args:
+        folder: The folder.
+        relevance: The untrained module, where the relevance tower was a module of the user's own.
+
+    Raises:
+        DataError: The folder is not a saved model, or a file of it is damaged.
+        ArgumentError: The tower was the user's own module and `relevance` is not given.
+    """
+    root = Path(folder)
+    try:
+        config = json.loads((root / "config.json").read_text())
+        if config["format"] != _FORMAT or config["package"] != "ltr-twotower":
+            raise DataError("not a model of this package and format", source=root, found=config.get("format"), expected=str(_FORMAT))
+        return _restore(root, config, relevance)
+    except DataError:
+        raise
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        if isinstance(error, ArgumentError):
+            raise
+        raise DataError(f"not a readable saved model: {error}", source=root) from None
+
+
+def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None") -> "TwoTowerClickModel":
+    from ltr_twotower.model import TwoTowerClickModel
+
+    train = None
+    if config["train"] is not None:
+        from ltr_twotower.train import TrainConfig
+
+        options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["train"].items()}
+        train = TrainConfig(**options)
+    if config["relevance"] == "module" and module is None:
+        raise ArgumentError("the relevance tower of this model is a module of your own; pass it as relevance=")
+    model = TwoTowerClickModel(
+        relevance=module if config["relevance"] == "module" and module is not None else config["relevance"],
+        bias=config["bias"] if isinstance(config["bias"], str) else np.array(config["bias"]),
+        combine=config["combine"],
+        l2=config["l2"],
+        solver=config["solver"],
+        on_unidentified=config["on_unidentified"],
+        random_state=config["random_state"],
+        train=train,
+    )
+    for name in _PER_RANK:
+        setattr(model, name, np.array(config[name.rstrip("_")], dtype=np.float64))
+    model.labels_ = np.array(config["labels"], dtype=np.int32)
+    model.covariance_ = np.array(config["covariance"], dtype=np.float64)
+    model.intercept_, model.converged_ = config["intercept"], config["converged"]
+    if config["log_scale"] is not None:
+        model.log_scale_ = config["log_scale"]
+    model.coef_ = None if config["coef"] is None else np.array(config["coef"])
+    model.cells_, model.gamma_ = _restore_pairs(root, model.labels_, config["n_ranks"])
+    model.weights_, model.X_ = None, None
+    model.module_ = _restore_module(root, config, model)
+    return model
+
+
+def _restore_pairs(root: Path, labels: Any, n_ranks: int) -> tuple[Cells, Any]:
+    """The pairs as cells with no counts, one cell each at the first rank of its group, so that groups are known."""
+    import pandas as pd
+    import pyarrow as pa
+
+    try:
+        table = pd.read_parquet(root / "relevance.parquet")
+    except pa.ArrowException as error:
+        raise DataError(f"not a readable saved model: {error}", source=root / "relevance.parquet") from None
+    query, query_ids = pd.factorize(table["query_id"], sort=True)
+    doc, doc_ids = pd.factorize(table["doc_id"], sort=True)
+    first = np.array([np.flatnonzero(labels == group)[0] for group in range(int(labels.max()) + 1)])
+    zeros = np.zeros(len(table))
+    ids = [np.asarray(values) if np.asarray(values).dtype.kind in "iub" else np.asarray(values, dtype=object) for values in (query_ids, doc_ids)]
+    cells = Cells(
+        pair=np.arange(len(table), dtype=np.int32),
+        rank=first[table["group"].to_numpy()].astype(np.int32),
+        **{name: zeros for name in ("n", "clicks", "n_squared", "clicks_squared", "impressions")},
+        pair_query=query.astype(np.int32),
+        pair_doc=doc.astype(np.int32),
+        sessions=np.zeros(len(query_ids)),
+        query_ids=ids[0],
+        doc_ids=ids[1],
+        n_ranks=n_ranks,
+    )
+    return cells, table["gamma"].to_numpy(dtype=np.float64)
+
+
+def _restore_module(root: Path, config: dict[str, Any], model: "TwoTowerClickModel") -> Any:
+    file = root / "relevance.safetensors"
+    if not file.exists():
+        return None
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from ltr_twotower.train import TrainConfig, deep_tower
+
+    try:
+        state = load_file(file)
+    except SafetensorError as error:
+        raise DataError(f"not readable weights: {error}", source=file) from None
+    module: Any = model.relevance
+    if isinstance(module, str):
+        module = deep_tower(config["n_features"], model.train or TrainConfig())
+    module.load_state_dict(state)
+    return module.eval()

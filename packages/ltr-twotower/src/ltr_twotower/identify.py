@@ -1,0 +1,432 @@
+"""Can this click log identify a two-tower model, and how precisely?
+
+With one relevance per (query, document) pair, theta is identified up to one constant exactly if the swap graph is
+connected: ranks are its vertices, and two ranks are joined when some pair was shown at both (Section 4 of the paper).
+Connected is not the same as precise: eliminating the relevances from the information matrix leaves a weighted Laplacian
+of that graph, whose pseudo-inverse gives a standard error for every pair of ranks.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import scipy.sparse
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse.csgraph import connected_components
+
+from ltr_twotower.cells import Cells
+from ltr_twotower.information import contrast_stderr, linear_information, null_directions, swap_information
+from ltr_twotower.lookup import plain
+from ltr_twotower.newton import Problem, solve_newton
+from ltr_twotower.overlap import feature_overlap
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from ltr_twotower.plan import Swap
+
+__all__ = ["Bridge", "IdentifiabilityReport", "SwapGraph", "Tower", "check_identifiability", "swap_graph"]
+
+FloatArray = NDArray[np.float64]
+Tower = Literal["embedding", "linear", "deep"]
+
+
+@dataclass(frozen=True)
+class Bridge:
+    """A query without which the ranks would fall apart.
+
+    Attributes:
+        query: Original id of the query.
+        components: The groups of ranks (from 1) that would remain without it.
+    """
+
+    query: Any
+    components: list[list[int]]
+
+
+@dataclass(frozen=True, eq=False)
+class SwapGraph:
+    """Which ranks are joined by documents that were shown at both.
+
+    Attributes:
+        shared: int64 [n_ranks, n_ranks], number of (query, document) pairs shown at both ranks; on the diagonal, at this
+            rank.
+        labels: int32 [n_ranks], component of each rank; -1 for a rank at which nothing was shown.
+        laplacian: float64 [n_ranks, n_ranks], Laplacian of the graph weighted by effective swaps: the information about
+            theta that the log would hold if every impression carried one unit, after eliminating the relevances.
+        cells: The counts that the graph was read from.
+    """
+
+    shared: NDArray[np.int64]
+    labels: NDArray[np.int32]
+    laplacian: FloatArray
+    cells: Cells
+
+    @property
+    def n_ranks(self) -> int:
+        """Number of ranks of the log, shown or not."""
+        return len(self.labels)
+
+    @property
+    def components(self) -> list[list[int]]:
+        """The connected groups of ranks, counted from 1."""
+        return _groups(self.labels)
+
+    @property
+    def n_components(self) -> int:
+        """Number of connected groups; theta is comparable within one only."""
+        return int(self.labels.max()) + 1
+
+    @property
+    def connected(self) -> bool:
+        """Whether all ranks at which something was shown hang together."""
+        return self.n_components == 1
+
+    @property
+    def algebraic_connectivity(self) -> float:
+        """Second-smallest eigenvalue of `laplacian` over the shown ranks (Fiedler value): 0 if not connected."""
+        if not self.connected:
+            return 0.0
+        shown = self.labels >= 0
+        if shown.sum() < 2:
+            return float("inf")
+        return float(np.linalg.eigvalsh(self.laplacian[np.ix_(shown, shown)])[1])
+
+    @cached_property
+    def bridges(self) -> list[Bridge]:
+        """Queries whose removal would disconnect ranks that hang together now."""
+        return _find_bridges(self.cells, self.labels)
+
+    def to_networkx(self) -> "nx.Graph[int]":
+        """The graph over ranks counted from 1, with `pairs` (shared documents) on the edges. Needs networkx."""
+        import networkx as nx
+
+        graph: nx.Graph[int] = nx.Graph()
+        graph.add_nodes_from(int(rank) + 1 for rank in np.flatnonzero(self.labels >= 0))
+        for a, b in np.argwhere(np.triu(self.shared, 1) > 0):
+            graph.add_edge(int(a) + 1, int(b) + 1, pairs=int(self.shared[a, b]))
+        return graph
+
+
+def swap_graph(log: ClickLog | Cells) -> SwapGraph:
+    """The swap graph of a log: ranks joined by (query, document) pairs that were shown at both.
+
+    Args:
+        log: The click log, or its cells.
+
+    Returns:
+        The graph. A log of a deterministic ranker has as many components as ranks.
+    """
+    cells = log if isinstance(log, Cells) else Cells.from_log(log)
+    presence = _presence(cells, cells.pair, cells.n_pairs)
+    shared = (presence.T @ presence).toarray().astype(np.int64)
+    return SwapGraph(
+        shared=shared,
+        labels=_labels(shared),
+        laplacian=swap_information(cells, cells.impressions),
+        cells=cells,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class IdentifiabilityReport:
+    """What a log can tell about theta, for one kind of relevance tower.
+
+    Attributes:
+        tower: The relevance tower that was assumed.
+        ok: Whether all differences between the shown ranks are identified.
+        graph: The swap graph (one relevance per pair).
+        information: float64 [n_ranks, n_ranks], Fisher information of theta after eliminating the relevance tower.
+        null_space: float64 [n_ranks, m], orthonormal directions in which theta can move without changing the fit, apart
+            from the constant one. m = 0 if `ok`.
+        se_theta: float64 [n_ranks, n_ranks], standard error of theta_a - theta_b; inf where not identified. For a deep
+            tower those of the per-pair tower, which are an upper bound.
+        overlap: float64 [n_ranks, n_ranks] for a deep tower: share of the pairs at rank a with a pair of rank b nearby in
+            feature space; None for the others.
+        labels: int32 [n_ranks], group of ranks whose differences are identified; -1 where nothing was shown.
+    """
+
+    tower: Tower
+    ok: bool
+    graph: SwapGraph
+    information: FloatArray
+    null_space: FloatArray
+    se_theta: FloatArray
+    labels: NDArray[np.int32]
+    overlap: FloatArray | None
+    _curvature: FloatArray
+
+    @property
+    def components(self) -> list[list[int]]:
+        """Groups of ranks (from 1) whose differences this tower identifies."""
+        return _groups(self.labels)
+
+    @property
+    def fiedler(self) -> float:
+        """Algebraic connectivity of the information about theta: 0 if not identified, larger is more precise."""
+        shown = self.labels >= 0
+        if not self.ok:
+            return 0.0
+        if shown.sum() < 2:
+            return float("inf")
+        centre = np.eye(int(shown.sum())) - 1 / shown.sum()
+        return float(np.linalg.eigvalsh(centre @ self.information[np.ix_(shown, shown)] @ centre)[1])
+
+    @property
+    def worst(self) -> tuple[int, int, float]:
+        """The two ranks (from 1) whose difference is least certain, and its standard error."""
+        shown = np.flatnonzero(self.labels >= 0)
+        part = self.se_theta[np.ix_(shown, shown)]
+        a, b = np.unravel_index(int(np.argmax(part)), part.shape)
+        return int(shown[min(a, b)]) + 1, int(shown[max(a, b)]) + 1, float(part[a, b])
+
+    def suggest_swaps(self, budget: int) -> "list[Swap]":
+        """Which randomised swaps would most reduce the worst standard error.
+
+        Args:
+            budget: Number of sessions in which two ranks may be swapped, in all.
+
+        Returns:
+            At most a few dozen swaps, in the order chosen; see `ltr_twotower.plan.plan_swaps`.
+
+        Raises:
+            ArgumentError: `budget` is not positive.
+        """
+        from ltr_twotower.plan import plan_swaps
+
+        return plan_swaps(self.graph.cells, self.information, self._curvature, budget)
+
+    def summary(self) -> str:
+        """The findings in a few sentences."""
+        head = f"Relevance tower: {self.tower}. Ranks shown: {int((self.labels >= 0).sum())}."
+        if not self.ok:
+            groups = "; ".join(_span(group) for group in self.components)
+            return (
+                f"{head} NOT IDENTIFIED: theta can be compared only within these groups of ranks: {groups}. "
+                "Show some documents at ranks of different groups (randomise a few swaps), or use a relevance tower on "
+                "features that overlap between ranks."
+            )
+        if (self.labels >= 0).sum() < 2:
+            return f"{head} Only one rank was shown: there is no position bias to identify."
+        a, b, se = self.worst
+        if np.isinf(se):
+            return (
+                f"{head} Identified by overlapping features, if relevance is a smooth function of them. No document was "
+                "swapped between some ranks, so there is no bound on the standard errors."
+            )
+        text = f"{head} Identified. The least certain difference is theta_{a} - theta_{b}, standard error {se:.3g}."
+        if se > 0.5:
+            text += " That is too wide to be of use: the ranks are connected, but by few clicks."
+        bridges = self.graph.bridges if self.tower == "embedding" else []
+        if bridges:
+            names = ", ".join(str(bridge.query) for bridge in bridges[:5])
+            text += f" Without any one of these queries the ranks would fall apart: {names}."
+        return text
+
+    def to_dict(self) -> dict[str, Any]:
+        """The findings as plain numbers and lists, for JSON. Infinite standard errors are None."""
+        a, b, se = self.worst
+        return {
+            "tower": self.tower,
+            "identified": self.ok,
+            "components": self.components,
+            "algebraic_connectivity": self.graph.algebraic_connectivity,
+            "fiedler_information": self.fiedler if np.isfinite(self.fiedler) else None,
+            "null_directions": int(self.null_space.shape[1]),
+            "worst": {"ranks": [a, b], "stderr": se if np.isfinite(se) else None},
+            "stderr_to_rank_1": [float(x) if np.isfinite(x) else None for x in self.se_theta[0]],
+            "bridges": [{"query": str(bridge.query), "components": bridge.components} for bridge in self.graph.bridges],
+            "n_pairs": self.graph.cells.n_pairs,
+            "pairs_at_several_ranks": int((np.bincount(self.graph.cells.pair) > 1).sum()),
+        }
+
+
+def check_identifiability(
+    log: ClickLog | Cells,
+    features: ArrayLike | None = None,
+    tower: Tower = "embedding",
+    *,
+    l2: float = 0.1,
+    caliper: float | None = None,
+    min_overlap: float = 0.05,
+) -> IdentifiabilityReport:
+    """Check whether, and how precisely, a log identifies the position bias of a two-tower model.
+
+    Args:
+        log: The click log, or its cells.
+        features: float [n_pairs, n_features], for the linear and deep towers. Default: the log's own.
+        tower: "embedding": one relevance per pair; identified if the swap graph is connected. "linear": identified if
+            [onehot(rank), x] has no null direction besides the constant one. "deep": identified if the supports of the
+            features overlap between ranks in a connected way; a near neighbour counts as overlap.
+        l2: Ridge of the quick fit whose click probabilities weigh the information.
+        caliper: Deep tower: distance in standardised features below which two pairs count as overlapping. Default: the
+            median distance of a pair to its nearest neighbour.
+        min_overlap: Deep tower: share of the pairs of a rank that must have a neighbour at another rank to join the two.
+
+    Raises:
+        ArgumentError: `tower` is unknown, or it needs features and there are none.
+    """
+    if tower not in ("embedding", "linear", "deep"):
+        raise ArgumentError(f"tower={tower!r}; expected 'embedding', 'linear' or 'deep'")
+    graph = swap_graph(log)
+    cells = graph.cells
+    X = None if tower == "embedding" else _feature_matrix(cells, features)
+    groups = identified_groups(graph, X, tower, caliper=caliper, min_overlap=min_overlap)
+    # A deep tower is bounded by the per-pair one: a function of the features cannot be freer than a value for each pair.
+    linear_X = X if tower == "linear" else None
+    problem = Problem(cells, X=linear_X, l2=l2)
+    solution = solve_newton(problem)
+    curvature = problem.curvature(solution.v, solution.u)
+    if linear_X is None:
+        information = swap_information(cells, curvature)
+    else:
+        information = linear_information(cells, linear_X, curvature)
+    return IdentifiabilityReport(
+        tower=tower,
+        ok=int(groups.labels.max()) == 0,
+        graph=graph,
+        information=information,
+        null_space=groups.null_space,
+        se_theta=contrast_stderr(information, graph.labels if tower == "deep" else groups.labels),
+        labels=groups.labels,
+        overlap=groups.overlap,
+        _curvature=curvature,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class IdentifiedGroups:
+    """Which ranks can be compared; the fields are those of `IdentifiabilityReport`."""
+
+    labels: NDArray[np.int32]
+    null_space: FloatArray
+    overlap: FloatArray | None = None
+
+
+def identified_groups(
+    graph: SwapGraph, X: FloatArray | None, tower: Tower, *, caliper: float | None = None, min_overlap: float = 0.05
+) -> IdentifiedGroups:
+    """The groups of ranks whose differences a tower identifies; depends on what was shown, not on the clicks.
+
+    Args:
+        graph: The swap graph of the log.
+        X: float64 [n_pairs, n_features]; None for "embedding".
+        tower: The relevance tower.
+        caliper: See `check_identifiability`.
+        min_overlap: See `check_identifiability`.
+    """
+    shown = graph.labels >= 0
+    if tower == "embedding":
+        return IdentifiedGroups(graph.labels, _component_directions(graph.labels))
+    assert X is not None
+    if tower == "linear":
+        null = null_directions(linear_information(graph.cells, X, graph.cells.impressions), shown)
+        return IdentifiedGroups(_labels_of_null(null, shown), null)
+    overlap = feature_overlap(graph.cells, X, caliper)
+    labels = np.where(shown, _labels((overlap >= min_overlap) | (graph.shared > 0)), -1).astype(np.int32)
+    return IdentifiedGroups(labels, _component_directions(labels), overlap)
+
+
+def _feature_matrix(cells: Cells, features: ArrayLike | None) -> FloatArray:
+    table = cells.features if features is None else np.asarray(features, dtype=np.float64)
+    if table is None:
+        raise ArgumentError("this tower needs features and the log has none; pass features [n_pairs, n_features]")
+    if table.ndim != 2 or len(table) != cells.n_pairs:
+        raise ArgumentError(f"features has shape {table.shape}; expected [{cells.n_pairs}, n_features], a row per pair")
+    if not np.isfinite(table).all():
+        raise ArgumentError("features holds NaN or infinite values; expected finite numbers")
+    return np.asarray(table, dtype=np.float64)
+
+
+def _presence(cells: Cells, row: NDArray[Any], n_rows: int) -> scipy.sparse.csr_array:
+    matrix = scipy.sparse.csr_array((np.ones(len(cells)), (row, cells.rank)), shape=(n_rows, cells.n_ranks))
+    matrix.data[:] = 1
+    return matrix
+
+
+def _labels(shared: NDArray[Any]) -> NDArray[np.int32]:
+    _, raw = connected_components(scipy.sparse.csr_array(shared > 0), directed=False)
+    return _renumber(raw, np.diag(shared) > 0)
+
+
+def _renumber(raw: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[np.int32]:
+    labels = np.full(len(raw), -1, dtype=np.int32)
+    _, first, code = np.unique(raw[shown], return_index=True, return_inverse=True)
+    labels[shown] = np.argsort(np.argsort(first))[code]
+    return labels
+
+
+def _groups(labels: NDArray[np.int32]) -> list[list[int]]:
+    return [(np.flatnonzero(labels == label) + 1).tolist() for label in range(int(labels.max()) + 1)]
+
+
+def _span(ranks: list[int]) -> str:
+    if len(ranks) > 2 and ranks == list(range(ranks[0], ranks[-1] + 1)):
+        return f"{ranks[0]}-{ranks[-1]}"
+    return ", ".join(map(str, ranks))
+
+
+def _component_directions(labels: NDArray[np.int32]) -> FloatArray:
+    """Orthonormal basis of the shifts of whole components, without the shift of all."""
+    shown = labels >= 0
+    n_groups = int(labels.max()) + 1
+    indicator = (labels[:, None] == np.arange(n_groups)).astype(float)
+    constant = shown / np.sqrt(shown.sum())
+    rest = indicator - np.outer(constant, constant @ indicator)
+    basis, singular, _ = np.linalg.svd(rest, full_matrices=False)
+    return np.asarray(basis[:, : n_groups - 1] if n_groups > 1 else basis[:, singular > np.inf])
+
+
+def _labels_of_null(null: FloatArray, shown: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """Ranks stand in one group if no null direction moves them apart."""
+    if null.shape[1] == 0:
+        return np.where(shown, 0, -1).astype(np.int32)
+    moved = np.abs(null[:, None, :] - null[None, :, :]).max(axis=2) > 1e-6
+    _, raw = connected_components(scipy.sparse.csr_array(~moved), directed=False)
+    return _renumber(raw, shown)
+
+
+def _find_bridges(cells: Cells, labels: NDArray[np.int32]) -> list[Bridge]:
+    """Queries whose edges alone hold a component together.
+
+    A chain through the ranks of each pair connects the same ranks as all its edges do. An edge that two queries share
+    survives the loss of either; contract those. Only a query that owns an edge of a spanning forest of what is left can
+    disconnect anything, and a forest has fewer edges than there are ranks.
+    """
+    same = cells.pair[1:] == cells.pair[:-1]
+    edges = np.stack([cells.rank[:-1][same], cells.rank[1:][same]], axis=1).astype(np.int64)
+    query = cells.pair_query[cells.pair[:-1][same]].astype(np.int64)
+    n_queries = len(cells.query_ids)
+    owned = np.unique((edges[:, 0] * cells.n_ranks + edges[:, 1]) * n_queries + query)
+    edge, owner = owned // n_queries, owned % n_queries
+    ends = np.stack([edge // cells.n_ranks, edge % cells.n_ranks], axis=1)
+    forest_owners = _forest_owners(ends, edge, owner, cells.n_ranks)
+    found = []
+    for candidate in forest_owners:
+        rest = _edge_labels(ends[owner != candidate], cells.n_ranks)
+        rest = _renumber(rest, labels >= 0)
+        if rest.max() > labels.max():
+            found.append(Bridge(query=plain(cells.query_ids[candidate]), components=_groups(rest)))
+    return found
+
+
+def _forest_owners(
+    ends: NDArray[np.int64], edge: NDArray[np.int64], owner: NDArray[np.int64], n_ranks: int
+) -> list[int]:
+    _, inverse, count = np.unique(edge, return_inverse=True, return_counts=True)
+    single = count[inverse] == 1
+    block = _edge_labels(ends[~single], n_ranks)
+    owners: list[int] = []
+    for (a, b), query in zip(ends[single], owner[single], strict=True):
+        if block[a] != block[b]:
+            block[block == block[b]] = block[a]
+            owners.append(int(query))
+    return sorted(set(owners))
+
+
+def _edge_labels(ends: NDArray[np.int64], n_ranks: int) -> NDArray[np.int32]:
+    graph = scipy.sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n_ranks, n_ranks))
+    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int32)

@@ -1,0 +1,108 @@
+"""Information about theta after eliminating the relevance tower, and the standard errors that follow from it."""
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import NDArray
+
+from ltr_twotower.cells import Cells
+
+__all__ = ["contrast_stderr", "contrast_variance", "linear_information", "null_directions", "swap_information"]
+
+FloatArray = NDArray[np.float64]
+
+
+def swap_information(cells: Cells, curvature: FloatArray) -> FloatArray:
+    """Schur complement of theta with one free relevance per pair: D - B^T H^-1 B.
+
+    It is a weighted Laplacian of the swap graph: rows sum to zero, and two ranks have a negative entry exactly if some
+    pair was shown at both.
+
+    Args:
+        cells: The counts.
+        curvature: float64 [n_cells], information per cell: n p (1 - p), or n for a graph of impressions.
+
+    Returns:
+        float64 [n_ranks, n_ranks].
+    """
+    by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
+    share = np.divide(curvature, by_pair[cells.pair], out=np.zeros_like(curvature), where=by_pair[cells.pair] > 0)
+    shape = (cells.n_pairs, cells.n_ranks)
+    B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=shape)
+    scaled = scipy.sparse.csr_array((share, (cells.pair, cells.rank)), shape=shape)
+    information = -(B.T @ scaled).toarray()
+    information = (information + information.T) / 2
+    # Summing the off-diagonal keeps rows at exactly zero, where subtracting two large numbers would not.
+    np.fill_diagonal(information, 0)
+    np.fill_diagonal(information, -information.sum(axis=1))
+    return np.asarray(information)
+
+
+def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> FloatArray:
+    """Schur complement of theta with a linear relevance tower.
+
+    Args:
+        cells: The counts.
+        X: float64 [n_pairs, n_features].
+        curvature: float64 [n_cells], information per cell.
+
+    Returns:
+        float64 [n_ranks, n_ranks]. Its null space is what no amount of such data identifies.
+    """
+    scale = X.std(axis=0)
+    X = X / np.where(scale > 0, scale, np.maximum(np.abs(X).max(axis=0, initial=1e-300), 1e-300))
+    by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
+    by_rank = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
+    B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=(cells.n_pairs, cells.n_ranks))
+    cross = B.T @ X
+    gram = X.T @ (X * by_pair[:, None])
+    information = np.diag(by_rank) - cross @ np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ cross.T
+    return np.asarray((information + information.T) / 2)
+
+
+def null_directions(information: FloatArray, shown: NDArray[np.bool_], tolerance: float = 1e-9) -> FloatArray:
+    """Orthonormal null directions of theta besides the constant one, float64 [n_ranks, m], zero at ranks not shown.
+
+    Args:
+        information: float64 [n_ranks, n_ranks].
+        shown: bool [n_ranks], ranks at which something was shown.
+        tolerance: Eigenvalues below this share of the largest diagonal entry count as zero.
+    """
+    inner = information[np.ix_(shown, shown)]
+    n = len(inner)
+    centre = np.eye(n) - 1 / n
+    values, vectors = np.linalg.eigh(centre @ inner @ centre)
+    # The constant direction is null after centring; asking the others to be orthogonal to it leaves it out.
+    null = vectors[:, values <= tolerance * max(float(np.diag(inner).max()), 1e-300)]
+    null = centre @ null
+    basis, singular, _ = np.linalg.svd(null, full_matrices=False)
+    directions = np.zeros((len(shown), int((singular > 1e-6).sum())))
+    directions[shown] = basis[:, singular > 1e-6]
+    return directions
+
+
+def contrast_variance(covariance: FloatArray) -> FloatArray:
+    """Variance of theta_a - theta_b for all a and b from a covariance of theta, both float64 [n_ranks, n_ranks]."""
+    diagonal = np.diag(covariance)
+    variance = np.maximum(diagonal[:, None] + diagonal[None, :] - 2 * covariance, 0)
+    np.fill_diagonal(variance, 0)
+    return variance
+
+
+def contrast_stderr(information: FloatArray, labels: NDArray[np.int32]) -> FloatArray:
+    """Standard errors of theta_a - theta_b: inf between groups and where nothing was shown.
+
+    Args:
+        information: float64 [n_ranks, n_ranks].
+        labels: int32 [n_ranks], group of ranks whose differences are identified; -1 where nothing was shown.
+
+    Returns:
+        float64 [n_ranks, n_ranks], zero on the diagonal of shown ranks.
+    """
+    stderr = np.full(information.shape, np.inf)
+    for label in range(int(labels.max()) + 1):
+        group = np.flatnonzero(labels == label)
+        block = information[np.ix_(group, group)]
+        scale = max(float(np.diag(block).max()), 1e-300)
+        inverse = np.linalg.pinv(block / scale, rcond=1e-10, hermitian=True) / scale
+        stderr[np.ix_(group, group)] = np.sqrt(contrast_variance(inverse))
+    return stderr

@@ -1,0 +1,281 @@
+"""Run claims in parallel, keep what they find as they find it, and write the report."""
+
+import hashlib
+import importlib.util
+import json
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+from irworks.claims.claimset import ClaimSet
+from irworks.claims.model import SCALES, Claim, Scale
+from irworks.claims.results import ClaimResult, PackageInfo, Results
+from irworks.claims.schedule import Estimate, in_starting_order
+from irworks.claims.store import Store
+from irworks.claims.worker import Job, run_job
+from irworks.errors import ArgumentError, DownloadError, IrworksError, MissingDependencyError
+from irworks.runtime import Outcome, cpu_count, environment, map_parallel
+
+__all__ = ["Event", "Settings", "reproduce"]
+
+Engine = Literal["local", "ray"]
+_LOG_TAIL = 40
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run claims.
+
+    Attributes:
+        scale: `"smoke"`, `"small"` or `"full"`.
+        seeds: How many seeds each claim uses; by default what the claim says.
+        device: What torch computes on; see `irworks.runtime.device`.
+        offline: Forbid downloads.
+        options: Passed to the claims by name.
+
+    Raises:
+        ArgumentError: The scale is unknown or there is no seed.
+    """
+
+    scale: Scale = "small"
+    seeds: int | None = None
+    device: str = "auto"
+    offline: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the scale and the number of seeds."""
+        if self.scale not in SCALES:
+            raise ArgumentError(f"scale must be one of {', '.join(SCALES)}, found {self.scale!r}")
+        if self.seeds is not None and self.seeds < 1:
+            raise ArgumentError(f"seeds must be at least 1, found {self.seeds}")
+
+    def command(self, claim: Claim) -> str:
+        """Return the command that runs a claim with these settings."""
+        words = ["irworks", "reproduce", claim.package, "--claim", claim.id, "--scale", self.scale]
+        words += ["--seeds", str(len(claim.seeds_at(self.scale, self.seeds)))]
+        words += ["--device", self.device] if self.device != "auto" else []
+        for name, value in self.options.items():
+            words += ["--option", f"{name}={value}"]
+        return shlex.join(words)
+
+    def fingerprint(self, claim: Claim) -> str:
+        """Identify everything that a claim's result depends on and that this run decides: settings and versions."""
+        parts = {
+            "claim": [claim.package, claim.id, claim.rule],
+            "versions": [_version(claim.package), _version("irworks")],
+            "scale": self.scale,
+            "seeds": claim.seeds_at(self.scale, self.seeds),
+            "device": self.device,
+            "options": dict(self.options),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a run.
+
+    Attributes:
+        kind: `"reused"` (a stored result stands), `"started"`, `"finished"`, or `"notice"` (a line for the user).
+        claim: Which claim; None for a notice.
+        result: Of a claim that is reused or finished.
+        text: Of a notice.
+        seconds_left: To the end of the run; None if unknown.
+    """
+
+    kind: Literal["reused", "started", "finished", "notice"]
+    claim: Claim | None = None
+    result: ClaimResult | None = None
+    text: str = ""
+    seconds_left: float | None = None
+
+
+def reproduce(
+    sets: Sequence[ClaimSet],
+    *,
+    out: str | Path,
+    settings: Settings | None = None,
+    jobs: int | None = None,
+    engine: Engine = "local",
+    address: str | None = None,
+    resume: bool = False,
+    broken: Mapping[str, str] | None = None,
+    on_event: Callable[[Event], None] | None = None,
+) -> Results:
+    """Run the claims of `sets` and write `results.json`, `results.parquet` and `index.html` under `out`.
+
+    Every finished claim is stored at once and the page written anew, so that a run that is killed can be resumed. A claim
+    that raises or takes its process down is part of the results with its error.
+
+    Args:
+        sets: Whose claims to run.
+        out: The folder for the results.
+        settings: Scale, seeds and so on.
+        jobs: How many claims to run at once; by default as many as there are processors, on a cluster all.
+        engine: `"local"` or `"ray"`, as in `irworks.runtime.map_parallel`.
+        address: Of a Ray cluster.
+        resume: Keep what was measured under `out` with the same settings and versions; claims that failed or lacked their
+            data are run again.
+        broken: Packages that could not be loaded, for the report.
+        on_event: Called in this process with what happens.
+
+    Returns:
+        All results, in the order of declaration.
+
+    Raises:
+        ArgumentError: There is no claim to run, or a setting is wrong.
+        MissingDependencyError: jinja2 or ray is not installed.
+        IrworksError: Another run writes to `out`.
+    """
+    if not any(len(claims) for claims in sets):
+        raise ArgumentError("there is no claim to run: no package with claims is installed or selected")
+    if importlib.util.find_spec("jinja2") is None:
+        raise MissingDependencyError("jinja2", "the report page", "irworks[report]")
+    run = _Run(sets, settings or Settings(), Store(out), broken or {}, on_event or (lambda event: None))
+    with run.store.locked():
+        return run.go(jobs=jobs, engine=engine, address=address, resume=resume)
+
+
+class _Run:
+    def __init__(
+        self,
+        sets: Sequence[ClaimSet],
+        settings: Settings,
+        store: Store,
+        broken: Mapping[str, str],
+        emit: Callable[[Event], None],
+    ) -> None:
+        self.settings, self.store, self.broken, self.emit = settings, store, broken, emit
+        self.claims = [claim for claims in sets for claim in claims]
+        self.packages = tuple(PackageInfo(s.package, _version(s.package), s.paper, s.about) for s in sets)
+        self.environment = environment()
+        self.results: dict[tuple[str, str], ClaimResult] = {}
+
+    def go(self, *, jobs: int | None, engine: Engine, address: str | None, resume: bool) -> Results:
+        waiting = [claim for claim in self.claims if not (resume and self._reuse(claim))]
+        for claim in [] if resume else waiting:
+            self.store.clear(claim.package, claim.id)
+        self.write()
+        waiting = [claim for claim in waiting if not self._lacks_data(claim)]
+        jobs = min(jobs or (len(waiting) if address else cpu_count()), max(1, len(waiting)))
+        waiting = in_starting_order(waiting, jobs)
+        estimate = Estimate(waiting, jobs, self.settings.scale)
+
+        def started(index: int) -> None:
+            self.emit(Event("started", waiting[index], seconds_left=estimate.seconds_left()))
+
+        def ended(outcome: Outcome[ClaimResult]) -> None:
+            claim = waiting[outcome.index]
+            estimate.finished(claim.package, claim.id, outcome.seconds)
+            self._finish(claim, self._result(claim, outcome), estimate.seconds_left())
+
+        map_parallel(
+            run_job,
+            [self._job(claim) for claim in waiting],
+            jobs=jobs,
+            engine=engine,
+            address=address,
+            threads=self._threads(),
+            gpus=1 if self.settings.device.startswith("cuda") else 0,
+            on_start=started,
+            on_result=ended,
+        )
+        return self.summary()
+
+    def _threads(self) -> int | None:
+        # One thread a claim: how sums are split among threads shows in their last digits, and the values of a seed should
+        # not depend on --jobs. At full scale the speed is worth more.
+        return None if self.settings.scale == "full" else 1
+
+    def _reuse(self, claim: Claim) -> bool:
+        result = self.store.read(claim.package, claim.id, self.settings.fingerprint(claim))
+        if result is None or not result.settled:
+            return False
+        self.results[claim.package, claim.id] = result
+        self.emit(Event("reused", claim, result))
+        return True
+
+    def _lacks_data(self, claim: Claim) -> bool:
+        """Fetch the data of a claim before its process starts, so that two processes do not fetch the same."""
+        from irworks.data import catalog
+
+        for name in claim.data:
+            try:
+                catalog.locate(name, offline=self.settings.offline, announce=self._notice)
+            except DownloadError as error:
+                missing = replace(self._blank(claim), reason=str(error), remedy=f"irworks data get {name}")
+                self._finish(claim, missing, None)
+                return True
+            except IrworksError:
+                # A mistake in the claim itself: let it fail as a claim, with a traceback.
+                return False
+        return False
+
+    def _notice(self, text: str) -> None:
+        self.emit(Event("notice", text=text))
+
+    def _blank(self, claim: Claim) -> ClaimResult:
+        seeds = claim.seeds_at(self.settings.scale, self.settings.seeds)
+        return ClaimResult.blank(claim, scale=self.settings.scale, seeds=seeds, command=self.settings.command(claim))
+
+    def _job(self, claim: Claim) -> Job:
+        folder, settings = self.store.folder(claim.package, claim.id), self.settings
+        return Job(
+            claim,
+            self._blank(claim),
+            settings.scale,
+            claim.seeds_at(settings.scale, settings.seeds),
+            settings.device,
+            settings.offline,
+            dict(settings.options),
+            log=folder / "log.txt",
+            work=folder / f"work-{settings.fingerprint(claim)}",
+        )
+
+    def _result(self, claim: Claim, outcome: Outcome[ClaimResult]) -> ClaimResult:
+        result = outcome.value or self._blank(claim).with_error(self._crash(claim, outcome.error or "no result"))
+        return replace(result, seconds=outcome.seconds)
+
+    def _crash(self, claim: Claim, error: str) -> str:
+        """Put the last words of a process that died before how it died."""
+        try:
+            log = self.store.folder(claim.package, claim.id) / "log.txt"
+            last_words = log.read_text(encoding="utf-8", errors="replace").splitlines()[-_LOG_TAIL:]
+        except OSError:
+            last_words = []
+        return "\n".join([*last_words, error])
+
+    def _finish(self, claim: Claim, result: ClaimResult, seconds_left: float | None) -> None:
+        self.results[claim.package, claim.id] = result
+        self.store.write(result, self.settings.fingerprint(claim))
+        self.write()
+        self.emit(Event("finished", claim, result, seconds_left=seconds_left))
+
+    def summary(self) -> Results:
+        ordered = {(claim.package, claim.id): claim for claim in self.claims}
+        return Results(
+            claims=tuple(self.results[key] for key in ordered if key in self.results),
+            packages=self.packages,
+            environment=self.environment,
+            scale=self.settings.scale,
+            broken=self.broken,
+            pending=tuple(claim for key, claim in ordered.items() if key not in self.results),
+        )
+
+    def write(self) -> None:
+        from irworks.report import write_report
+
+        results = self.summary()
+        self.store.write_summary(results)
+        write_report(results, self.store.out)

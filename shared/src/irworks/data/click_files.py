@@ -1,0 +1,498 @@
+"""Click logs from and to tables and files: long form (one row per shown document) and wide form (one row per list).
+
+Long form: `session_id, query_id, doc_id, position, click[, propensity][, f_*]`. Position counts from 1.
+Wide form, as CLAX batches: `query_doc_ids, positions, clicks[, mask][, query_id]`, each a list per row.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
+from irworks.data.clicks import ClickLog
+from irworks.errors import ArgumentError, DataError
+from irworks.runtime import atomic_path
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LongColumns", "log_from_frame", "log_to_frame", "read_click_log", "scan_click_log", "write_click_log"]
+
+MAX_POSITION = 10_000
+
+
+@dataclass(frozen=True)
+class LongColumns:
+    """The names of the columns of a long table.
+
+    Attributes:
+        query: Query id. None: the log has one query (a feed, a home page).
+        doc: Document id.
+        position: Rank at which the document was shown, from 1.
+        click: 0 or 1 (or False and True).
+        session: Which rows were shown together. None, or a name that is not there by default: every row is a session.
+        propensity: Document-placement probability under the logging policy, where known.
+        features: Feature columns. Default: the columns named `f_*`.
+    """
+
+    query: str | None = "query_id"
+    doc: str = "doc_id"
+    position: str = "position"
+    click: str = "click"
+    session: str | None = "session_id"
+    propensity: str | None = "propensity"
+    features: Sequence[str] | None = None
+
+    def present(self, names: Sequence[str], source: str) -> "LongColumns":
+        """These columns with the optional ones that the table lacks set to None.
+
+        Raises:
+            DataError: A required column, or an optional one that was renamed by the caller, is missing.
+        """
+        default = LongColumns()
+        optional = {
+            name: getattr(self, name)
+            for name in ("session", "propensity")
+            if getattr(self, name) in names or getattr(self, name) != getattr(default, name)
+        }
+        features = [name for name in names if name.startswith("f_")] if self.features is None else list(self.features)
+        columns = LongColumns(
+            query=self.query,
+            doc=self.doc,
+            position=self.position,
+            click=self.click,
+            session=optional.get("session"),
+            propensity=optional.get("propensity"),
+            features=features,
+        )
+        for name in columns.used():
+            if name not in names:
+                raise DataError(
+                    "a column is missing",
+                    source=source,
+                    column=name,
+                    found=", ".join(names) or "no column",
+                    hint="Name the columns of your table (query, doc, position, click, ...) if they are called otherwise",
+                )
+        return columns
+
+    def used(self) -> list[str]:
+        """Every column that is read."""
+        single = [self.session, self.query, self.doc, self.position, self.click, self.propensity]
+        return [name for name in single if name is not None] + list(self.features or ())
+
+
+@dataclass(frozen=True)
+class _Place:
+    """How to speak of a row of the input: `line 7` of a CSV file, `row 5` of a table."""
+
+    source: str
+    first: int = 0
+    unit: str = "row"
+
+    def error(self, problem: str, row: int, column: str | None, found: object, expected: str, hint: str | None = None) -> DataError:
+        return DataError(
+            problem,
+            source=self.source,
+            row=f"{self.unit} {row + self.first}",
+            column=column,
+            found=found,
+            expected=expected,
+            hint=hint,
+        )
+
+
+def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: Any) -> ClickLog:
+    """Read a log from a table, in long or wide form.
+
+    Args:
+        frame: The table. Wide form is recognised by its column `query_doc_ids`.
+        source: What to call the table in error messages.
+        **columns: Column names, the fields of `LongColumns`: `query=`, `doc=`, `position=`, `click=`, `session=`,
+            `propensity=`, `features=`.
+
+    Returns:
+        The validated log; codes number the ids in sorted order.
+
+    Raises:
+        DataError: A missing column, a value out of range, a document or position twice in a session, features that
+            differ between rows of one (query, document) pair: with the row, the column, what was found and expected.
+    """
+    return _from_frame(frame, LongColumns(**columns), _Place(source))
+
+
+def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
+    """Read a log from a CSV (`.csv`, `.csv.gz`, `.tsv`) or Parquet file, in long or wide form.
+
+    Args:
+        path: The file.
+        **columns: Column names, the fields of `LongColumns`.
+
+    Raises:
+        DataError: The file is missing, truncated or malformed, or a value breaks the contract (see `log_from_frame`).
+    """
+    file = Path(path)
+    wanted = LongColumns(**columns)
+    if _is_parquet(file):
+        return _from_frame(_read_parquet(file), wanted, _Place(file.name))
+    return _from_frame(_read_csv(file), wanted, _Place(file.name, first=2, unit="line"))
+
+
+def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: Any) -> Iterator[ClickLog]:
+    """Read a long Parquet log in parts, for logs larger than memory. A session is never cut in two.
+
+    Args:
+        path: A Parquet file whose sessions stand in consecutive rows.
+        batch_rows: About how many rows a part holds.
+        **columns: Column names, the fields of `LongColumns`.
+
+    Yields:
+        One log per part, each with its own vocabularies.
+
+    Raises:
+        DataError: As `read_click_log`; also where a session returns in a later part.
+    """
+    import pandas as pd
+
+    file = Path(path)
+    if batch_rows < 1:
+        raise ArgumentError(f"batch_rows={batch_rows}; expected at least 1")
+    parts = _parquet_batches(file, batch_rows)
+    rest: pd.DataFrame | None = None
+    first_row = 0
+    seen: set[int] = set()
+    for batch in parts:
+        table = batch if rest is None else pd.concat([rest, batch], ignore_index=True)
+        session = LongColumns(**columns).present(list(table.columns), file.name).session
+        cut = len(table) if session is None else _start_of_last(table[session])
+        rest = table.iloc[cut:].reset_index(drop=True)
+        if cut:
+            yield _part(table.iloc[:cut], session, columns, file.name, first_row, seen)
+            first_row += cut
+    if rest is not None and len(rest):
+        yield _part(rest, session, columns, file.name, first_row, seen)
+
+
+def log_to_frame(log: ClickLog) -> "pd.DataFrame":
+    """The log as a long table with the columns of `LongColumns`, ordered by session and rank; features as columns."""
+    import pandas as pd
+
+    session, rank = np.nonzero(log.shown)
+    data: dict[str, NDArray[Any]] = {
+        "session_id": session,
+        "query_id": log.query_vocabulary[log.query[session]],
+        "doc_id": log.doc_vocabulary[log.docs[session, rank]],
+        "position": rank + 1,
+        "click": log.clicks[session, rank].astype(np.int8),
+    }
+    if log.propensities is not None:
+        data["propensity"] = log.propensities[session, rank]
+    if log.features is not None:
+        rows = log.features[log.pairs.index[session, rank]]
+        data |= {name: rows[:, j] for j, name in enumerate(log.feature_names)}
+    return pd.DataFrame(data)
+
+
+def write_click_log(log: ClickLog, path: str | Path) -> None:
+    """Write the long table as Parquet or, where the name ends in `.csv` or `.csv.gz`, as CSV; atomically.
+
+    Raises:
+        ArgumentError: A feature is named like one of the log's own columns.
+    """
+    file = Path(path)
+    frame = log_to_frame(log)
+    fixed = {"session_id", "query_id", "doc_id", "position", "click", "propensity"}
+    if clash := fixed & set(log.feature_names):
+        raise ArgumentError(f"a feature is named {sorted(clash)[0]!r}, as a column of the log itself; rename it")
+    with atomic_path(file) as scratch:
+        if _is_parquet(file):
+            frame.to_parquet(scratch, index=False, compression="zstd")
+        else:
+            frame.to_csv(scratch, index=False, compression="gzip" if file.suffix == ".gz" else None)
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _is_parquet(file: Path) -> bool:
+    suffix = file.suffix if file.suffix != ".gz" else Path(file.stem).suffix
+    if suffix in {".parquet", ".pq"}:
+        return True
+    if suffix in {".csv", ".tsv", ".txt"}:
+        return False
+    raise DataError("not a kind of file that holds a click log", source=file, expected=".parquet, .csv or .tsv, or .csv.gz")
+
+
+def _read_csv(file: Path) -> "pd.DataFrame":
+    import pandas as pd
+    import pyarrow as pa
+    from pyarrow import csv
+
+    if not file.is_file():
+        raise DataError("no such file", source=file)
+    options = csv.ParseOptions(delimiter="\t" if ".tsv" in file.suffixes else ",")
+    try:
+        table = csv.read_csv(file, parse_options=options)
+    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        raise DataError(f"not a readable CSV file: {_one_line(error)}", source=file) from None
+    frame: pd.DataFrame = table.to_pandas()
+    return frame
+
+
+def _read_parquet(file: Path) -> "pd.DataFrame":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not file.exists():
+        raise DataError("no such file", source=file)
+    try:
+        return pq.read_table(file).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable_parquet(file, error) from None
+
+
+def _parquet_batches(file: Path, batch_rows: int) -> "Iterator[pd.DataFrame]":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not file.is_file():
+        raise DataError("no such file", source=file)
+    try:
+        with pq.ParquetFile(file) as parquet:
+            if parquet.metadata.num_rows == 0:
+                raise _empty(file.name)
+            for batch in parquet.iter_batches(batch_size=batch_rows):
+                yield batch.to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise _unreadable_parquet(file, error) from None
+
+
+def _unreadable_parquet(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"not a readable Parquet file: {_one_line(error)}",
+        source=file,
+        hint="It may be truncated or still being written",
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+
+
+def _start_of_last(session: "pd.Series[Any]") -> int:
+    """Row at which the last session of a part begins: it may go on in the next part."""
+    codes = session.to_numpy()
+    changes = np.flatnonzero(codes[1:] != codes[:-1])
+    return int(changes[-1]) + 1 if len(changes) else 0
+
+
+def _part(
+    table: "pd.DataFrame", session: str | None, columns: Mapping[str, Any], source: str, first: int, seen: set[int]
+) -> ClickLog:
+    import pandas as pd
+
+    place = _Place(source, first=first)
+    if session is not None:
+        codes = pd.util.hash_array(table[session].to_numpy())
+        new = set(np.unique(codes).tolist())
+        if new & seen:
+            row = int(np.flatnonzero(np.isin(codes, list(new & seen)))[0])
+            raise place.error(
+                "a session returns in a later part of the file", row, session, table[session].iloc[row], "consecutive rows"
+            )
+        seen |= new
+    return _from_frame(table.reset_index(drop=True), LongColumns(**columns), place)
+
+
+# -- checking ---------------------------------------------------------------------------------------------------------
+
+
+def _empty(source: str) -> DataError:
+    return DataError("the log is empty", source=source, found="no row", expected="at least one shown document")
+
+
+def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: _Place) -> ClickLog:
+    if len(frame) == 0:
+        raise _empty(place.source)
+    if WIDE_COLUMNS[0] in frame.columns:
+        frame, wanted = long_from_wide(frame, wanted, place.source)
+        place = _Place(place.source, unit="entry")
+    columns = wanted.present([str(name) for name in frame.columns], place.source)
+    position = _positions(frame, columns.position, place)
+    clicks = _clicks(frame, columns.click, place)
+    query, query_ids = _codes(frame, columns.query, place)
+    doc, doc_ids = _codes(frame, columns.doc, place)
+    session, first_row = _sessions(frame, columns, query, query_ids, place)
+    shape = (len(first_row), int(position.max()))
+    _check_once(session, position, columns.position, "position", frame, place)
+    _check_doc_once(session, doc, columns.doc, frame, place)
+    docs = np.full(shape, -1, dtype=np.int32)
+    docs[session, position - 1] = doc
+    click_matrix = np.zeros(shape, dtype=bool)
+    click_matrix[session, position - 1] = clicks
+    propensities = None
+    if columns.propensity is not None:
+        propensities = np.full(shape, np.nan)
+        propensities[session, position - 1] = _propensities(frame, columns.propensity, place)
+    log = ClickLog(
+        query=query[first_row],
+        docs=docs,
+        clicks=click_matrix,
+        query_ids=query_ids,
+        doc_ids=doc_ids,
+        propensities=propensities,
+        source=place.source,
+    )
+    if not columns.features:
+        return log
+    return _with_features(log, frame, list(columns.features), log.pairs.index[session, position - 1], place)
+
+
+def _numbers(frame: "pd.DataFrame", column: str, place: _Place, expected: str) -> NDArray[np.float64]:
+    import pandas as pd
+
+    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.isnan(values)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("not a number", row, column, _plain(frame[column].iloc[row]), expected)
+    return values
+
+
+def _positions(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.int64]:
+    expected = f"a whole number from 1 to {MAX_POSITION}"
+    values = _numbers(frame, column, place, expected)
+    bad = (values < 1) | (values > MAX_POSITION) | (values != np.floor(values))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        hint = "Positions count from 1: add 1 to positions that count from 0" if values[row] == 0 else None
+        raise place.error("position out of range", row, column, _plain(frame[column].iloc[row]), expected, hint)
+    return values.astype(np.int64)
+
+
+def _clicks(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.bool_]:
+    values = _numbers(frame, column, place, "0 or 1")
+    bad = (values != 0) & (values != 1)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("click is not 0 or 1", row, column, _plain(frame[column].iloc[row]), "0 or 1")
+    return values == 1
+
+
+def _propensities(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.float64]:
+    expected = "a probability in (0, 1]"
+    values = _numbers(frame, column, place, expected)
+    bad = ~((values > 0) & (values <= 1))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("a placement propensity is unusable", row, column, float(values[row]), expected)
+    return values
+
+
+def _codes(frame: "pd.DataFrame", column: str | None, place: _Place) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    import pandas as pd
+
+    if column is None:
+        return np.zeros(len(frame), dtype=np.int32), np.array(["all"], dtype=object)
+    try:
+        codes, ids = pd.factorize(frame[column], sort=True)
+    except TypeError:
+        codes, ids = pd.factorize(frame[column].map(lambda value: value if pd.isna(value) else str(value)), sort=True)
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise place.error("an id is missing", row, column, "an empty value", "an id")
+    vocabulary = np.asarray(ids)
+    # pandas' own string arrays become plain objects, which every consumer (numpy, Parquet, JSON) understands.
+    return codes.astype(np.int32), vocabulary if vocabulary.dtype.kind in "iub" else vocabulary.astype(object)
+
+
+def _sessions(
+    frame: "pd.DataFrame", columns: LongColumns, query: NDArray[np.int32], query_ids: NDArray[Any], place: _Place
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Code of each row's session, in order of appearance, and the first row of each."""
+    import pandas as pd
+
+    if columns.session is None:
+        rows = np.arange(len(frame))
+        return rows, rows
+    codes, _ = pd.factorize(frame[columns.session])
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise place.error("an id is missing", row, columns.session, "an empty value", "an id")
+    first = np.full(int(codes.max()) + 1, len(codes))
+    np.minimum.at(first, codes, np.arange(len(codes)))
+    mixed = query != query[first[codes]]
+    if mixed.any():
+        row = int(np.flatnonzero(mixed)[0])
+        earlier = int(first[codes[row]])
+        raise place.error(
+            f"session {_plain(frame[columns.session].iloc[row])!r} has two queries",
+            row,
+            columns.query,
+            _plain(query_ids[query[row]]),
+            f"{_plain(query_ids[query[earlier]])!r} as at {place.unit} {earlier + place.first}",
+        )
+    return codes.astype(np.int64), first
+
+
+def _check_once(
+    session: NDArray[np.int64], value: NDArray[Any], column: str, name: str, frame: "pd.DataFrame", place: _Place
+) -> None:
+    import pandas as pd
+
+    key = session * (int(value.max()) + 1) + value
+    counts_fit = len(key) and int(key.max()) < 50_000_000
+    twice_exists = np.bincount(key).max() > 1 if counts_fit else pd.Series(key).duplicated().any()
+    if not twice_exists:
+        return
+    row = int(np.flatnonzero(pd.Series(key).duplicated().to_numpy())[0])
+    first = int(np.flatnonzero(key == key[row])[0])
+    raise place.error(
+        f"a {name} stands in one session twice",
+        row,
+        column,
+        _plain(frame[column].iloc[row]),
+        f"each {name} once per session (first seen at {place.unit} {first + place.first})",
+        hint="Give each shown list its own session id",
+    )
+
+
+def _check_doc_once(
+    session: NDArray[np.int64], doc: NDArray[np.int32], column: str, frame: "pd.DataFrame", place: _Place
+) -> None:
+    if int(session.max()) + 1 < len(session):
+        _check_once(session, doc.astype(np.int64), column, "document", frame, place)
+
+
+def _with_features(
+    log: ClickLog, frame: "pd.DataFrame", names: list[str], pair: NDArray[np.int32], place: _Place
+) -> ClickLog:
+    from dataclasses import replace
+
+    table = np.empty((len(log.pairs), len(names)), dtype=np.float32)
+    for j, name in enumerate(names):
+        values = _numbers(frame, name, place, "a finite number").astype(np.float32)
+        if not np.isfinite(values).all():
+            row = int(np.flatnonzero(~np.isfinite(values))[0])
+            raise place.error("a feature is not finite", row, name, float(values[row]), "a finite number")
+        table[pair, j] = values
+        differs = table[pair, j] != values
+        if differs.any():
+            row = int(np.flatnonzero(differs)[0])
+            raise place.error(
+                f"a feature of the pair {log.pair_name(int(pair[row]))} changes between rows",
+                row,
+                name,
+                float(values[row]),
+                f"{float(table[pair[row], j])} as in another row of the pair",
+                hint="Make the query or document id finer (add the day, say), or leave the column out",
+            )
+    return replace(log, features=table, feature_names=tuple(names))
+
+
+def _plain(value: Any) -> Any:
+    return value.item() if isinstance(value, np.generic) else value

@@ -1,0 +1,95 @@
+"""A click log as a folder of plain arrays, opened without reading it into memory."""
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.data.clicks import ClickLog, Pairs
+from irworks.errors import DataError
+
+__all__ = ["open_log", "save_log"]
+
+_FORMAT = 1
+_COLUMNS = ("query", "docs", "clicks", "mask")
+
+
+def save_log(log: ClickLog, folder: str | Path) -> None:
+    """Write a log as one .npy file per column, replacing `folder` at once when all of it is on disk.
+
+    Raises:
+        DataError: `folder` exists and is not a saved log: it is left alone.
+    """
+    target = Path(folder)
+    if target.exists() and not (target / "log.json").is_file():
+        raise DataError("the folder exists and is not a saved click log", source=target, hint="Choose another name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    try:
+        for name in _COLUMNS:
+            np.save(scratch / f"{name}.npy", getattr(log, name))
+        for name in ("propensities", "features"):
+            if (column := getattr(log, name)) is not None:
+                np.save(scratch / f"{name}.npy", column)
+        for name in ("query", "doc", "index"):
+            np.save(scratch / f"pairs_{name}.npy", getattr(log.pairs, name))
+        for name, ids in (("query_ids", log.query_vocabulary), ("doc_ids", log.doc_vocabulary)):
+            _save_ids(scratch / name, ids)
+        header = {"format": _FORMAT, "feature_names": list(log.feature_names), "source": log.source}
+        (scratch / "log.json").write_text(json.dumps(header))
+        if target.exists():
+            shutil.rmtree(target)
+        os.replace(scratch, target)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def open_log(folder: str | Path, *, memory_map: bool = True) -> ClickLog:
+    """Open a folder written by `save_log`. The columns were checked when they were saved and are not read again here.
+
+    Raises:
+        DataError: The folder is not a saved log, or a column is damaged.
+    """
+    root = Path(folder)
+    try:
+        header = json.loads((root / "log.json").read_text())
+        if header["format"] != _FORMAT:
+            raise DataError(
+                "an unknown format of saved log", source=root, found=header["format"], expected=str(_FORMAT)
+            )
+        mode = "r" if memory_map else None
+        fields: dict[str, Any] = {name: np.load(root / f"{name}.npy", mmap_mode=mode) for name in _COLUMNS}
+        for name in ("propensities", "features"):
+            file = root / f"{name}.npy"
+            fields[name] = np.load(file, mmap_mode=mode) if file.exists() else None
+        for name in ("query_ids", "doc_ids"):
+            fields[name] = _load_ids(root / name)
+        pairs = Pairs(**{name: np.load(root / f"pairs_{name}.npy", mmap_mode=mode) for name in ("query", "doc", "index")})
+    except (OSError, ValueError, KeyError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"not a readable saved click log: {error}", source=root) from None
+    fields |= {"feature_names": tuple(header["feature_names"]), "source": header["source"]}
+    log = object.__new__(ClickLog)
+    # The ordinary constructor checks, and so reads, every value; that would defeat the memory map.
+    log.__dict__.update(fields, pairs=pairs)
+    return log
+
+
+def _save_ids(stem: Path, ids: NDArray[Any]) -> None:
+    if ids.dtype == object:
+        stem.with_suffix(".json").write_text(json.dumps([str(value) for value in ids]))
+    else:
+        np.save(stem.with_suffix(".npy"), ids)
+
+
+def _load_ids(stem: Path) -> NDArray[Any]:
+    text = stem.with_suffix(".json")
+    if text.exists():
+        return np.array(json.loads(text.read_text()), dtype=object)
+    return np.asarray(np.load(stem.with_suffix(".npy")))

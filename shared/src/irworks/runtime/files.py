@@ -1,0 +1,125 @@
+"""Files that are either whole or absent, and folders that a killed run can be resumed in."""
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import IO, Any, Literal, overload
+
+from irworks.errors import ArgumentError
+
+__all__ = ["atomic_path", "atomic_write", "remove_leftovers", "run_dir"]
+
+_TEMPORARY = ".irworks-tmp-"
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; what is written there takes the place of `path` on success.
+
+    The temporary name keeps the suffixes of `path`, because writers such as `numpy.savez` and pandas look at them. The
+    parent folder is made if it is absent. On any failure, `KeyboardInterrupt` included, the temporary file is removed
+    and an existing `path` is left as it was.
+
+    Args:
+        path: The file to be written.
+
+    Yields:
+        A path in the same folder that does not exist yet.
+
+    Raises:
+        FileNotFoundError: The block ended without writing the file.
+    """
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@overload
+def atomic_write(path: str | os.PathLike[str], mode: Literal["w"] = "w") -> AbstractContextManager[IO[str]]: ...
+@overload
+def atomic_write(path: str | os.PathLike[str], mode: Literal["wb"]) -> AbstractContextManager[IO[bytes]]: ...
+def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> AbstractContextManager[IO[Any]]:
+    """Open `path` for writing so that it appears only once complete.
+
+    ```python
+    with atomic_write("results.json") as handle:
+        handle.write(text)
+    ```
+
+    Args:
+        path: The file to be written; its parent folder is made if it is absent.
+        mode: `"w"` for UTF-8 text without newline translation, `"wb"` for bytes.
+
+    Returns:
+        A context manager that yields the open handle.
+
+    Raises:
+        ArgumentError: `mode` is neither `"w"` nor `"wb"`.
+    """
+    if mode not in ("w", "wb"):
+        raise ArgumentError(f"atomic_write: mode must be 'w' or 'wb', found {mode!r}")
+    return _open_atomically(path, mode)
+
+
+@contextmanager
+def _open_atomically(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
+    encoding, newline = (None, None) if mode == "wb" else ("utf-8", "")
+    with atomic_path(path) as temporary, temporary.open(mode, encoding=encoding, newline=newline) as handle:
+        yield handle
+
+
+def _sync(path: Path) -> None:
+    """Push the bytes to the disk before the rename: else a power cut can leave a renamed but empty file."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: str | os.PathLike[str], *, recursive: bool = True) -> int:
+    """Remove the temporary files that a writer killed outright (`kill -9`, power cut) left under `folder`.
+
+    Only call it where no other process is writing.
+
+    Args:
+        folder: Where to look.
+        recursive: Whether to look in the folders below it too.
+
+    Returns:
+        How many files were removed.
+    """
+    search = Path(folder).rglob if recursive else Path(folder).glob
+    leftovers = [path for path in search(f"{_TEMPORARY}*") if path.is_file()]
+    for path in leftovers:
+        path.unlink(missing_ok=True)
+    return len(leftovers)
+
+
+def run_dir(path: str | os.PathLike[str]) -> Path:
+    """Make (or reopen) a folder that a run keeps its results in, and clear what a killed run left half-written.
+
+    Args:
+        path: The folder; it may exist already, which is what resuming means.
+
+    Returns:
+        The folder, as an absolute path.
+
+    Raises:
+        ArgumentError: `path` exists and is not a folder, or cannot be made.
+    """
+    folder = Path(path).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ArgumentError(f"cannot use {folder} as a folder for results: {error.strerror or error}") from error
+    remove_leftovers(folder)
+    return folder

@@ -1,0 +1,108 @@
+"""The engine of `map_parallel` for a Ray cluster: a task per item, in a worker process that serves no other item."""
+
+import os
+import pickle
+import time
+from collections import deque
+from collections.abc import Generator
+from types import ModuleType
+from typing import Any
+
+from irworks.errors import IrworksError, MissingDependencyError
+from irworks.runtime.parallel import Outcome, Task, describe_error, evaluate, spawning_environment
+
+__all__ = ["run_on_ray"]
+
+_LOCAL_STORE_BYTES = 256 * 2**20
+
+
+def run_on_ray(task: Task, address: str | None) -> Generator[Outcome[Any]]:
+    """Yield outcomes as they come; closing the generator cancels the tasks that still run.
+
+    Raises:
+        MissingDependencyError: ray is not installed.
+        IrworksError: The cluster cannot be reached or started.
+    """
+    ray = _import_ray(local=address is None)
+    ours = not ray.is_initialized()
+    if ours:
+        _connect(ray, task, address)
+    try:
+        yield from _run(ray, task)
+    finally:
+        if ours:
+            ray.shutdown()
+
+
+def _import_ray(*, local: bool) -> ModuleType:
+    # Ray reads both when it is imported: no reports to its makers, and, as the workers of a cluster on this machine
+    # share our environment, no rebuilding of it from the project files.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if local:
+        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingDependencyError("ray", "the ray engine", "irworks[ray]") from error
+    return ray
+
+
+def _connect(ray: ModuleType, task: Task, address: str | None) -> None:
+    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    try:
+        if address is not None:
+            ray.init(address=address, **options)
+            return
+        local = {"num_cpus": task.jobs * task.threads, "object_store_memory": _LOCAL_STORE_BYTES}
+        with spawning_environment(task.threads):
+            ray.init(address="local", include_dashboard=False, **local, **options)
+    except (ConnectionError, OSError, RuntimeError, ValueError) as error:
+        where = (
+            f"the Ray cluster at {address!r} cannot be reached" if address else "a local Ray cluster cannot be started"
+        )
+        raise IrworksError(f"{where}: {error}") from error
+
+
+def _run(ray: ModuleType, task: Task) -> Generator[Outcome[Any]]:
+    # Ray sets OMP_NUM_THREADS to `num_cpus`. One call per worker process and no second try, so that an item that kills
+    # its process is that item's failure and nobody else's.
+    remote = ray.remote(num_cpus=task.threads, num_gpus=task.gpus, max_calls=1, max_retries=0)(evaluate)
+    waiting = deque(enumerate(task.items))
+    running: dict[Any, tuple[int, float]] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < task.jobs:
+                index, item = waiting.popleft()
+                payload = _pack(ray, task, item)
+                if isinstance(payload, str):
+                    yield Outcome(index, None, payload, 0.0)
+                    continue
+                running[remote.remote(payload)] = (index, time.perf_counter())
+                task.on_start(index)
+            done, _ = ray.wait(list(running), num_returns=1) if running else ([], [])
+            for reference in done:
+                index, started = running.pop(reference)
+                yield _collect(ray, reference, index, started)
+    finally:
+        for reference in running:
+            ray.cancel(reference, force=True)
+
+
+def _pack(ray: ModuleType, task: Task, item: object) -> bytes | str:
+    try:
+        # Ray's pickle carries functions of a script by value; the worker's main module is another one.
+        return ray.cloudpickle.dumps((task.function, item))  # type: ignore[no-any-return]
+    except Exception as error:
+        return f"cannot be sent to another process: {describe_error(error)}"
+
+
+def _collect(ray: ModuleType, reference: Any, index: int, started: float) -> Outcome[Any]:
+    try:
+        value, error, seconds = pickle.loads(ray.get(reference))
+    except ray.exceptions.RayError as failure:
+        return Outcome(index, None, f"its process died: {failure}", time.perf_counter() - started)
+    except Exception as failure:
+        return Outcome(
+            index, None, f"its value cannot be read back: {describe_error(failure)}", time.perf_counter() - started
+        )
+    return Outcome(index, value, error, seconds)
