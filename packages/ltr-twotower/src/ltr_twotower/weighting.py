@@ -137,7 +137,8 @@ class PlacementPropensity:
         """
         if self.method == "known":
             weighted = cells
-            clipped = float(cells.impressions[cells.n >= cells.impressions / self._floor * (1 - 1e-12)].sum())
+            at_limit = cells.n * self._floor >= cells.impressions * (1 - 1e-12)
+            clipped = float(cells.impressions[at_limit].sum())
         else:
             propensity = self.cell_propensities(cells)
             weighted = cells.weighted(1 / np.maximum(propensity, self._floor))

@@ -4,8 +4,10 @@ from irworks.claims.claimset import ClaimSet
 from irworks.claims.context import Context
 from irworks.claims.discovery import Discovery, discover, select
 from irworks.claims.model import SCALES, Claim, Evidence, NotRun, Paper, Scale, Verdict, verdict_from
-from irworks.claims.results import ClaimResult, PackageInfo, Results, Table
-from irworks.claims.runner import Event, Settings, reproduce
+from irworks.claims.results import ClaimResult, PackageInfo, Results
+from irworks.claims.runner import Event, reproduce
+from irworks.claims.settings import Settings
+from irworks.report.tables import Table
 
 __all__ = [
     "SCALES",

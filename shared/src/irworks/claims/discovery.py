@@ -34,7 +34,7 @@ def discover(packages: Sequence[str] = ()) -> Discovery:
         packages: Load only these; by default all that are installed.
 
     Returns:
-        The claim sets in the order of `packages` (by default alphabetically), and the packages that could not be loaded.
+        The claim sets in the order of `packages` (by default alphabetically), and what could not be loaded.
 
     Raises:
         ArgumentError: A package is named that is not installed or has no claims.

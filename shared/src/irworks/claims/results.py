@@ -3,55 +3,12 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any
 
 from irworks.claims.model import Claim, Evidence, Paper, Verdict
+from irworks.report.tables import Table
 
-if TYPE_CHECKING:
-    import pandas as pd
-
-__all__ = ["RECORD_FIELDS", "ClaimResult", "PackageInfo", "Results", "Table"]
-
-Cell: TypeAlias = str | int | float | bool | None
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of plain values.
-
-    Attributes:
-        columns: Their names.
-        rows: A cell per column; a missing or undefined number is None.
-    """
-
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-    @classmethod
-    def from_frame(cls, frame: "pd.DataFrame") -> "Table":
-        """Take over a frame; an index that carries information becomes the first columns."""
-        import pandas as pd
-
-        plain = isinstance(frame.index, pd.RangeIndex) and frame.index.name is None
-        flat = frame if plain else frame.reset_index()
-        columns = tuple(" ".join(map(str, name)).strip() if isinstance(name, tuple) else str(name) for name in flat)
-        rows = tuple(tuple(_plain(cell) for cell in row) for row in flat.itertuples(index=False, name=None))
-        return cls(columns, rows)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> "Table":
-        """Read what `asdict` wrote."""
-        return cls(tuple(data["columns"]), tuple(tuple(row) for row in data["rows"]))
-
-
-def _plain(cell: Any) -> Cell:
-    if hasattr(cell, "item") and getattr(cell, "ndim", 0) == 0:
-        cell = cell.item()
-    if isinstance(cell, float):
-        return finite(cell) if not math.isinf(cell) else str(cell)
-    if cell is None or isinstance(cell, str | int | bool):
-        return cell
-    return None if str(cell) in ("NaT", "<NA>") else str(cell)
+__all__ = ["RECORD_FIELDS", "ClaimResult", "PackageInfo", "Results"]
 
 
 def finite(value: float) -> float | None:

@@ -1,85 +1,25 @@
 """Run claims in parallel, keep what they find as they find it, and write the report."""
 
-import hashlib
 import importlib.util
-import json
-import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from importlib import metadata
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from irworks.claims.claimset import ClaimSet
-from irworks.claims.model import SCALES, Claim, Scale
+from irworks.claims.model import Claim
 from irworks.claims.results import ClaimResult, PackageInfo, Results
 from irworks.claims.schedule import Estimate, in_starting_order
+from irworks.claims.settings import Settings, version_of
 from irworks.claims.store import Store
 from irworks.claims.worker import Job, run_job
 from irworks.errors import ArgumentError, DownloadError, IrworksError, MissingDependencyError
 from irworks.runtime import Outcome, cpu_count, environment, map_parallel
 
-__all__ = ["Event", "Settings", "reproduce"]
+__all__ = ["Event", "reproduce"]
 
 Engine = Literal["local", "ray"]
 _LOG_TAIL = 40
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How to run claims.
-
-    Attributes:
-        scale: `"smoke"`, `"small"` or `"full"`.
-        seeds: How many seeds each claim uses; by default what the claim says.
-        device: What torch computes on; see `irworks.runtime.device`.
-        offline: Forbid downloads.
-        options: Passed to the claims by name.
-
-    Raises:
-        ArgumentError: The scale is unknown or there is no seed.
-    """
-
-    scale: Scale = "small"
-    seeds: int | None = None
-    device: str = "auto"
-    offline: bool = False
-    options: Mapping[str, str] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        """Check the scale and the number of seeds."""
-        if self.scale not in SCALES:
-            raise ArgumentError(f"scale must be one of {', '.join(SCALES)}, found {self.scale!r}")
-        if self.seeds is not None and self.seeds < 1:
-            raise ArgumentError(f"seeds must be at least 1, found {self.seeds}")
-
-    def command(self, claim: Claim) -> str:
-        """Return the command that runs a claim with these settings."""
-        words = ["irworks", "reproduce", claim.package, "--claim", claim.id, "--scale", self.scale]
-        words += ["--seeds", str(len(claim.seeds_at(self.scale, self.seeds)))]
-        words += ["--device", self.device] if self.device != "auto" else []
-        for name, value in self.options.items():
-            words += ["--option", f"{name}={value}"]
-        return shlex.join(words)
-
-    def fingerprint(self, claim: Claim) -> str:
-        """Identify everything that a claim's result depends on and that this run decides: settings and versions."""
-        parts = {
-            "claim": [claim.package, claim.id, claim.rule],
-            "versions": [_version(claim.package), _version("irworks")],
-            "scale": self.scale,
-            "seeds": claim.seeds_at(self.scale, self.seeds),
-            "device": self.device,
-            "options": dict(self.options),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "unknown"
 
 
 @dataclass(frozen=True)
@@ -115,8 +55,8 @@ def reproduce(
 ) -> Results:
     """Run the claims of `sets` and write `results.json`, `results.parquet` and `index.html` under `out`.
 
-    Every finished claim is stored at once and the page written anew, so that a run that is killed can be resumed. A claim
-    that raises or takes its process down is part of the results with its error.
+    Every finished claim is stored at once and the page written anew, so that a run that is killed can be resumed. A
+    claim that raises or takes its process down is part of the results with its error.
 
     Args:
         sets: Whose claims to run.
@@ -125,7 +65,7 @@ def reproduce(
         jobs: How many claims to run at once; by default as many as there are processors, on a cluster all.
         engine: `"local"` or `"ray"`, as in `irworks.runtime.map_parallel`.
         address: Of a Ray cluster.
-        resume: Keep what was measured under `out` with the same settings and versions; claims that failed or lacked their
+        resume: Keep what was measured under `out` with the same settings and code; claims that failed or lacked their
             data are run again.
         broken: Packages that could not be loaded, for the report.
         on_event: Called in this process with what happens.
@@ -158,7 +98,7 @@ class _Run:
     ) -> None:
         self.settings, self.store, self.broken, self.emit = settings, store, broken, emit
         self.claims = [claim for claims in sets for claim in claims]
-        self.packages = tuple(PackageInfo(s.package, _version(s.package), s.paper, s.about) for s in sets)
+        self.packages = tuple(PackageInfo(s.package, version_of(s.package), s.paper, s.about) for s in sets)
         self.environment = environment()
         self.results: dict[tuple[str, str], ClaimResult] = {}
 
@@ -194,8 +134,8 @@ class _Run:
         return self.summary()
 
     def _threads(self) -> int | None:
-        # One thread a claim: how sums are split among threads shows in their last digits, and the values of a seed should
-        # not depend on --jobs. At full scale the speed is worth more.
+        # One thread a claim: how sums are split among threads shows in their last digits, and the values of a seed
+        # should not depend on --jobs. At full scale the speed is worth more.
         return None if self.settings.scale == "full" else 1
 
     def _reuse(self, claim: Claim) -> bool:

@@ -11,8 +11,8 @@ def in_starting_order(claims: Iterable[Claim], jobs: int) -> list[Claim]:
     """Order claims so that the whole ends early and the first result comes early too.
 
     Longest first keeps parallel processes busy to the end (Graham 1969, "Bounds on multiprocessing timing anomalies");
-    the cheapest claim joins the first batch, so that the page shows something soon. One process alone takes the cheapest
-    first: the end does not depend on the order then.
+    the cheapest claim joins the first batch, so that the page shows something soon. One process alone takes the
+    cheapest first: the end does not depend on the order then.
 
     Args:
         claims: What is to be run.

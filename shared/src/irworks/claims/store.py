@@ -8,8 +8,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
-from irworks.claims.results import RECORD_FIELDS, ClaimResult, Results, Table
+from irworks.claims.results import RECORD_FIELDS, ClaimResult, Results
 from irworks.errors import IrworksError
+from irworks.report.tables import Table
 from irworks.runtime import atomic_path, atomic_write, remove_leftovers, run_dir
 
 __all__ = ["Store"]

@@ -90,6 +90,7 @@ def _measured(job: Job, context: Context) -> ClaimResult:
 def _figure_style() -> AbstractContextManager[None]:
     if find_spec("matplotlib") is None:
         return nullcontext()
+    os.environ.setdefault("MPLBACKEND", "Agg")
     from irworks.report import style
 
     return style.context()

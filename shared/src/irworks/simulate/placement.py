@@ -5,9 +5,10 @@ Plackett-Luce ranking. So document i stands at rank r with probability
 
     integral over t of  density_i(t) * P(exactly r - 1 of the others arrived before t)
 
-and given t the others arrive independently, so their number is Poisson-binomial. In x = log t the integrand is smooth
-and dies off at both ends, where the trapezoid rule converges faster than any power of the step. Everything summed is
-positive, so nothing cancels. Cost per query: n_nodes * n log n * k, against n! / (n - k)! for enumeration.
+and given t the others arrive independently, so their number is Poisson-binomial. With log t = v - exp(-v) the
+integrand is smooth in v and falls off steeply at both ends, where the trapezoid rule converges faster than any power of
+the step (Takahasi and Mori, 1974). Everything summed is positive, so nothing cancels. Cost per query: n_nodes * n log n *
+k, against n! / (n - k)! for enumeration.
 """
 
 import numpy as np
@@ -20,13 +21,13 @@ __all__ = ["placement_probabilities"]
 
 FloatArray = NDArray[np.float64]
 
-# Probability mass cut off: exp(-30), about 1e-13, at the early end; exp(-36) at the late end, where log 36 = 3.58.
-EARLY_CUT, LATE_CUT = 30.0, 3.58
+# Mass of about exp(-36) is cut off at each end: -exp(3.5) is -33 and 3.5 more, and log 36 is 3.58.
+EARLY_END, EARLY_CUT, LATE_CUT = -3.5, 36.0, 3.58
 FIRST_STEP, MAX_HALVINGS = 0.5, 8
 # Halving the step at least squares the error, so a change of 1e-7 leaves about 1e-14.
 CONVERGED = 1e-7
 # Numbers per array: small enough for the processor's cache, large enough to hide the cost of a numpy call.
-BLOCK = 1 << 17
+BLOCK, TYPICAL_NODES = 1 << 16, 64
 
 
 def placement_probabilities(scores: ArrayLike, k: int) -> FloatArray:
@@ -53,16 +54,20 @@ def placement_probabilities(scores: ArrayLike, k: int) -> FloatArray:
         raise ArgumentError(f"row {int(np.flatnonzero(empty)[0])} of scores is all -inf; expected a document to place")
     shown = min(k, n)
     out = np.zeros((len(flat), n, k))
-    nodes_at_first = 2 * (EARLY_CUT + LATE_CUT) / FIRST_STEP
-    rows = max(1, int(BLOCK // (shown * nodes_at_first)))
+    rows = max(1, BLOCK // (shown * TYPICAL_NODES))
     for start in range(0, len(flat), rows):
         block = flat[start : start + rows]
-        out[start : start + rows, :, :shown] = _integrate(block - block.max(axis=1, keepdims=True), shown)
+        out[start : start + rows, :, :shown] = _integrate(block - _log_weight(block), shown)
     return out.reshape(*table.shape, k)
 
 
+def _log_weight(scores: FloatArray) -> FloatArray:
+    """Log of the summed weights of each row: float64 [n_queries, 1]."""
+    return np.asarray(np.logaddexp.reduce(scores, axis=1, keepdims=True))
+
+
 def _integrate(scores: FloatArray, k: int) -> FloatArray:
-    """Trapezoid sums with halved steps until they agree: float64 [n_queries, n, k]."""
+    """Trapezoid sums with halved steps until they agree, for weights of sum one: float64 [n_queries, n, k]."""
     step = FIRST_STEP
     estimate = step * _lattice_sum(scores, k, step, shift=0.0)
     for _ in range(MAX_HALVINGS):
@@ -75,7 +80,7 @@ def _integrate(scores: FloatArray, k: int) -> FloatArray:
 
 
 def _lattice_sum(scores: FloatArray, k: int, step: float, shift: float) -> FloatArray:
-    """Sum of the integrand over the nodes x = (j + shift) * step that matter: float64 [n_queries, n, k]."""
+    """Sum of the integrand over the nodes v = (j + shift) * step that matter: float64 [n_queries, n, k]."""
     nodes, used = _nodes(scores, k, step, shift)
     total = np.zeros((scores.shape[1], k, len(scores)))
     width = max(64, BLOCK // (len(scores) * k))
@@ -86,7 +91,7 @@ def _lattice_sum(scores: FloatArray, k: int, step: float, shift: float) -> Float
 
 
 def _nodes(scores: FloatArray, k: int, step: float, shift: float) -> tuple[FloatArray, NDArray[np.bool_]]:
-    """The nodes where some rank below `k` can be filled: x and whether it counts, both [n_queries, n_nodes].
+    """The nodes where some of the first `k` ranks can be filled: v and whether it counts, both [n_queries, n_nodes].
 
     Rank r is filled between the first arrival outside the r - 1 likeliest documents and the arrival of the last of
     the r likeliest. Between these intervals (scores far apart) nothing happens, and no node is spent.
@@ -94,8 +99,10 @@ def _nodes(scores: FloatArray, k: int, step: float, shift: float) -> tuple[Float
     descending = -np.sort(-scores, axis=1)
     rest = np.logaddexp.accumulate(descending[:, ::-1], axis=1)[:, ::-1]
     possible = np.isfinite(descending[:, :k])
+    # Both in log t, which v exceeds by less than 1 where log t is positive.
     first = np.where(possible, -rest[:, :k] - EARLY_CUT, 0.0)
     last = np.where(possible, -descending[:, :k] + LATE_CUT, 0.0)
+    first, last = np.where(first < 0, EARLY_END, first), last + 1.0
     low = np.ceil(first / step - shift).astype(np.int64)
     high = np.floor(last / step - shift).astype(np.int64)
     low[:, 1:] = np.maximum(low[:, 1:], high[:, :-1] + 1)
@@ -117,11 +124,12 @@ def _consecutive(starts: NDArray[np.int64], counts: NDArray[np.int64]) -> NDArra
 
 def _integrand_sum(scores: FloatArray, k: int, nodes: FloatArray, used: NDArray[np.bool_]) -> FloatArray:
     """Sum over nodes of density_i * P(r - 1 others before): float64 [n, k, n_queries]."""
+    bend = np.exp(-nodes)
     # exp(700) is near the largest double; whoever has that hazard arrived long ago anyway.
-    hazard = np.exp(np.minimum(nodes + scores.T[:, :, None], 700.0))
+    hazard = np.exp(np.minimum(nodes - bend + scores.T[:, :, None], 700.0))
     waiting = np.exp(-hazard)
     arrived = -np.expm1(-hazard)
-    density = np.where(used, hazard * waiting, 0.0)
+    density = np.where(used, hazard * waiting * (1.0 + bend), 0.0)
     nobody = np.zeros((k, *nodes.shape))
     nobody[0] = 1.0
     out = np.empty((len(hazard), k, len(scores)))

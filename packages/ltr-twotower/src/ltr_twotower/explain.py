@@ -1,0 +1,357 @@
+"""Has the logging policy bent the model? One report: identification, residuals, thetas side by side, a verdict in words.
+
+A well-specified model is not affected by the policy (Section 5.2 of the paper). A misspecified one is: what the relevance
+tower misses correlates with where the policy places a document, and theta absorbs it (Section 5.3). Both effects leave
+traces that can be tested on the log alone.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
+from numpy.typing import NDArray
+from scipy.special import expit
+from scipy.stats import chi2, norm
+
+from ltr_twotower.cells import Cells
+from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
+from ltr_twotower.model import NotIdentifiedWarning, TwoTowerClickModel
+from ltr_twotower.newton import Problem, Solution, solve_newton
+from ltr_twotower.variance import difference_covariance, theta_covariance
+from ltr_twotower.weighting import PlacementPropensity, WeightingWarning, WeightSummary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["LoggingPolicyReport", "PlacementTest", "WaldTest", "logging_policy_report"]
+
+FloatArray = NDArray[np.float64]
+Verdict = Literal["not identified", "cannot tell", "no sign of policy bias", "policy bias"]
+
+_VERDICTS: dict[Verdict, str] = {
+    "not identified": (
+        "The log does not identify the position bias of this model, so no comparison of thetas means anything. First get "
+        "some randomisation between the groups of ranks."
+    ),
+    "cannot tell": (
+        "Weighting by placement changes nothing on this log, so it can neither reveal nor mend an influence of the policy. "
+        "Log the policy's propensities, or log queries repeatedly under some randomisation."
+    ),
+    "no sign of policy bias": (
+        "Weighted and unweighted position bias agree within their uncertainty, and the residuals do not follow the placement. "
+        "Use the unweighted model: it is the more precise one."
+    ),
+    "policy bias": (
+        "What the relevance tower misses follows the logging policy's placement, and the position bias has absorbed it. Use the "
+        "weighted model, give the tower the features that the policy uses, or use relevance='embedding'."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class PlacementTest:
+    """Do residuals follow the usual placement of a document, at the same rank?
+
+    Attributes:
+        correlation: Between Pearson residuals and how high the policy usually places the document, within ranks.
+        z: Test statistic, its variance clustered by query.
+        p_value: Two-sided.
+    """
+
+    correlation: float
+    z: float
+    p_value: float
+
+
+@dataclass(frozen=True)
+class WaldTest:
+    """Do unweighted and weighted theta differ by more than chance?
+
+    Attributes:
+        statistic: Wald statistic of all differences between ranks.
+        df: Its degrees of freedom.
+        p_value: Upper tail of the chi-square distribution.
+        largest: Largest absolute difference of theta_k - theta_1 between the two fits.
+    """
+
+    statistic: float
+    df: int
+    p_value: float
+    largest: float
+
+
+@dataclass(frozen=True, eq=False)
+class LoggingPolicyReport:
+    """What `logging_policy_report` found.
+
+    Attributes:
+        verdict: One of "not identified", "cannot tell", "no sign of policy bias", "policy bias".
+        text: The verdict and the evidence in sentences.
+        identifiability: Of this model's relevance tower.
+        thetas: Table with one row per rank: `position`, and theta and standard error of the `naive`, `weighted` and
+            `uniform` fits. `uniform` is what this tower would learn from a uniformly random policy, computed from a fit
+            with one relevance per pair, which no policy can bias; NaN where the swap graph is not connected.
+        residuals: The placement test, or None where not identified.
+        shift: The Wald test of naive against weighted theta, or None where not identified or weighting is a no-op.
+        weights: What the weights do to the log.
+        level: Significance level of the verdict; each of the two tests is held to half of it (Bonferroni).
+        bins: Table for the residual plot: `placement`, `residual` (clicks per impression), `n`.
+    """
+
+    verdict: Verdict
+    text: str
+    identifiability: IdentifiabilityReport
+    thetas: "pd.DataFrame"
+    residuals: PlacementTest | None
+    shift: WaldTest | None
+    weights: WeightSummary
+    level: float
+    bins: "pd.DataFrame"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain numbers and lists, for JSON; NaN and infinities are None."""
+        rows = self.thetas.to_dict(orient="records")
+        return {
+            "verdict": self.verdict,
+            "text": self.text,
+            "level": self.level,
+            "ess": self.weights.ess,
+            "impressions": self.weights.impressions,
+            "largest_weight": self.weights.largest,
+            "weighting_is_no_op": self.weights.no_op,
+            "placement_test": None if self.residuals is None else vars(self.residuals),
+            "shift_test": None if self.shift is None else vars(self.shift),
+            "thetas": [{str(name): _finite(value) for name, value in row.items()} for row in rows],
+            "identifiability": self.identifiability.to_dict(),
+        }
+
+    def to_html(self, path: str | Path) -> None:
+        """Write the report with its plots as one self-contained HTML page."""
+        from ltr_twotower.plots import write_report_page
+
+        write_report_page(self, path)
+
+
+def logging_policy_report(
+    model: TwoTowerClickModel, log: ClickLog, *, propensity: PlacementPropensity | None = None, level: float = 0.05
+) -> LoggingPolicyReport:
+    """Say whether the logging policy of a log biases a model fitted to it.
+
+    Args:
+        model: An additive model with an embedding or linear tower and one theta per rank; its options (not its fit) are
+            used. Its `sample_weight` is the weighting that is compared with none.
+        log: The click log.
+        propensity: The weighting to compare with. Default: the model's, else known propensities where the log has them, else
+            counts.
+        level: Significance level of the verdict.
+
+    Raises:
+        ArgumentError: The model is of another kind.
+    """
+    if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
+        raise ArgumentError(
+            "logging_policy_report takes an additive model with relevance 'embedding' or 'linear' and bias 'position'; "
+            "for a neural tower, compare its fits with and without sample_weight, and report on a linear one"
+        )
+    propensity = propensity or model.sample_weight or PlacementPropensity("count" if log.propensities is None else "known")
+    tower = TwoTowerClickModel(model.relevance, l2=model.l2, on_unidentified=model.on_unidentified)
+    problem = tower.problem(log)
+    report = check_identifiability(problem.cells, problem.X, tower._tower(), l2=model.l2)
+    with warnings.catch_warnings():
+        # The report says both aloud itself.
+        warnings.simplefilter("ignore", WeightingWarning)
+        warnings.simplefilter("ignore", NotIdentifiedWarning)
+        weighted_cells = propensity.weigh(propensity.aggregate(log))
+    naive = (problem, solve_newton(problem))
+    weighted_problem = Problem(weighted_cells, problem.X, problem.l2)
+    weighted = (weighted_problem, solve_newton(weighted_problem))
+    residuals = _placement_test(*naive) if report.ok else None
+    shift = _wald(naive, weighted) if report.ok and not propensity.summary_.no_op else None
+    verdict = _verdict(report, propensity.summary_, residuals, shift, level)
+    return LoggingPolicyReport(
+        verdict=verdict,
+        text=_words(verdict, report, propensity.summary_, residuals, shift, log),
+        identifiability=report,
+        thetas=_theta_table(naive, weighted, report),
+        residuals=residuals,
+        shift=shift,
+        weights=propensity.summary_,
+        level=level,
+        bins=_residual_bins(*naive),
+    )
+
+
+def _verdict(
+    report: IdentifiabilityReport,
+    weights: WeightSummary,
+    residuals: PlacementTest | None,
+    shift: WaldTest | None,
+    level: float,
+) -> Verdict:
+    if not report.ok:
+        return "not identified"
+    tests = [test.p_value for test in (residuals, shift) if test is not None and not np.isnan(test.p_value)]
+    if tests and min(tests) < level / 2:
+        return "policy bias"
+    return "cannot tell" if weights.no_op else "no sign of policy bias"
+
+
+def _words(
+    verdict: Verdict,
+    report: IdentifiabilityReport,
+    weights: WeightSummary,
+    residuals: PlacementTest | None,
+    shift: WaldTest | None,
+    log: ClickLog,
+) -> str:
+    parts = [f"{verdict[0].upper()}{verdict[1:]}. {_VERDICTS[verdict]}", report.summary()]
+    if residuals is not None:
+        parts.append(
+            f"Residuals against usual placement, within ranks: correlation {residuals.correlation:+.3f} (z = {residuals.z:.1f}, p {_p(residuals.p_value)})."
+        )
+    if shift is not None:
+        parts.append(
+            f"Weighting moves theta by up to {shift.largest:.3f} (Wald test over {shift.df} differences: p {_p(shift.p_value)})."
+        )
+    parts.append(f"Weights: {weights}.")
+    if weights.ess < 0.01 * weights.impressions:
+        parts.append("So few impressions carry the weighted fit that its interval is the thing to look at.")
+    clicks = int(log.clicks.sum())
+    if clicks < 100:
+        parts.append(f"The log has {clicks} clicks in all: whatever it shows is weak evidence.")
+    return " ".join(parts)
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"= {value:.3f}"
+
+
+def _placement_test(problem: Problem, solution: Solution) -> PlacementTest:
+    """Correlation of residuals with usual placement within ranks, clustered by query."""
+    residual, height, curvature = _residuals(problem, solution)
+    cells = problem.cells
+    score = np.bincount(cells.pair_query[cells.pair], residual * height)
+    spread = float(np.sqrt((curvature * height**2).sum() * (residual**2 / np.maximum(curvature, 1e-300)).sum()))
+    variance = float((score**2).sum())
+    if variance == 0 or spread == 0:
+        return PlacementTest(correlation=0.0, z=0.0, p_value=float("nan"))
+    z = float(score.sum() / np.sqrt(variance))
+    return PlacementTest(correlation=float(score.sum()) / spread, z=z, p_value=float(2 * norm.sf(abs(z))))
+
+
+def _residuals(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Per cell: clicks minus expected clicks, how high the pair is usually placed compared with others at the rank, n p (1 - p)."""
+    cells = problem.cells
+    p = expit(problem.logits(solution.v, solution.u))
+    curvature = cells.n * p * (1 - p)
+    mean_rank = np.bincount(cells.pair, cells.impressions * cells.rank, minlength=cells.n_pairs)
+    mean_rank /= np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
+    height = -mean_rank[cells.pair]
+    total = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
+    typical = np.bincount(cells.rank, curvature * height, minlength=cells.n_ranks) / np.maximum(total, 1e-300)
+    return cells.clicks - cells.n * p, height - typical[cells.rank], curvature
+
+
+def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest:
+    covariance = difference_covariance(naive, weighted)
+    difference = weighted[1].v - naive[1].v
+    shown = np.flatnonzero(naive[0].cells.rank_impressions > 0)
+    if len(shown) < 2:
+        return WaldTest(0.0, 0, float("nan"), 0.0)
+    contrast = np.zeros((len(shown) - 1, len(difference)))
+    contrast[np.arange(len(shown) - 1), shown[1:]] = 1
+    contrast[:, shown[0]] = -1
+    moved = contrast @ difference
+    spread = contrast @ covariance @ contrast.T
+    inverse = np.linalg.pinv(spread, rcond=1e-10, hermitian=True)
+    df = int(np.linalg.matrix_rank(spread, rtol=1e-10, hermitian=True))
+    statistic = float(moved @ inverse @ moved)
+    p_value = float(chi2.sf(statistic, df)) if df else float("nan")
+    return WaldTest(statistic, df, p_value, float(np.abs(moved).max()))
+
+
+def _theta_table(
+    naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution], report: IdentifiabilityReport
+) -> "pd.DataFrame":
+    import pandas as pd
+
+    labels = report.labels
+    first = int(np.flatnonzero(labels >= 0)[0])
+    comparable = labels == labels[first]
+    table: dict[str, Any] = {"position": np.arange(1, len(labels) + 1)}
+    for name, estimate, robust in (("naive", naive, True), ("weighted", weighted, True)):
+        theta, stderr = _against_first(estimate, first, robust=robust)
+        table[name] = np.where(comparable, theta, np.nan)
+        table[f"{name}_stderr"] = np.where(comparable, stderr, np.nan)
+    uniform = _uniform_target(naive[0]) if report.graph.connected else np.full(len(labels), np.nan)
+    table["uniform"] = np.where(comparable, uniform - uniform[first], np.nan)
+    return pd.DataFrame(table)
+
+
+def _against_first(estimate: tuple[Problem, Solution], first: int, *, robust: bool) -> tuple[FloatArray, FloatArray]:
+    covariance = theta_covariance(*estimate, robust=robust)
+    variance = np.diag(covariance) + covariance[first, first] - 2 * covariance[first]
+    return estimate[1].v - estimate[1].v[first], np.sqrt(np.maximum(variance, 0))
+
+
+def _uniform_target(problem: Problem) -> FloatArray:
+    """Theta that this tower would learn if every document of a query stood at every rank equally often (g-computation).
+
+    The click probabilities come from a fit with one relevance per pair, whose theta no logging policy can bias.
+    """
+    cells = problem.cells
+    free = Problem(cells, l2=problem.l2)
+    truth = solve_newton(free)
+    shown = np.flatnonzero(cells.rank_impressions > 0)
+    per_pair = np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
+    pair = np.repeat(np.arange(cells.n_pairs, dtype=np.int32), len(shown))
+    rank = np.tile(shown.astype(np.int32), cells.n_pairs)
+    n = np.repeat(per_pair / len(shown), len(shown))
+    clicks = n * expit(truth.v[rank] + truth.u[pair])
+    uniform = Cells(
+        pair=pair,
+        rank=rank,
+        n=n,
+        clicks=clicks,
+        n_squared=n,
+        clicks_squared=clicks,
+        impressions=n,
+        pair_query=cells.pair_query,
+        pair_doc=cells.pair_doc,
+        sessions=cells.sessions,
+        query_ids=cells.query_ids,
+        doc_ids=cells.doc_ids,
+        n_ranks=cells.n_ranks,
+        features=cells.features,
+    )
+    return solve_newton(Problem(uniform, problem.X, problem.l2)).v
+
+
+def _residual_bins(problem: Problem, solution: Solution, n_bins: int = 12) -> "pd.DataFrame":
+    """Mean residual click rate by relative placement, for the plot."""
+    import pandas as pd
+
+    residual, height, _ = _residuals(problem, solution)
+    n = problem.cells.n
+    order = np.argsort(height, kind="stable")
+    edge = np.minimum((np.cumsum(n[order]) / n.sum() * n_bins).astype(int), n_bins - 1)
+    code = np.empty(len(order), dtype=int)
+    code[order] = edge
+    total = np.bincount(code, n)
+    used = total > 0
+    return pd.DataFrame(
+        {
+            "placement": (np.bincount(code, n * height)[used] / total[used]),
+            "residual": np.bincount(code, residual)[used] / total[used],
+            "n": total[used],
+        }
+    )
+
+
+def _finite(value: Any) -> Any:
+    plain = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(plain, float) and not np.isfinite(plain) else plain

@@ -1,0 +1,87 @@
+"""How claims are to be run, and what identifies such a run."""
+
+import functools
+import hashlib
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+
+from irworks.claims.model import SCALES, Claim, Scale
+from irworks.errors import ArgumentError
+
+__all__ = ["Settings", "version_of"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to run claims.
+
+    Attributes:
+        scale: `"smoke"`, `"small"` or `"full"`.
+        seeds: How many seeds each claim uses; by default what the claim says.
+        device: What torch computes on; see `irworks.runtime.device`.
+        offline: Forbid downloads.
+        options: Passed to the claims by name.
+
+    Raises:
+        ArgumentError: The scale is unknown or there is no seed.
+    """
+
+    scale: Scale = "small"
+    seeds: int | None = None
+    device: str = "auto"
+    offline: bool = False
+    options: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check the scale and the number of seeds."""
+        if self.scale not in SCALES:
+            raise ArgumentError(f"scale must be one of {', '.join(SCALES)}, found {self.scale!r}")
+        if self.seeds is not None and self.seeds < 1:
+            raise ArgumentError(f"seeds must be at least 1, found {self.seeds}")
+
+    def command(self, claim: Claim) -> str:
+        """Return the command that runs a claim with these settings."""
+        words = ["irworks", "reproduce", claim.package, "--claim", claim.id, "--scale", self.scale]
+        words += ["--seeds", str(len(claim.seeds_at(self.scale, self.seeds)))]
+        words += ["--device", self.device] if self.device != "auto" else []
+        for name, value in self.options.items():
+            words += ["--option", f"{name}={value}"]
+        return shlex.join(words)
+
+    def fingerprint(self, claim: Claim) -> str:
+        """Identify everything that decides a claim's values: settings, versions, and the code they run."""
+        parts = {
+            "claim": [claim.package, claim.id],
+            "versions": [version_of(claim.package), version_of("irworks")],
+            "code": [_code_of(claim.function.__module__), _code_of(__name__)],
+            "scale": self.scale,
+            "seeds": claim.seeds_at(self.scale, self.seeds),
+            "device": self.device,
+            "options": dict(self.options),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def version_of(package: str) -> str:
+    """Return the installed version of a distribution, "unknown" for one that is not installed."""
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+@functools.cache
+def _code_of(module: str) -> str:
+    """Digest the sources of the package that a module belongs to: a checkout changes without changing its version."""
+    top = sys.modules.get(module.partition(".")[0])
+    file = Path(getattr(top, "__file__", None) or "")
+    files = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+    digest = hashlib.sha256()
+    for source in files:
+        digest.update(source.read_bytes() if source.is_file() else b"")
+    return digest.hexdigest()

@@ -1,0 +1,138 @@
+"""The report of a run: a table of all claims, then a section per package."""
+
+from collections import Counter
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from irworks.report.page import drawing, render
+from irworks.report.tables import format_number, typeset
+from irworks.runtime import atomic_write
+
+if TYPE_CHECKING:
+    from irworks.claims.model import Claim
+    from irworks.claims.results import ClaimResult, PackageInfo, Results
+
+__all__ = ["claims_page", "duration", "write_report"]
+
+_ORDER = ("reproduced", "partly", "not reproduced", "not run", "errored", "pending")
+_TITLE = "Papers’ claims, measured"
+
+
+def write_report(results: "Results", out: str | Path) -> Path:
+    """Write `index.html` under `out`.
+
+    Args:
+        results: A run, finished or under way.
+        out: The folder.
+
+    Returns:
+        The page.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    path = Path(out) / "index.html"
+    text = claims_page(results)
+    with atomic_write(path) as handle:
+        handle.write(text)
+    return path
+
+
+def claims_page(results: "Results") -> str:
+    """Return the report of a run as one HTML page.
+
+    Raises:
+        MissingDependencyError: jinja2 is not installed.
+    """
+    packages = [_package(package, results) for package in results.packages]
+    counts = Counter(row["status"] for package in packages for row in package["rows"])
+    return render(
+        "claims.html.j2",
+        title=_TITLE,
+        results=results,
+        packages=packages,
+        tally=[(counts[status], status) for status in _ORDER if counts[status]],
+        environment=_environment_facts(results.environment),
+    )
+
+
+def _package(package: "PackageInfo", results: "Results") -> dict[str, Any]:
+    rows = [_measured_row(result) for result in results.claims if result.package == package.name]
+    rows += [_pending_row(claim) for claim in results.pending if claim.package == package.name]
+    # A link may not run anything: javascript: and its like are shown as text.
+    url = package.paper.url if package.paper.url.startswith(("https://", "http://")) else ""
+    return {
+        "name": package.name,
+        "version": package.version,
+        "about": package.about,
+        "paper": package.paper,
+        "url": url,
+        "rows": rows,
+    }
+
+
+def _measured_row(result: "ClaimResult") -> dict[str, Any]:
+    anchor = f"{result.package}-{result.id}"
+    return {
+        "claim": result,
+        "result": result,
+        "anchor": anchor,
+        "status": result.status,
+        "measured": result.measured,
+        "reason": result.reason,
+        "remedy": result.remedy,
+        "time": duration(result.seconds) if result.settled or result.errored else "",
+        "figure": _figure(result.figure, anchor, result.caption or result.says),
+        "columns": typeset(result.table) if result.table else [],
+        "values": [(name, format_number(value)) for name, value in result.values.items()],
+        "seeds": _seeds(result.seeds),
+    }
+
+
+def _pending_row(claim: "Claim") -> dict[str, Any]:
+    anchor, status = f"{claim.package}-{claim.id}", "pending"
+    row = {"claim": claim, "result": None, "anchor": anchor, "status": status}
+    return {**row, "measured": "", "reason": "", "remedy": None, "time": ""}
+
+
+# The page is written anew each time a claim finishes; the drawings of the others have not changed.
+@lru_cache(maxsize=512)
+def _figure(svg: str | None, prefix: str, label: str) -> Any:
+    return drawing(svg, prefix, label)
+
+
+def _seeds(seeds: tuple[int, ...]) -> str:
+    if len(seeds) == 1:
+        return f"seed {seeds[0]}"
+    consecutive = seeds == tuple(range(seeds[0], seeds[0] + len(seeds))) if seeds else False
+    return f"seeds {seeds[0]}–{seeds[-1]}" if consecutive else f"seeds {', '.join(map(str, seeds))}"
+
+
+def duration(seconds: float) -> str:
+    """Return a length of time in words: "0.8 s", "41 s", "2 min 05 s", "1 h 20 min"."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 100:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    for name, value in environment.items():
+        if text := _fact(value):
+            facts.append((name.replace("_gib", " (GiB)").capitalize(), text))
+    return facts
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {version}" for name, version in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return "" if value is None else str(value)
