@@ -1,7 +1,8 @@
 """CLAX on the benchmark's world. Runs inside CLAX's own environment, started by `benchmarks/ltr_twotower.py`.
 
-CLAX has no additive-logit model (its PositionBasedModel multiplies two probabilities), so the model here is the smallest
-subclass that has one. Everything else is the library's: parameters, loss, trainer, early stopping, session collator.
+CLAX has no additive-logit model (its PositionBasedModel multiplies two probabilities), so the model here is the
+smallest subclass that has one. Everything else is the library's: parameters, loss, trainer, early stopping, collator;
+with one kindness, `KeepBest`.
 
 Two ways of feeding it are timed, because feeding dominates:
     loader    a torch DataLoader over sessions with CLAX's SessionCollator, as in its examples
@@ -10,7 +11,6 @@ Two ways of feeding it are timed, because feeding dominates:
 
 import argparse
 import json
-import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +25,7 @@ from clax import PositionBasedModel, Trainer
 from clax.datasets.utils import SessionCollator
 from flax import nnx
 from flax.training.early_stopping import EarlyStopping
+from meter import cpu_seconds, peak_mebibytes
 from torch.utils.data import DataLoader, Dataset
 
 EVAL_BATCH = 4096
@@ -216,25 +217,6 @@ def _logits(parameter: Any, feature: str, count: int) -> np.ndarray:
 
 def _copy_state(model: nnx.Module) -> Any:
     return jax.tree.map(jax.numpy.copy, nnx.state(model))
-
-
-def cpu_seconds() -> float:
-    """User and system time of this process, all threads: beside wall time it shows how many threads were busy."""
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return usage.ru_utime + usage.ru_stime
-
-
-def peak_mebibytes() -> float:
-    """Highest resident memory of this process.
-
-    From /proc where there is one: the maximum that `getrusage` reports survives exec, so a large parent would show.
-    """
-    status = Path("/proc/self/status")
-    if status.exists():
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 1024
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ policy ranks by the true labels ("expert"), by their inverse or at random, and s
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from irworks.data import ClickLog, RankingDataset, read_letor
@@ -180,28 +181,63 @@ def query_effect_world(
     return _split("query-effect", about, z + rho * u, labels, n_queries, k)
 
 
-def letor_world(folder: str | Path, *, k: int = 10, n_components: int = 20) -> World:
-    """Semi-synthetic: real documents, real graded labels, simulated clicks.
+def letor_world(
+    folder: str | Path,
+    rng: np.random.Generator | None = None,
+    *,
+    relevance: Literal["original", "linear", "deep"] = "original",
+    k: int = 10,
+    n_components: int | None = 20,
+    n_visible: int | None = None,
+) -> World:
+    """Semi-synthetic: real documents, simulated clicks, and real or planted relevance (Section 5.1 of the paper).
 
     Args:
-        folder: With `rank.train` and `rank.test` in SVMlight format (LightGBM's example, catalogued as `letor`), or `train.txt` and
-            `test.txt` (a fold of MSLR-WEB30K or Istella).
+        folder: With `rank.train` and `rank.test` in SVMlight format (LightGBM's example, catalogued as `letor`), or
+            `train.txt` and `test.txt` (a fold of MSLR-WEB30K or Istella).
+        rng: Draws the weights of planted relevance.
+        relevance: "original": the graded labels of the data. "linear" or "deep": planted on the real features, as in
+            `linear_world` and `deep_label_world`.
         k: The k best-labelled documents of each query are its candidates, as in the paper's code.
-        n_components: The features are log1p-transformed where they are not negative, standardised and reduced to this many principal
-            components, learnt on the training queries.
+        n_components: Features are log1p-transformed where they are not negative, and standardised; then reduced to this
+            many principal components of the training queries. None: not reduced.
+        n_visible: The tower sees only the first so many features (the paper omits features 100-135 of MSLR). None: all.
+
+    Raises:
+        DataError: The files are missing or malformed.
     """
     root = Path(folder)
     names = ("rank.train", "rank.test") if (root / "rank.train").exists() else ("train.txt", "test.txt")
     train = read_letor(root / names[0])
     test = read_letor(root / names[1], n_features=train.n_features)
-    train_docs, test_docs = _top_labelled(train, k), _top_labelled(test, k)
-    project = _principal_components(train_docs.visible, n_components)
-    train_docs, test_docs = (Documents(project(d.visible), d.labels, d.offsets) for d in (train_docs, test_docs))
+    docs = [_top_labelled(train, k), _top_labelled(test, k)]
+    project = _projection(docs[0].visible, n_components)
+    features = [project(part.visible) for part in docs]
+    labels = _planted(np.concatenate(features), relevance, rng or np.random.default_rng(0))
+    if labels is not None:
+        cut = len(features[0])
+        docs = [replace(docs[0], labels=labels[:cut]), replace(docs[1], labels=labels[cut:])]
+    docs = [replace(part, visible=X[:, :n_visible]) for part, X in zip(docs, features, strict=True)]
+    seen = docs[0].visible.shape[1]
     about = (
-        f"{train_docs.n_queries} training and {test_docs.n_queries} held-out queries with at least one relevant document, their {k} best-labelled documents each, real "
-        f"labels 0-4, {n_components} principal components of the real features; simulated clicks with logit = label - 2 and theta_k = -ln k; linear tower."
+        f"{docs[0].n_queries} training and {docs[1].n_queries} held-out queries with a relevant document, their {k} "
+        f"best-labelled documents each; {relevance} relevance 0-4; the tower sees {seen} of {features[0].shape[1]} "
+        f"{'features' if n_components is None else 'principal components of the features'}; simulated clicks with "
+        "logit = label - 2 and theta_k = -ln k."
     )
-    return World("letor", about, train_docs, test_docs, log_position_bias(k))
+    return World(f"letor-{relevance}", about, docs[0], docs[1], log_position_bias(k))
+
+
+def _planted(
+    features: NDArray[np.float32], relevance: Literal["original", "linear", "deep"], rng: np.random.Generator
+) -> FloatArray | None:
+    if relevance == "original":
+        return None
+    X = features.astype(np.float64)
+    if relevance == "linear":
+        return _graded(X @ rng.normal(size=X.shape[1]))
+    hidden = np.tanh(X @ rng.normal(size=(X.shape[1], 16)))
+    return np.clip(_graded(hidden @ rng.normal(size=16)), 0, 4)
 
 
 def _doubled(n_queries: int) -> int:
@@ -235,10 +271,10 @@ def _top_labelled(data: RankingDataset, k: int) -> Documents:
     return Documents(data.features[rows], data.labels[rows].astype(np.float64), offsets)
 
 
-def _principal_components(
-    features: NDArray[np.float32], n_components: int
+def _projection(
+    features: NDArray[np.float32], n_components: int | None
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A function that projects features as the training features ask for."""
+    """A function that transforms features as the training features ask for: log1p, standardise, principal components."""
     usable = features.min(axis=0) >= 0
 
     def transformed(X: NDArray[np.float32]) -> FloatArray:
@@ -248,9 +284,11 @@ def _principal_components(
     Z = transformed(features)
     mean, scale = Z.mean(axis=0), Z.std(axis=0)
     scale = np.where(scale > 0, scale, 1)
-    _, _, basis = np.linalg.svd((Z - mean) / scale, full_matrices=False)
+    basis = np.eye(Z.shape[1])
+    if n_components is not None:
+        basis = np.linalg.svd((Z - mean) / scale, full_matrices=False)[2][:n_components].T
 
     def project(X: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (((transformed(X) - mean) / scale) @ basis[:n_components].T).astype(np.float32)
+        return (((transformed(X) - mean) / scale) @ basis).astype(np.float32)
 
     return project

@@ -148,6 +148,8 @@ class _Run:
 
     def _lacks_data(self, claim: Claim) -> bool:
         """Fetch the data of a claim before its process starts, so that two processes do not fetch the same."""
+        if not claim.data:
+            return False
         from irworks.data import catalog
 
         for name in claim.data:

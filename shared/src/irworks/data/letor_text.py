@@ -4,6 +4,7 @@
 `parse_lines`, which is slow, accepts everything the format allows, and names the line of what it does not.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,7 @@ _BLANKS = bytes.maketrans(b"\t\r", b"  ")
 _SPACE, _COLON, _NEWLINE, _ZERO = b" :\n0"
 # Nine digits fit an int32 and eighteen an int64, whatever they are.
 _INDEX_DIGITS, _QID_DIGITS = 9, 18
+_LARGEST = float(np.finfo(np.float32).max)
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
@@ -103,48 +105,43 @@ def _parse_tidy(text: bytes, first_line: int, grammar: Grammar) -> Block | None:
     if tokens is None:
         return None
     start, end, heads, sizes, line = tokens
-    n_docs = len(heads)
-    n_qids = text.count(b"qid:")
-    if n_qids not in (0, n_docs):
-        return None
-    values = np.flatnonzero(raw[start - 1] == _COLON) if len(start) else start
+    labels = _floats(text, start[heads], end[heads])
+    others = np.ones(len(start), dtype=np.bool_)
+    others[heads] = False
     pairs = (sizes - 1) // 2
     qids: NDArray[Any] | None = None
-    if n_qids:
-        qid_keys = heads + 1
-        if (pairs == 0).any() or not _spell_qid(raw, start[qid_keys], end[qid_keys]):
-            return None
+    if (pairs > 0).all() and _spell_qid(raw, start[heads + 1], end[heads + 1]):
         qids = _qid_values(raw, text, start[heads + 2], end[heads + 2])
-        values = np.delete(values, np.cumsum(pairs) - pairs)
+        others[heads + 1] = others[heads + 2] = False
         pairs = pairs - 1
-    index = _digits(raw, start[values - 1], end[values - 1], _INDEX_DIGITS)
-    labels = _floats(text, start[heads], end[heads])
-    numbers = _floats(text, start[values], end[values])
+    # What is left alternates: index, value, index, value ...
+    start, end = start[others], end[others]
+    index = _digits(raw, start[0::2], end[0::2], _INDEX_DIGITS)
+    numbers = _floats(text, start[1::2], end[1::2])
     if index is None or labels is None or numbers is None:
         return None
+    row = np.repeat(np.arange(len(heads), dtype=np.int64), pairs)
     column = index - grammar.first_index
-    if not _rising(column, pairs, grammar.n_features):
-        return None
     with np.errstate(over="ignore"):
-        narrow = numbers.astype(np.float32)
-    if not (np.isfinite(narrow).all() and np.isfinite(labels).all()):
+        values = numbers.astype(np.float32)
+    sound = np.isfinite(values).all() and np.isfinite(labels).all()
+    if not sound or _misplaced(row, column, grammar.n_features):
         return None
-    row = np.repeat(np.arange(n_docs, dtype=np.int64), pairs)
-    return Block(labels=labels, qids=qids, lines=line + first_line, row=row, column=column, values=narrow)
+    return Block(labels=labels, qids=qids, lines=line + first_line, row=row, column=column, values=values)
 
 
 def _tokens(raw: Bytes) -> tuple[Ints, Ints, Ints, Ints, Ints] | None:
     """Where the tokens of each line are: start [n], end [n], first of each line, number in each line, line from 0.
 
-    None if a line is not a plain token followed by `key:value` pairs.
+    None unless every line is a plain token followed by `key:value` pairs.
     """
     separators = np.flatnonzero((raw == _SPACE) | (raw == _COLON) | (raw == _NEWLINE))
     kind = raw[separators]
     colon = kind == _COLON
     length = np.diff(separators, prepend=-1) - 1
     empty = length == 0
-    after_colon = np.concatenate([[False], colon[:-1]])
-    if (empty & (colon | after_colon)).any() or (colon & after_colon).any():
+    # A colon with nothing on one of its sides, or two colons around one token.
+    if (empty & colon).any() or ((empty | colon)[1:] & colon[:-1]).any():
         return None
     newlines = np.flatnonzero(kind == _NEWLINE)
     token = np.flatnonzero(~empty)
@@ -152,8 +149,9 @@ def _tokens(raw: Bytes) -> tuple[Ints, Ints, Ints, Ints, Ints] | None:
     sizes = np.diff(bounds)
     line = np.flatnonzero(sizes)
     heads, sizes = bounds[:-1][line], sizes[line]
-    plain = ~(colon | after_colon)[token]
-    if np.count_nonzero(plain) != len(heads) or not plain[heads].all():
+    # Every colon joins two tokens; as many plain ones are left as there are lines if each line has just its label.
+    n_plain = len(token) - 2 * np.count_nonzero(colon)
+    if n_plain != len(heads) or colon[token[heads]].any():
         return None
     end = separators[token]
     return end - length[token], end, heads, sizes, line
@@ -203,26 +201,30 @@ def _floats(text: bytes, start: Ints, end: Ints) -> NDArray[np.float64] | None:
     import pyarrow as pa
 
     n = len(start)
+    if n == 0:
+        return np.empty(0)
     # A text array over the block itself: every second entry is a number, those between are what separates them and
     # are marked null (the bits of 0x55 are 1, 0, 1, 0 ...), so that nothing is copied and nothing else is parsed.
     offsets = np.empty(2 * n + 1, dtype=np.int32)
-    offsets[0:-1:2], offsets[1::2], offsets[-1] = start, end, end[-1] if n else 0
+    offsets[0:-1:2], offsets[1::2], offsets[-1] = start, end, end[-1]
     valid = np.full((2 * n + 7) // 8, 0x55, dtype=np.uint8)
     buffers = [pa.py_buffer(valid), pa.py_buffer(offsets), pa.py_buffer(text)]
     try:
-        numbers = pa.Array.from_buffers(pa.binary(), 2 * n, buffers, null_count=n).cast(pa.utf8()).cast(pa.float64())
+        numbers = pa.Array.from_buffers(pa.utf8(), 2 * n, buffers, null_count=n).cast(pa.float64())
     except pa.ArrowInvalid:
         return None
     return np.frombuffer(numbers.buffers()[1], dtype=np.float64)[: 2 * n : 2]
 
 
-def _rising(column: Ints, pairs: Ints, n_features: int) -> bool:
+def _misplaced(row: Ints, column: Ints, n_features: int) -> bool:
+    """Whether a column is out of range or appears twice in a row."""
     if len(column) == 0:
+        return False
+    if column.min() < 0 or column.max() >= n_features:
         return True
-    rises = np.diff(column) > 0
-    first = np.cumsum(pairs[:-1])
-    rises[first[(first > 0) & (first < len(column))] - 1] = True
-    return bool(rises.all()) and int(column.min()) >= 0 and int(column.max()) < n_features
+    key = row * n_features + column
+    step = np.diff(key)
+    return bool((step <= 0).any()) and bool((np.diff(np.sort(key)) == 0).any())
 
 
 def parse_lines(text: bytes, first_line: int, grammar: Grammar) -> Block:
@@ -280,19 +282,24 @@ class _Place:
             qid = pairs.pop(0)[4:]
             if not qid or b":" in qid:
                 self.fail("the query id is not whole", b"qid:" + qid, "qid:Q")
+        return label, qid, self.features(pairs)
+
+    def features(self, pairs: list[bytes]) -> dict[int, float]:
         features: dict[int, float] = {}
         for pair in pairs:
             column = self.column(pair)
             if column in features:
                 self.fail("a feature index appears twice", pair, "every index once a line")
-            problem = f"the value of feature {column + self.grammar.first_index} is not a finite float32"
-            features[column] = self.number(pair.partition(b":")[2], problem, "index:value with a number, such as 3:0.25")
-        return label, qid, features
+            problem = f"the value of feature {column + self.grammar.first_index} is not a finite number"
+            value = self.number(pair.partition(b":")[2], problem, "index:value, such as 3:0.25")
+            if abs(value) > _LARGEST:
+                self.fail(problem, pair, f"a float32, at most {_LARGEST:.3g}")
+            features[column] = value
+        return features
 
     def number(self, token: bytes, problem: str, expected: str) -> float:
-        value = float(token) if _NUMBER.fullmatch(token) else float("nan")
-        # A label may be larger than a float32, but one that needs it is a mistake too.
-        if not abs(value) <= np.finfo(np.float32).max:
+        value = float(token) if _NUMBER.fullmatch(token) else math.nan
+        if not math.isfinite(value):
             self.fail(problem, token, expected)
         return value
 
@@ -309,7 +316,9 @@ class _Place:
         if column < 0:
             if self.grammar.guess_index:
                 raise ZeroIndexError
-            self.fail("a feature index is 0", pair, "indices from 1", "Pass zero_based=True for files that count from 0")
+            self.fail(
+                "a feature index is 0", pair, "indices from 1", "Pass zero_based=True for files that count from 0"
+            )
         if column >= self.grammar.n_features:
             last = self.grammar.n_features - 1 + self.grammar.first_index
             self.fail("a feature index is too large", pair, f"indices up to {last}")

@@ -1,23 +1,48 @@
 """The report of a run: a table of all claims, then a section per package."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irworks.report.page import drawing, render
-from irworks.report.tables import format_number, typeset
+from irworks.report.tables import Column, format_number, typeset
 from irworks.runtime import atomic_write
 
 if TYPE_CHECKING:
     from irworks.claims.model import Claim
     from irworks.claims.results import ClaimResult, PackageInfo, Results
 
-__all__ = ["claims_page", "duration", "write_report"]
+__all__ = ["claims_page", "duration", "environment_facts", "write_report"]
 
 _ORDER = ("reproduced", "partly", "not reproduced", "not run", "errored", "pending")
 _TITLE = "Papers’ claims, measured"
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A claim on the page: its words, and what there is of a result."""
+
+    claim: "Claim | ClaimResult"
+    anchor: str
+    status: str
+    result: "ClaimResult | None" = None
+    time: str = ""
+    figure: Any = None
+    columns: Sequence[Column] = ()
+    numbers: Sequence[tuple[str, str]] = ()
+    seeds: str = ""
+
+
+@dataclass(frozen=True)
+class _Package:
+    """A package on the page."""
+
+    info: "PackageInfo"
+    url: str
+    rows: Sequence[_Row]
 
 
 def write_report(results: "Results", out: str | Path) -> Path:
@@ -47,54 +72,42 @@ def claims_page(results: "Results") -> str:
         MissingDependencyError: jinja2 is not installed.
     """
     packages = [_package(package, results) for package in results.packages]
-    counts = Counter(row["status"] for package in packages for row in package["rows"])
+    counts = Counter(row.status for package in packages for row in package.rows)
     return render(
         "claims.html.j2",
         title=_TITLE,
         results=results,
         packages=packages,
         tally=[(counts[status], status) for status in _ORDER if counts[status]],
-        environment=_environment_facts(results.environment),
+        environment=environment_facts(results.environment),
     )
 
 
-def _package(package: "PackageInfo", results: "Results") -> dict[str, Any]:
+def _package(package: "PackageInfo", results: "Results") -> _Package:
     rows = [_measured_row(result) for result in results.claims if result.package == package.name]
     rows += [_pending_row(claim) for claim in results.pending if claim.package == package.name]
-    # A link may not run anything: javascript: and its like are shown as text.
+    # A link may not run anything: javascript: and its like are left out.
     url = package.paper.url if package.paper.url.startswith(("https://", "http://")) else ""
-    return {
-        "name": package.name,
-        "version": package.version,
-        "about": package.about,
-        "paper": package.paper,
-        "url": url,
-        "rows": rows,
-    }
+    return _Package(package, url, rows)
 
 
-def _measured_row(result: "ClaimResult") -> dict[str, Any]:
+def _measured_row(result: "ClaimResult") -> _Row:
     anchor = f"{result.package}-{result.id}"
-    return {
-        "claim": result,
-        "result": result,
-        "anchor": anchor,
-        "status": result.status,
-        "measured": result.measured,
-        "reason": result.reason,
-        "remedy": result.remedy,
-        "time": duration(result.seconds) if result.settled or result.errored else "",
-        "figure": _figure(result.figure, anchor, result.caption or result.says),
-        "columns": typeset(result.table) if result.table else [],
-        "values": [(name, format_number(value)) for name, value in result.values.items()],
-        "seeds": _seeds(result.seeds),
-    }
+    return _Row(
+        claim=result,
+        anchor=anchor,
+        status=result.status,
+        result=result,
+        time=duration(result.seconds) if result.settled or result.errored else "",
+        figure=_figure(result.figure, anchor, result.caption or result.says),
+        columns=typeset(result.table) if result.table else [],
+        numbers=[(name, format_number(value)) for name, value in result.values.items()],
+        seeds=_seeds(result.seeds),
+    )
 
 
-def _pending_row(claim: "Claim") -> dict[str, Any]:
-    anchor, status = f"{claim.package}-{claim.id}", "pending"
-    row = {"claim": claim, "result": None, "anchor": anchor, "status": status}
-    return {**row, "measured": "", "reason": "", "remedy": None, "time": ""}
+def _pending_row(claim: "Claim") -> _Row:
+    return _Row(claim=claim, anchor=f"{claim.package}-{claim.id}", status="pending")
 
 
 # The page is written anew each time a claim finishes; the drawings of the others have not changed.
@@ -122,7 +135,8 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def _environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+def environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return what `irworks.runtime.environment` says as names and words, without what is unknown."""
     facts = []
     for name, value in environment.items():
         if text := _fact(value):

@@ -7,8 +7,9 @@ Plackett-Luce ranking. So document i stands at rank r with probability
 
 and given t the others arrive independently, so their number is Poisson-binomial. With log t = v - exp(-v) the
 integrand is smooth in v and falls off steeply at both ends, where the trapezoid rule converges faster than any power of
-the step (Takahasi and Mori, 1974). Everything summed is positive, so nothing cancels. Cost per query: n_nodes * n log n *
-k, against n! / (n - k)! for enumeration.
+the step (Takahasi and Mori, 1974). Everything summed is positive, so nothing cancels.
+
+Cost per query: n_nodes * n log n * k, against n! / (n - k)! for enumeration.
 """
 
 import numpy as np
@@ -58,7 +59,8 @@ def placement_probabilities(scores: ArrayLike, k: int) -> FloatArray:
     for start in range(0, len(flat), rows):
         block = flat[start : start + rows]
         out[start : start + rows, :, :shown] = _integrate(block - _log_weight(block), shown)
-    return out.reshape(*table.shape, k)
+    # Rounding can carry a certainty an ulp above one.
+    return np.minimum(out, 1.0).reshape(*table.shape, k)
 
 
 def _log_weight(scores: FloatArray) -> FloatArray:

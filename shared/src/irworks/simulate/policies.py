@@ -101,7 +101,8 @@ class EpsilonGreedy:
         out[self.candidates.rows] = self.temperature / sizes[:, None] * (np.arange(self.k) < sizes[:, None])
         _, rank = np.nonzero(self._greedy >= 0)
         out[self._greedy[self._greedy >= 0], rank] += 1.0 - self.temperature
-        return out
+        # Rounding can carry a certainty an ulp above one.
+        return np.minimum(out, 1.0)
 
     def log_prob(self, query: ArrayLike, docs: ArrayLike) -> FloatArray:
         """Log-probability of each list [n, k] for its query [n]; -inf where it cannot be shown.

@@ -67,7 +67,8 @@ class SwapPolicy:
         for shown in np.unique(length):
             docs = length_of_doc == shown
             out[docs] = before[docs] @ self._rank_mixing(int(shown))
-        return out
+        # Rounding can carry a certainty an ulp above one.
+        return np.minimum(out, 1.0)
 
     def _rank_mixing(self, length: int) -> FloatArray:
         """Probability [k, k] that a document moves from one rank to another in lists of a given length."""
