@@ -93,6 +93,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=HERE / "results" / "ltr_twotower.json")
     arguments = parser.parse_args()
+    if arguments.repeats < 1:
+        parser.error("--repeats must be at least 1")
     size = {"sessions": 20_000, "held_out": 4_000, "queries": 400} if arguments.quick else {}
     world = World(seed=arguments.seed, **size)
     arrays = world.arrays()
@@ -100,10 +102,11 @@ def main() -> None:
         data = Path(scratch) / "world.npz"
         np.savez(data, **arrays)
         rows = workspace_rows(data, arrays, arguments.repeats)
-        peer_rows, reason = [], "left out by --no-peer"
+        peer_rows: list[Row] = []
+        reason: str | None = "left out by --no-peer"
         if not arguments.no_peer:
             peer_rows, reason = clax_rows(data, arrays, QUICK_TUNING if arguments.quick else TUNING)
-    results = {
+    results: Row = {
         "benchmark": "ltr_twotower",
         "environment": environment(),
         "threads": THREADS,
@@ -176,9 +179,12 @@ def measure(command: list[str], data: Path, settings: dict[str, Any], label: str
     print(f"running  {label}", flush=True)
     out = data.parent / "out.json"
     arguments = ["--data", str(data), "--out", str(out), "--settings", json.dumps(settings)]
-    done = subprocess.run(
-        command + arguments, env=os.environ | THREADS, capture_output=True, text=True, timeout=HOUR, check=False
-    )
+    try:
+        done = subprocess.run(
+            command + arguments, env=os.environ | THREADS, capture_output=True, text=True, timeout=HOUR, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise MethodError("not done after an hour") from None
     if done.returncode:
         raise MethodError(last_line(done.stderr) or f"exit code {done.returncode}")
     with np.load(out.with_suffix(".npz")) as archive:
@@ -221,8 +227,8 @@ def uv_failure(command: list[str]) -> str | None:
 
 
 def last_line(text: str) -> str:
-    """The last line that is not blank."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    """The last line that says something: the exception of a traceback, the error of uv without its hints."""
+    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
     return lines[-1] if lines else ""
 
 

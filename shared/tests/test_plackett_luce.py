@@ -55,9 +55,12 @@ def test_log_prob_is_the_product_of_shares(scores, k):
 @given(scores=score_lists, shift=st.floats(-1e4, 1e4))
 def test_adding_a_constant_to_the_scores_changes_nothing(scores, shift):
     rankings = enumerate_rankings(len(scores), 3)
-    np.testing.assert_allclose(log_prob(scores + shift, rankings), log_prob(scores, rankings), atol=1e-9)
+    np.testing.assert_allclose(log_prob(scores + shift, rankings), log_prob(scores, rankings), rtol=0, atol=1e-9)
     np.testing.assert_allclose(
-        placement_probabilities(scores + shift, 3), placement_probabilities(scores, 3), atol=1e-10
+        placement_probabilities(scores + shift, 3),
+        placement_probabilities(scores, 3),
+        rtol=0,
+        atol=1e-10,
     )
 
 
@@ -77,6 +80,10 @@ def test_a_shorter_list_is_the_beginning_of_longer_ones():
 
 def test_the_empty_list_is_certain():
     assert log_prob([0.0, 1.0], [-1, -1]) == 0.0
+
+
+def test_enumeration_takes_numpy_integers():
+    np.testing.assert_array_equal(enumerate_rankings(np.int64(3), np.int64(2)), enumerate_rankings(3, 2))
 
 
 def test_enumeration_lists_every_ordered_choice_once():
@@ -120,7 +127,7 @@ def test_scores_far_apart_stay_finite_and_sort():
     assert log_prob(scores, [0, 1, 2]) == pytest.approx(-2e4)
     expected = np.zeros((4, 4))
     expected[[1, 2, 0], [0, 1, 2]] = 1.0
-    np.testing.assert_allclose(placement_probabilities(scores, 4), expected, atol=1e-12)
+    np.testing.assert_allclose(placement_probabilities(scores, 4), expected, rtol=0, atol=1e-12)
 
 
 def test_leading_dimensions_broadcast():
@@ -142,29 +149,33 @@ def test_gumbel_noise_has_the_known_moments():
 @settings(max_examples=40, deadline=None)
 @given(scores=score_lists, k=st.integers(1, 6))
 def test_placement_equals_enumeration(scores, k):
-    np.testing.assert_allclose(placement_probabilities(scores, k), placement_by_enumeration(scores, k), atol=1e-12)
+    np.testing.assert_allclose(
+        placement_probabilities(scores, k), placement_by_enumeration(scores, k), rtol=0, atol=1e-12
+    )
 
 
 def test_placement_equals_enumeration_on_scores_of_every_scale():
     rng = np.random.default_rng(3)
     for scale in (1e-3, 1.0, 20.0, 300.0, 5e3):
         scores = scale * rng.normal(size=6)
-        np.testing.assert_allclose(placement_probabilities(scores, 4), placement_by_enumeration(scores, 4), atol=1e-11)
+        np.testing.assert_allclose(
+            placement_probabilities(scores, 4), placement_by_enumeration(scores, 4), rtol=0, atol=1e-11
+        )
 
 
 def test_placement_of_many_documents_is_doubly_stochastic_and_starts_with_softmax():
     scores = np.random.default_rng(0).normal(size=120) * 2
     whole = placement_probabilities(scores, 120)
-    np.testing.assert_allclose(whole.sum(axis=0), 1.0, atol=1e-10)
-    np.testing.assert_allclose(whole.sum(axis=1), 1.0, atol=1e-10)
-    np.testing.assert_allclose(whole[:, 0], np.exp(scores) / np.exp(scores).sum(), atol=1e-12)
-    np.testing.assert_allclose(whole[:, :10], placement_probabilities(scores, 10), atol=1e-12)
+    np.testing.assert_allclose(whole.sum(axis=0), 1.0, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(whole.sum(axis=1), 1.0, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(whole[:, 0], np.exp(scores) / np.exp(scores).sum(), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(whole[:, :10], placement_probabilities(scores, 10), rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize(("n", "k"), [(1, 1), (2, 5), (100, 10), (700, 3), (60, 60)])
 def test_equal_scores_are_placed_uniformly(n, k):
     placement = placement_probabilities(np.full(n, 2.5), k)
-    np.testing.assert_allclose(placement[:, : min(n, k)], 1 / n, atol=1e-12)
+    np.testing.assert_allclose(placement[:, : min(n, k)], 1 / n, rtol=0, atol=1e-12)
     assert (placement[:, n:] == 0).all()
 
 
@@ -184,7 +195,7 @@ def test_placement_works_row_by_row_on_stacked_scores():
     stacked = placement_probabilities(scores, 3)
     assert stacked.shape == (3, 40, 5, 3)
     for i in range(3):
-        np.testing.assert_allclose(stacked[i, 7], placement_probabilities(scores[i, 7], 3), atol=1e-12)
+        np.testing.assert_allclose(stacked[i, 7], placement_probabilities(scores[i, 7], 3), rtol=0, atol=1e-12)
 
 
 def test_placement_of_a_hundred_documents_takes_well_under_a_second():

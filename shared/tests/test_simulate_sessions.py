@@ -163,7 +163,9 @@ def test_a_million_sessions_of_ten_documents_take_seconds():
 
 
 def test_importing_the_simulators_brings_no_heavy_library():
-    code = "import sys, irworks.simulate; print(sorted({'torch', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)))"
+    code = (
+        "import sys, irworks.simulate; print(sorted({'torch', 'pandas', 'matplotlib', 'pyarrow'} & set(sys.modules)))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=dict(os.environ)
     )

@@ -66,7 +66,7 @@ def _data_names(incomplete: str) -> list[str]:
 
 
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
-DataNames = Annotated[list[str] | None, typer.Argument(metavar="NAME...", autocompletion=_data_names)]
+DataNames = Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompletion=_data_names)]
 
 
 @app.callback()
@@ -83,7 +83,7 @@ def reproduce(
     packages: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PACKAGE]...", help="All that are installed, if none is named.", autocompletion=_package_names
+            metavar="PACKAGE", help="All that are installed, if none is named.", autocompletion=_package_names
         ),
     ] = None,
     claim: Annotated[list[str] | None, typer.Option(metavar="ID", help="Only this claim; may be repeated.")] = None,
@@ -263,7 +263,7 @@ def list_data(as_json: JsonFlag = False) -> None:
     from irworks.data import catalog
 
     if as_json:
-        _print_json([asdict(entry) for entry in catalog.entries()])
+        _print_json([{**asdict(entry), "size": entry.size} for entry in catalog.entries()])
         return
     rows = [(e.name, e.title, e.licence, _size(e.size), ", ".join(e.used_by)) for e in catalog.entries()]
     _console().print(_grid([("name", "title", "licence", "size", "used by"), *rows]))

@@ -78,7 +78,7 @@ class Cells:
         else:
             w = np.asarray(weights, dtype=np.float64)[shown]
             sums = [
-                np.bincount(rows, weights=values, minlength=size)
+                np.bincount(rows, weights=values, minlength=size).astype(np.float64)
                 for rows, values in ((key, w), (key[clicked], w[clicked]), (key, w**2), (key[clicked], w[clicked] ** 2))
             ]
         n, c, n_squared, c_squared = (values[cell] for values in sums)
@@ -115,7 +115,7 @@ class Cells:
     @cached_property
     def rank_impressions(self) -> FloatArray:
         """float64 [n_ranks], impressions at each rank."""
-        return np.bincount(self.rank, weights=self.impressions, minlength=self.n_ranks)
+        return np.bincount(self.rank, self.impressions, minlength=self.n_ranks).astype(np.float64)
 
     def effective_sample_size(self) -> float:
         """(sum w)^2 / sum w^2 over impressions: how many equally weighted impressions carry as much (Kish 1965)."""
@@ -158,11 +158,10 @@ class Cells:
             ]
         )
         cell, cell_code = np.unique(place, return_inverse=True)
-        names = ("n", "clicks", "n_squared", "clicks_squared", "impressions")
-        sums = {
-            name: np.bincount(cell_code, weights=np.concatenate([getattr(self, name), getattr(other, name)]))
-            for name in names
-        }
+
+        def summed(mine: FloatArray, theirs: FloatArray) -> FloatArray:
+            return np.bincount(cell_code, np.concatenate([mine, theirs])).astype(np.float64)
+
         sessions = np.zeros(len(query_ids))
         np.add.at(sessions, query_here, self.sessions)
         np.add.at(sessions, query_there, other.sessions)
@@ -176,7 +175,11 @@ class Cells:
             doc_ids=doc_ids,
             n_ranks=n_ranks,
             features=_join_features(self, other, code, len(pair_keys)),
-            **sums,
+            n=summed(self.n, other.n),
+            clicks=summed(self.clicks, other.clicks),
+            n_squared=summed(self.n_squared, other.n_squared),
+            clicks_squared=summed(self.clicks_squared, other.clicks_squared),
+            impressions=summed(self.impressions, other.impressions),
         )
 
 
@@ -200,6 +203,8 @@ def _join_features(first: Cells, second: Cells, code: NDArray[np.int64], n_pairs
     known[code[: first.n_pairs]] = True
     there = code[first.n_pairs :]
     if not np.array_equal(table[there[known[there]]], second.features[known[there]]):
-        raise ValueError("a (query, document) pair has different features in the two logs; expected one feature row per pair")
+        raise ValueError(
+            "a (query, document) pair has different features in the two logs; expected one feature row per pair"
+        )
     table[there] = second.features
     return table

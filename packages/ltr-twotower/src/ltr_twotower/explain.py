@@ -1,8 +1,8 @@
-"""Has the logging policy bent the model? One report: identification, residuals, thetas side by side, a verdict in words.
+"""Has the logging policy bent the model? Identification, residuals, thetas side by side, and a verdict in words.
 
-A well-specified model is not affected by the policy (Section 5.2 of the paper). A misspecified one is: what the relevance
-tower misses correlates with where the policy places a document, and theta absorbs it (Section 5.3). Both effects leave
-traces that can be tested on the log alone.
+A well-specified model is not affected by the policy (Section 5.2 of the paper). A misspecified one is: what the
+relevance tower misses correlates with where the policy places a document, and theta absorbs it (Section 5.3). Both
+effects leave traces that can be tested on the log alone.
 """
 
 import warnings
@@ -34,20 +34,20 @@ Verdict = Literal["not identified", "cannot tell", "no sign of policy bias", "po
 
 _VERDICTS: dict[Verdict, str] = {
     "not identified": (
-        "The log does not identify the position bias of this model, so no comparison of thetas means anything. First get "
-        "some randomisation between the groups of ranks."
+        "The log does not identify the position bias of this model, so no comparison of thetas means anything. First "
+        "get some randomisation between the groups of ranks."
     ),
     "cannot tell": (
-        "Weighting by placement changes nothing on this log, so it can neither reveal nor mend an influence of the policy. "
-        "Log the policy's propensities, or log queries repeatedly under some randomisation."
+        "Weighting by placement changes nothing on this log, so it can neither reveal nor mend an influence of the "
+        "policy. Log the policy's propensities, or log queries repeatedly under some randomisation."
     ),
     "no sign of policy bias": (
-        "Weighted and unweighted position bias agree within their uncertainty, and the residuals do not follow the placement. "
-        "Use the unweighted model: it is the more precise one."
+        "Weighted and unweighted position bias agree within their uncertainty, and the residuals do not follow the "
+        "placement. Use the unweighted model: it is the more precise one."
     ),
     "policy bias": (
-        "What the relevance tower misses follows the logging policy's placement, and the position bias has absorbed it. Use the "
-        "weighted model, give the tower the features that the policy uses, or use relevance='embedding'."
+        "What the relevance tower misses follows the logging policy's placement, and the position bias has absorbed "
+        "it. Use the weighted model, give the tower the features that the policy uses, or use relevance='embedding'."
     ),
 }
 
@@ -145,8 +145,8 @@ def logging_policy_report(
         model: An additive model with an embedding or linear tower and one theta per rank; its options (not its fit) are
             used. Its `sample_weight` is the weighting that is compared with none.
         log: The click log.
-        propensity: The weighting to compare with. Default: the model's, else known propensities where the log has them, else
-            counts.
+        propensity: The weighting to compare with. Default: the model's, else known propensities where the log has
+            them, else counts.
         level: Significance level of the verdict.
 
     Raises:
@@ -154,10 +154,13 @@ def logging_policy_report(
     """
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
         raise ArgumentError(
-            "logging_policy_report takes an additive model with relevance 'embedding' or 'linear' and bias 'position'; "
-            "for a neural tower, compare its fits with and without sample_weight, and report on a linear one"
+            "logging_policy_report takes an additive model with relevance 'embedding' or 'linear' and bias "
+            "'position'; for a neural tower, compare its fits with and without sample_weight, and report on a linear "
+            "one"
         )
-    propensity = propensity or model.sample_weight or PlacementPropensity("count" if log.propensities is None else "known")
+    propensity = (
+        propensity or model.sample_weight or PlacementPropensity("count" if log.propensities is None else "known")
+    )
     tower = TwoTowerClickModel(model.relevance, l2=model.l2, on_unidentified=model.on_unidentified)
     problem = tower.problem(log)
     report = check_identifiability(problem.cells, problem.X, tower._tower(), l2=model.l2)
@@ -211,11 +214,13 @@ def _words(
     parts = [f"{verdict[0].upper()}{verdict[1:]}. {_VERDICTS[verdict]}", report.summary()]
     if residuals is not None:
         parts.append(
-            f"Residuals against usual placement, within ranks: correlation {residuals.correlation:+.3f} (z = {residuals.z:.1f}, p {_p(residuals.p_value)})."
+            f"Residuals against usual placement, within ranks: correlation {residuals.correlation:+.3f} (z = "
+            f"{residuals.z:.1f}, p {_p(residuals.p_value)})."
         )
     if shift is not None:
         parts.append(
-            f"Weighting moves theta by up to {shift.largest:.3f} (Wald test over {shift.df} differences: p {_p(shift.p_value)})."
+            f"Weighting moves theta by up to {shift.largest:.3f} (Wald test over {shift.df} differences: p "
+            f"{_p(shift.p_value)})."
         )
     parts.append(f"Weights: {weights}.")
     if weights.ess < 0.01 * weights.impressions:
@@ -244,12 +249,12 @@ def _placement_test(problem: Problem, solution: Solution) -> PlacementTest:
 
 
 def _residuals(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Per cell: clicks minus expected clicks, how high the pair is usually placed compared with others at the rank, n p (1 - p)."""
+    """Per cell: residual clicks, usual height of placement relative to others at the rank, n p (1 - p)."""
     cells = problem.cells
     p = expit(problem.logits(solution.v, solution.u))
     curvature = cells.n * p * (1 - p)
-    mean_rank = np.bincount(cells.pair, cells.impressions * cells.rank, minlength=cells.n_pairs)
-    mean_rank /= np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
+    rank_sum = np.bincount(cells.pair, cells.impressions * cells.rank, minlength=cells.n_pairs)
+    mean_rank = rank_sum / np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
     height = -mean_rank[cells.pair]
     total = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
     typical = np.bincount(cells.rank, curvature * height, minlength=cells.n_ranks) / np.maximum(total, 1e-300)

@@ -1,7 +1,6 @@
-"""A fitted model as a folder of plain files that other programs can read: JSON, CSV, Parquet, safetensors. No pickle."""
+"""A fitted model as a folder of plain files that other programs can read; no pickle."""
 
 import json
-import os
 import shutil
 import tempfile
 from dataclasses import asdict
@@ -45,7 +44,7 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         _write(model, scratch)
         if target.exists():
             shutil.rmtree(target)
-        os.replace(scratch, target)
+        scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -97,7 +96,9 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
 
 
 def load_model(folder: str | Path, relevance: "torch.nn.Module | None" = None) -> "TwoTowerClickModel":
-    """Read a model written by `save_model`. Its counts are not kept: it predicts, and says what it learnt, but cannot `partial_fit`.
+    """Read a model written by `save_model`.
+
+    The counts are not kept: the model predicts, and says what it learnt, but cannot `partial_fit`.
 
     Args:
         folder: The folder.
@@ -111,7 +112,9 @@ def load_model(folder: str | Path, relevance: "torch.nn.Module | None" = None) -
     try:
         config = json.loads((root / "config.json").read_text())
         if config["format"] != _FORMAT or config["package"] != "ltr-twotower":
-            raise DataError("not a model of this package and format", source=root, found=config.get("format"), expected=str(_FORMAT))
+            raise DataError(
+                "not a model of this package and format", source=root, found=config.get("format"), expected=str(_FORMAT)
+            )
         return _restore(root, config, relevance)
     except DataError:
         raise
@@ -128,7 +131,9 @@ def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None
     if config["train"] is not None:
         from ltr_twotower.train import TrainConfig
 
-        options = {name: tuple(value) if isinstance(value, list) else value for name, value in config["train"].items()}
+        options: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in config["train"].items()
+        }
         train = TrainConfig(**options)
     if config["relevance"] == "module" and module is None:
         raise ArgumentError("the relevance tower of this model is a module of your own; pass it as relevance=")
@@ -169,11 +174,18 @@ def _restore_pairs(root: Path, labels: Any, n_ranks: int) -> tuple[Cells, Any]:
     doc, doc_ids = pd.factorize(table["doc_id"], sort=True)
     first = np.array([np.flatnonzero(labels == group)[0] for group in range(int(labels.max()) + 1)])
     zeros = np.zeros(len(table))
-    ids = [np.asarray(values) if np.asarray(values).dtype.kind in "iub" else np.asarray(values, dtype=object) for values in (query_ids, doc_ids)]
+    ids = [
+        np.asarray(values) if np.asarray(values).dtype.kind in "iub" else np.asarray(values, dtype=object)
+        for values in (query_ids, doc_ids)
+    ]
     cells = Cells(
         pair=np.arange(len(table), dtype=np.int32),
         rank=first[table["group"].to_numpy()].astype(np.int32),
-        **{name: zeros for name in ("n", "clicks", "n_squared", "clicks_squared", "impressions")},
+        n=zeros,
+        clicks=zeros,
+        n_squared=zeros,
+        clicks_squared=zeros,
+        impressions=zeros,
         pair_query=query.astype(np.int32),
         pair_doc=doc.astype(np.int32),
         sessions=np.zeros(len(query_ids)),

@@ -7,7 +7,6 @@ of that graph, whose pseudo-inverse gives a standard error for every pair of ran
 """
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -19,116 +18,17 @@ from scipy.sparse.csgraph import connected_components
 
 from ltr_twotower.cells import Cells
 from ltr_twotower.information import contrast_stderr, linear_information, null_directions, swap_information
-from ltr_twotower.lookup import plain
 from ltr_twotower.newton import Problem, solve_newton
 from ltr_twotower.overlap import feature_overlap
+from ltr_twotower.swaps import SwapGraph, connected_labels, groups_of, renumber, swap_graph
 
 if TYPE_CHECKING:
-    import networkx as nx
-
     from ltr_twotower.plan import Swap
 
-__all__ = ["Bridge", "IdentifiabilityReport", "SwapGraph", "Tower", "check_identifiability", "swap_graph"]
+__all__ = ["IdentifiabilityReport", "IdentifiedGroups", "Tower", "check_identifiability", "identified_groups"]
 
 FloatArray = NDArray[np.float64]
 Tower = Literal["embedding", "linear", "deep"]
-
-
-@dataclass(frozen=True)
-class Bridge:
-    """A query without which the ranks would fall apart.
-
-    Attributes:
-        query: Original id of the query.
-        components: The groups of ranks (from 1) that would remain without it.
-    """
-
-    query: Any
-    components: list[list[int]]
-
-
-@dataclass(frozen=True, eq=False)
-class SwapGraph:
-    """Which ranks are joined by documents that were shown at both.
-
-    Attributes:
-        shared: int64 [n_ranks, n_ranks], number of (query, document) pairs shown at both ranks; on the diagonal, at this
-            rank.
-        labels: int32 [n_ranks], component of each rank; -1 for a rank at which nothing was shown.
-        laplacian: float64 [n_ranks, n_ranks], Laplacian of the graph weighted by effective swaps: the information about
-            theta that the log would hold if every impression carried one unit, after eliminating the relevances.
-        cells: The counts that the graph was read from.
-    """
-
-    shared: NDArray[np.int64]
-    labels: NDArray[np.int32]
-    laplacian: FloatArray
-    cells: Cells
-
-    @property
-    def n_ranks(self) -> int:
-        """Number of ranks of the log, shown or not."""
-        return len(self.labels)
-
-    @property
-    def components(self) -> list[list[int]]:
-        """The connected groups of ranks, counted from 1."""
-        return _groups(self.labels)
-
-    @property
-    def n_components(self) -> int:
-        """Number of connected groups; theta is comparable within one only."""
-        return int(self.labels.max()) + 1
-
-    @property
-    def connected(self) -> bool:
-        """Whether all ranks at which something was shown hang together."""
-        return self.n_components == 1
-
-    @property
-    def algebraic_connectivity(self) -> float:
-        """Second-smallest eigenvalue of `laplacian` over the shown ranks (Fiedler value): 0 if not connected."""
-        if not self.connected:
-            return 0.0
-        shown = self.labels >= 0
-        if shown.sum() < 2:
-            return float("inf")
-        return float(np.linalg.eigvalsh(self.laplacian[np.ix_(shown, shown)])[1])
-
-    @cached_property
-    def bridges(self) -> list[Bridge]:
-        """Queries whose removal would disconnect ranks that hang together now."""
-        return _find_bridges(self.cells, self.labels)
-
-    def to_networkx(self) -> "nx.Graph[int]":
-        """The graph over ranks counted from 1, with `pairs` (shared documents) on the edges. Needs networkx."""
-        import networkx as nx
-
-        graph: nx.Graph[int] = nx.Graph()
-        graph.add_nodes_from(int(rank) + 1 for rank in np.flatnonzero(self.labels >= 0))
-        for a, b in np.argwhere(np.triu(self.shared, 1) > 0):
-            graph.add_edge(int(a) + 1, int(b) + 1, pairs=int(self.shared[a, b]))
-        return graph
-
-
-def swap_graph(log: ClickLog | Cells) -> SwapGraph:
-    """The swap graph of a log: ranks joined by (query, document) pairs that were shown at both.
-
-    Args:
-        log: The click log, or its cells.
-
-    Returns:
-        The graph. A log of a deterministic ranker has as many components as ranks.
-    """
-    cells = log if isinstance(log, Cells) else Cells.from_log(log)
-    presence = _presence(cells, cells.pair, cells.n_pairs)
-    shared = (presence.T @ presence).toarray().astype(np.int64)
-    return SwapGraph(
-        shared=shared,
-        labels=_labels(shared),
-        laplacian=swap_information(cells, cells.impressions),
-        cells=cells,
-    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +44,8 @@ class IdentifiabilityReport:
             from the constant one. m = 0 if `ok`.
         se_theta: float64 [n_ranks, n_ranks], standard error of theta_a - theta_b; inf where not identified. For a deep
             tower those of the per-pair tower, which are an upper bound.
-        overlap: float64 [n_ranks, n_ranks] for a deep tower: share of the pairs at rank a with a pair of rank b nearby in
-            feature space; None for the others.
+        overlap: float64 [n_ranks, n_ranks] for a deep tower: share of the pairs at rank a with a pair of rank b
+            nearby in feature space; None for the others.
         labels: int32 [n_ranks], group of ranks whose differences are identified; -1 where nothing was shown.
     """
 
@@ -162,7 +62,7 @@ class IdentifiabilityReport:
     @property
     def components(self) -> list[list[int]]:
         """Groups of ranks (from 1) whose differences this tower identifies."""
-        return _groups(self.labels)
+        return groups_of(self.labels)
 
     @property
     def fiedler(self) -> float:
@@ -205,17 +105,17 @@ class IdentifiabilityReport:
         if not self.ok:
             groups = "; ".join(_span(group) for group in self.components)
             return (
-                f"{head} NOT IDENTIFIED: theta can be compared only within these groups of ranks: {groups}. "
-                "Show some documents at ranks of different groups (randomise a few swaps), or use a relevance tower on "
-                "features that overlap between ranks."
+                f"{head} NOT IDENTIFIED: theta can be compared only within these groups of ranks: {groups}. Show some "
+                "documents at ranks of different groups (randomise a few swaps), or use a relevance tower on features "
+                "that overlap between ranks."
             )
         if (self.labels >= 0).sum() < 2:
             return f"{head} Only one rank was shown: there is no position bias to identify."
         a, b, se = self.worst
         if np.isinf(se):
             return (
-                f"{head} Identified by overlapping features, if relevance is a smooth function of them. No document was "
-                "swapped between some ranks, so there is no bound on the standard errors."
+                f"{head} Identified by overlapping features, if relevance is a smooth function of them. No document "
+                "was swapped between some ranks, so there is no bound on the standard errors."
             )
         text = f"{head} Identified. The least certain difference is theta_{a} - theta_{b}, standard error {se:.3g}."
         if se > 0.5:
@@ -264,7 +164,8 @@ def check_identifiability(
         l2: Ridge of the quick fit whose click probabilities weigh the information.
         caliper: Deep tower: distance in standardised features below which two pairs count as overlapping. Default: the
             median distance of a pair to its nearest neighbour.
-        min_overlap: Deep tower: share of the pairs of a rank that must have a neighbour at another rank to join the two.
+        min_overlap: Deep tower: share of the pairs of a rank that must have a neighbour at another rank to join the
+            two.
 
     Raises:
         ArgumentError: `tower` is unknown, or it needs features and there are none.
@@ -275,7 +176,7 @@ def check_identifiability(
     cells = graph.cells
     X = None if tower == "embedding" else _feature_matrix(cells, features)
     groups = identified_groups(graph, X, tower, caliper=caliper, min_overlap=min_overlap)
-    # A deep tower is bounded by the per-pair one: a function of the features cannot be freer than a value for each pair.
+    # A deep tower is bounded by the per-pair one: no function of the features is freer than a value for each pair.
     linear_X = X if tower == "linear" else None
     problem = Problem(cells, X=linear_X, l2=l2)
     solution = solve_newton(problem)
@@ -326,7 +227,7 @@ def identified_groups(
         null = null_directions(linear_information(graph.cells, X, graph.cells.impressions), shown)
         return IdentifiedGroups(_labels_of_null(null, shown), null)
     overlap = feature_overlap(graph.cells, X, caliper)
-    labels = np.where(shown, _labels((overlap >= min_overlap) | (graph.shared > 0)), -1).astype(np.int32)
+    labels = np.where(shown, connected_labels((overlap >= min_overlap) | (graph.shared > 0)), -1).astype(np.int32)
     return IdentifiedGroups(labels, _component_directions(labels), overlap)
 
 
@@ -339,28 +240,6 @@ def _feature_matrix(cells: Cells, features: ArrayLike | None) -> FloatArray:
     if not np.isfinite(table).all():
         raise ArgumentError("features holds NaN or infinite values; expected finite numbers")
     return np.asarray(table, dtype=np.float64)
-
-
-def _presence(cells: Cells, row: NDArray[Any], n_rows: int) -> scipy.sparse.csr_array:
-    matrix = scipy.sparse.csr_array((np.ones(len(cells)), (row, cells.rank)), shape=(n_rows, cells.n_ranks))
-    matrix.data[:] = 1
-    return matrix
-
-
-def _labels(shared: NDArray[Any]) -> NDArray[np.int32]:
-    _, raw = connected_components(scipy.sparse.csr_array(shared > 0), directed=False)
-    return _renumber(raw, np.diag(shared) > 0)
-
-
-def _renumber(raw: NDArray[Any], shown: NDArray[np.bool_]) -> NDArray[np.int32]:
-    labels = np.full(len(raw), -1, dtype=np.int32)
-    _, first, code = np.unique(raw[shown], return_index=True, return_inverse=True)
-    labels[shown] = np.argsort(np.argsort(first))[code]
-    return labels
-
-
-def _groups(labels: NDArray[np.int32]) -> list[list[int]]:
-    return [(np.flatnonzero(labels == label) + 1).tolist() for label in range(int(labels.max()) + 1)]
 
 
 def _span(ranks: list[int]) -> str:
@@ -386,47 +265,4 @@ def _labels_of_null(null: FloatArray, shown: NDArray[np.bool_]) -> NDArray[np.in
         return np.where(shown, 0, -1).astype(np.int32)
     moved = np.abs(null[:, None, :] - null[None, :, :]).max(axis=2) > 1e-6
     _, raw = connected_components(scipy.sparse.csr_array(~moved), directed=False)
-    return _renumber(raw, shown)
-
-
-def _find_bridges(cells: Cells, labels: NDArray[np.int32]) -> list[Bridge]:
-    """Queries whose edges alone hold a component together.
-
-    A chain through the ranks of each pair connects the same ranks as all its edges do. An edge that two queries share
-    survives the loss of either; contract those. Only a query that owns an edge of a spanning forest of what is left can
-    disconnect anything, and a forest has fewer edges than there are ranks.
-    """
-    same = cells.pair[1:] == cells.pair[:-1]
-    edges = np.stack([cells.rank[:-1][same], cells.rank[1:][same]], axis=1).astype(np.int64)
-    query = cells.pair_query[cells.pair[:-1][same]].astype(np.int64)
-    n_queries = len(cells.query_ids)
-    owned = np.unique((edges[:, 0] * cells.n_ranks + edges[:, 1]) * n_queries + query)
-    edge, owner = owned // n_queries, owned % n_queries
-    ends = np.stack([edge // cells.n_ranks, edge % cells.n_ranks], axis=1)
-    forest_owners = _forest_owners(ends, edge, owner, cells.n_ranks)
-    found = []
-    for candidate in forest_owners:
-        rest = _edge_labels(ends[owner != candidate], cells.n_ranks)
-        rest = _renumber(rest, labels >= 0)
-        if rest.max() > labels.max():
-            found.append(Bridge(query=plain(cells.query_ids[candidate]), components=_groups(rest)))
-    return found
-
-
-def _forest_owners(
-    ends: NDArray[np.int64], edge: NDArray[np.int64], owner: NDArray[np.int64], n_ranks: int
-) -> list[int]:
-    _, inverse, count = np.unique(edge, return_inverse=True, return_counts=True)
-    single = count[inverse] == 1
-    block = _edge_labels(ends[~single], n_ranks)
-    owners: list[int] = []
-    for (a, b), query in zip(ends[single], owner[single], strict=True):
-        if block[a] != block[b]:
-            block[block == block[b]] = block[a]
-            owners.append(int(query))
-    return sorted(set(owners))
-
-
-def _edge_labels(ends: NDArray[np.int64], n_ranks: int) -> NDArray[np.int32]:
-    graph = scipy.sparse.csr_array((np.ones(len(ends)), (ends[:, 0], ends[:, 1])), shape=(n_ranks, n_ranks))
-    return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int32)
+    return renumber(raw, shown)

@@ -104,5 +104,5 @@ def contrast_stderr(information: FloatArray, labels: NDArray[np.int32]) -> Float
         block = information[np.ix_(group, group)]
         scale = max(float(np.diag(block).max()), 1e-300)
         inverse = np.linalg.pinv(block / scale, rcond=1e-10, hermitian=True) / scale
-        stderr[np.ix_(group, group)] = np.sqrt(contrast_variance(inverse))
+        stderr[np.ix_(group, group)] = np.sqrt(contrast_variance(np.asarray(inverse, dtype=np.float64)))
     return stderr

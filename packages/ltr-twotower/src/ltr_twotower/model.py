@@ -12,10 +12,11 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ltr_twotower.cells import Cells
-from ltr_twotower.identify import IdentifiabilityReport, SwapGraph, check_identifiability, identified_groups, swap_graph
+from ltr_twotower.identify import IdentifiabilityReport, check_identifiability, identified_groups
 from ltr_twotower.information import contrast_variance
 from ltr_twotower.lookup import pair_lookup
 from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
+from ltr_twotower.swaps import SwapGraph, swap_graph
 from ltr_twotower.variance import theta_covariance
 from ltr_twotower.weighting import PlacementPropensity
 
@@ -46,26 +47,28 @@ class TwoTowerClickModel:
     """A two-tower click model: a bias tower over ranks and a relevance tower over documents.
 
     Args:
-        relevance: "embedding": one relevance per (query, document) pair. "linear": X w, without intercept. "deep": a small
-            network (2 x 32 ELU, dropout 0.1, as in the paper's code). Or a `torch.nn.Module` mapping [n, n_features] to
-            [n] or [n, 1].
-        bias: "position": one theta per rank. Or float [n_ranks, n_bias_features]: theta is linear in features of the rank
-            (its logarithm, its row and column on a grid). Or a `torch.nn.Module` over one-hot ranks.
-        combine: "additive": P = sigmoid(theta_k + gamma). "pbm": P = sigmoid(theta_k) sigmoid(gamma), the position-based
-            model, for comparison.
+        relevance: "embedding": one relevance per (query, document) pair. "linear": X w, without intercept. "deep": a
+            small network (2 x 32 ELU, dropout 0.1, as in the paper's code). Or a `torch.nn.Module` mapping [n,
+            n_features] to [n] or [n, 1].
+        bias: "position": one theta per rank. Or float [n_ranks, n_bias_features]: theta is linear in features of the
+            rank (its logarithm, its row and column on a grid). Or a `torch.nn.Module` over one-hot ranks.
+        combine: "additive": P = sigmoid(theta_k + gamma). "pbm": P = sigmoid(theta_k) sigmoid(gamma), the
+            position-based model, for comparison.
         sample_weight: None, or a `PlacementPropensity`: weigh every impression by its inverse placement propensity.
         l2: Ridge on theta and gamma (or w), on the scale of the summed log-likelihood. Must be positive: it keeps
-            documents with no click (or only clicks) finite. Large values bias theta; do not tune it on likelihood alone.
+            documents with no click (or only clicks) finite. Large values bias theta; do not tune it on likelihood
+            alone.
         solver: "newton" (exact, embedding and linear, additive), "lbfgs", "adamw" (torch modules), or "auto".
         on_unidentified: What to do when the log does not identify theta. "warn": go on, and say which ranks cannot be
-            compared. "raise": `NotIdentifiedError`. "component-normalize": set the first rank of every component to 0, so
-            that no number compares two components.
+            compared. "raise": `NotIdentifiedError`. "component-normalize": set the first rank of every component to
+            0, so that no number compares two components.
         random_state: Seed of "adamw"; the other solvers are deterministic.
         train: `ltr_twotower.train.TrainConfig` for "adamw": learning rate, epochs, batch size, device, precision.
 
     Attributes (after `fit`):
-        position_bias_: float64 [n_ranks], theta with theta_1 = 0 (at the first shown rank, if nothing was shown at rank 1);
-            NaN at ranks at which nothing was shown. For "pbm", the logarithm of the examination relative to rank 1.
+        position_bias_: float64 [n_ranks], theta with theta_1 = 0 (at the first shown rank, if nothing was shown at
+            rank 1); NaN at ranks at which nothing was shown. For "pbm", the logarithm of the examination relative to
+            rank 1.
         stderr_: float64 [n_ranks], standard error of each theta against its reference: inf where the two cannot be
             compared, NaN for solvers that give none. Weighted fits use the sandwich estimator.
         gamma_: float64 [n_pairs], relevance logit of each pair (of `cells_.pair_query`, `cells_.pair_doc`).
@@ -166,13 +169,17 @@ class TwoTowerClickModel:
         if self.solver in ("newton", "lbfgs") and self._needs_torch():
             raise ArgumentError(f"solver={self.solver!r} fits no neural tower; use solver='adamw'")
         if self.solver == "newton" and self.combine == "pbm":
-            raise ArgumentError("solver='newton' needs a convex likelihood, which combine='pbm' has not; use solver='lbfgs'")
+            raise ArgumentError(
+                "solver='newton' needs a convex likelihood, which combine='pbm' has not; use solver='lbfgs'"
+            )
         if self.combine == "pbm" and (self._needs_torch() or not isinstance(self.bias, str)):
             raise ArgumentError("combine='pbm' takes relevance='embedding' or 'linear' and bias='position'")
         if self.solver == "adamw" and self.relevance == "embedding":
             raise ArgumentError("solver='adamw' fits towers on features; relevance='embedding' is convex: use 'newton'")
         if self.on_unidentified == "component-normalize" and self.relevance != "embedding":
-            raise ArgumentError("on_unidentified='component-normalize' needs relevance='embedding', whose components it normalises")
+            raise ArgumentError(
+                "on_unidentified='component-normalize' needs relevance='embedding', whose components it normalises"
+            )
 
     def _needs_torch(self) -> bool:
         bias_is_module = not isinstance(self.bias, str) and callable(self.bias)
@@ -186,7 +193,9 @@ class TwoTowerClickModel:
         return "newton" if self.combine == "additive" else "lbfgs"
 
     def _tower(self) -> Literal["embedding", "linear", "deep"]:
-        return self.relevance if self.relevance in ("embedding", "linear") else "deep"  # type: ignore[return-value]
+        if self.relevance == "embedding":
+            return "embedding"
+        return "linear" if self.relevance == "linear" else "deep"
 
     def _features(self, cells: Cells, X: ArrayLike | None) -> FloatArray | None:
         if self.relevance == "embedding":
@@ -199,7 +208,9 @@ class TwoTowerClickModel:
             )
         features = np.asarray(table, dtype=np.float64)
         if features.ndim != 2 or len(features) != cells.n_pairs:
-            raise ArgumentError(f"X has shape {features.shape}; expected [{cells.n_pairs}, n_features], a row per pair of log.pairs")
+            raise ArgumentError(
+                f"X has shape {features.shape}; expected [{cells.n_pairs}, n_features], a row per pair of log.pairs"
+            )
         if not np.isfinite(features).all():
             row, column = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
             raise ArgumentError(f"X[{row}, {column}] is {features[row, column]}; expected finite numbers")
@@ -210,7 +221,9 @@ class TwoTowerClickModel:
             return None
         table = np.asarray(self.bias, dtype=np.float64)
         if table.ndim != 2 or len(table) != n_ranks or not np.isfinite(table).all():
-            raise ArgumentError(f"bias has shape {table.shape}; expected finite features [{n_ranks}, n_bias_features], a row per rank")
+            raise ArgumentError(
+                f"bias has shape {table.shape}; expected finite features [{n_ranks}, n_bias_features], a row per rank"
+            )
         return table
 
     def _check_identified(self, graph: SwapGraph, features: FloatArray | None) -> None:
@@ -223,9 +236,9 @@ class TwoTowerClickModel:
             return
         groups = [(np.flatnonzero(self.labels_ == g) + 1).tolist() for g in range(int(self.labels_.max()) + 1)]
         text = (
-            f"the log does not identify the position bias of a model with relevance={_name(self.relevance)}: theta can be compared "
-            f"only within these groups of ranks: {groups}. Randomise a few swaps between them (see check_identifiability(...)"
-            ".suggest_swaps), or use a relevance tower whose features overlap between ranks"
+            f"the log does not identify the position bias of a model with relevance={_name(self.relevance)}: theta "
+            f"can be compared only within these groups of ranks: {groups}. Randomise a few swaps between them (see "
+            "check_identifiability(...).suggest_swaps), or use a relevance tower whose features overlap between ranks"
         )
         if self.on_unidentified == "raise":
             raise NotIdentifiedError(text)
@@ -258,7 +271,13 @@ class TwoTowerClickModel:
         from ltr_twotower.train import TrainConfig, fit_neural
 
         assert X is not None
-        result = fit_neural(cells, X, self.relevance, self.bias, self.train or TrainConfig(), self.random_state, self.l2)
+        # The options were checked: "embedding" does not come here, and an array of bias features has its right shape.
+        relevance: Any = self.relevance
+        bias: Any = (
+            self.bias if isinstance(self.bias, str) or callable(self.bias) else self._bias_features(cells.n_ranks)
+        )
+        config = self.train or TrainConfig()
+        result = fit_neural(cells, X, relevance, bias, config, self.random_state, self.l2)
         self.module_, self.converged_, self.n_iter_ = result.module, result.converged, result.epochs
         self._normalise(result.theta, result.gamma, np.full((cells.n_ranks, cells.n_ranks), np.nan))
 
@@ -293,15 +312,18 @@ class TwoTowerClickModel:
         """
         self._require_fit()
         if self.combine != "pbm":
-            raise ArgumentError("examination_ belongs to combine='pbm': theta of an additive-logit model is not an examination probability")
+            raise ArgumentError(
+                "examination_ belongs to combine='pbm': theta of an additive-logit model is not an examination "
+                "probability"
+            )
         return np.exp(self.position_bias_)
 
     def predict_relevance(self, what: "ClickLog | ArrayLike") -> FloatArray:
         """Relevance logits.
 
         Args:
-            what: A log: the relevance of each of its pairs, [n_pairs] (`log.pairs`); pairs that an embedding tower has not seen get
-                its mean. Or, for towers on features, float [n, n_features]: [n].
+            what: A log: the relevance of each of its pairs, [n_pairs] (`log.pairs`); pairs that an embedding tower
+                has not seen get its mean. Or, for towers on features, float [n, n_features]: [n].
         """
         self._require_fit()
         if isinstance(what, ClickLog):
@@ -327,7 +349,11 @@ class TwoTowerClickModel:
         return np.where(found >= 0, self.gamma_[found], mean)
 
     def predict_proba(self, log: ClickLog) -> FloatArray:
-        """float64 [n, k], click probability of every impression; NaN where nothing was shown, or at a rank never seen in `fit`."""
+        """Click probability of every impression, float64 [n, k].
+
+        NaN where nothing was shown, at ranks that `fit` has not seen, and, after "component-normalize", for pairs at
+        ranks of another component.
+        """
         self._require_fit()
         theta = np.full(log.n_ranks, np.nan)
         n = min(log.n_ranks, len(self.position_bias_))
@@ -354,7 +380,7 @@ class TwoTowerClickModel:
         return np.where(own == labels, expit(theta + gamma), np.nan)
 
     def score(self, log: ClickLog) -> float:
-        """Mean log-likelihood per impression (higher is better) over impressions for which the model has a prediction."""
+        """Mean log-likelihood per impression (higher is better), over impressions that have a prediction."""
         p = np.clip(self.predict_proba(log), 1e-15, 1 - 1e-15)
         known = log.shown & ~np.isnan(p)
         if not known.any():
@@ -370,7 +396,9 @@ class TwoTowerClickModel:
             raise ArgumentError(f"ranks {a} and {b}; expected ranks from 1 to {len(self.labels_)}")
         if self.labels_[i] != self.labels_[j] or self.labels_[i] < 0:
             return float("nan"), float("inf")
-        return float(self.position_bias_[i] - self.position_bias_[j]), float(np.sqrt(contrast_variance(self.covariance_)[i, j]))
+        return float(self.position_bias_[i] - self.position_bias_[j]), float(
+            np.sqrt(contrast_variance(self.covariance_)[i, j])
+        )
 
     def identifiability(self) -> IdentifiabilityReport:
         """`check_identifiability` of the fitted log, for this model's tower."""
@@ -384,7 +412,7 @@ class TwoTowerClickModel:
     # -- keeping ------------------------------------------------------------------------------------------------------
 
     def save_pretrained(self, folder: str | Path) -> None:
-        """Write the model as `config.json`, `position_bias.csv` and `relevance.parquet` (or `.safetensors`); see `ltr_twotower.files`."""
+        """Write the model as a folder of plain files: see `ltr_twotower.files`."""
         from ltr_twotower.files import save_model
 
         self._require_fit()

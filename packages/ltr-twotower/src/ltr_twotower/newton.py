@@ -1,7 +1,7 @@
 """Exact maximum likelihood for additive two-tower models whose likelihood is convex.
 
-The model of a cell is z = theta_rank + gamma_pair, theta = A v + b (A = I for one theta per rank), and gamma free per pair
-("embedding") or X w ("linear"). The penalised negative log-likelihood
+The model of a cell is z = theta_rank + gamma_pair, theta = A v + b (A = I for one theta per rank), and gamma free per
+pair ("embedding") or X w ("linear"). The penalised negative log-likelihood
 
     sum_cells [ n softplus(z) - c z ] + l2/2 (|theta|^2 + |gamma or w|^2)
 
@@ -11,6 +11,7 @@ theta, a [n_ranks, n_ranks] matrix: one step costs a few passes over the cells.
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -51,7 +52,9 @@ class Problem:
 
     def __post_init__(self) -> None:
         if not self.l2 > 0 or not np.isfinite(self.l2):
-            raise ArgumentError(f"l2={self.l2}; expected a positive ridge: without one a pair with no click has no finite estimate")
+            raise ArgumentError(
+                f"l2={self.l2}; expected a positive ridge: without one a pair with no click has no finite estimate"
+            )
         cells = self.cells
         starts = np.concatenate([[0], np.cumsum(np.bincount(cells.pair, minlength=cells.n_pairs))])
         pattern = scipy.sparse.csr_array(
@@ -76,7 +79,7 @@ class Problem:
     def theta(self, v: FloatArray) -> FloatArray:
         """float64 [n_ranks]."""
         theta = v if self.A is None else self.A @ v
-        return theta if self.b is None else theta + self.b
+        return np.asarray(theta if self.b is None else theta + self.b)
 
     def gamma(self, u: FloatArray) -> FloatArray:
         """float64 [n_pairs], relevance logits."""
@@ -108,7 +111,7 @@ class Problem:
     def curvature(self, v: FloatArray, u: FloatArray) -> FloatArray:
         """float64 [n_cells], n p (1 - p): the Hessian's weight of each cell."""
         p = expit(self.logits(v, u))
-        return self.cells.n * p * (1 - p)
+        return np.asarray(self.cells.n * p * (1 - p))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +134,11 @@ class Solution:
 
 
 def solve_newton(
-    problem: Problem, start: tuple[FloatArray, FloatArray] | None = None, *, tolerance: float = 1e-8, max_iterations: int = 100
+    problem: Problem,
+    start: tuple[FloatArray, FloatArray] | None = None,
+    *,
+    tolerance: float = 1e-8,
+    max_iterations: int = 100,
 ) -> Solution:
     """Minimise by Newton's method with the Schur complement of theta.
 
@@ -141,7 +148,11 @@ def solve_newton(
         tolerance: Stop when the Newton decrement, relative to the total weight, falls below its square.
         max_iterations: Warn with `ConvergenceWarning` after this many steps.
     """
-    v, u = (np.zeros(problem.n_bias), np.zeros(problem.n_relevance)) if start is None else (start[0].copy(), start[1].copy())
+    v, u = (
+        (np.zeros(problem.n_bias), np.zeros(problem.n_relevance))
+        if start is None
+        else (start[0].copy(), start[1].copy())
+    )
     value = problem.value(v, u)
     scale = max(problem.cells.total, 1.0)
     for iteration in range(max_iterations):
@@ -187,20 +198,20 @@ def newton_step(
     return d[: problem.n_bias], d[problem.n_bias :]
 
 
-def schur_blocks(problem: Problem, curvature: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+def schur_blocks(problem: Problem, curvature: FloatArray) -> tuple[FloatArray, Any, FloatArray]:
     """For an embedding tower: the Schur complement of v, the cross block, and the diagonal of gamma.
 
     Returns:
         S float64 [n_bias, n_bias]; B, [n_pairs, n_bias] (sparse where A is None); D float64 [n_pairs].
     """
     B = problem.matrix(curvature)
-    D = np.bincount(problem.cells.pair, curvature, minlength=problem.cells.n_pairs) + problem.l2
+    D = np.bincount(problem.cells.pair, curvature, minlength=problem.cells.n_pairs).astype(np.float64) + problem.l2
     by_rank = np.bincount(problem.cells.rank, curvature, minlength=problem.cells.n_ranks) + problem.l2
     scaled = problem.matrix(curvature / D[problem.cells.pair])
-    S = np.diag(by_rank) - (B.T @ scaled).toarray()
+    S: FloatArray = np.asarray(np.diag(by_rank) - (B.T @ scaled).toarray(), dtype=np.float64)
     if problem.A is None:
         return S, B, D
-    return problem.A.T @ S @ problem.A, B @ problem.A, D
+    return np.asarray(problem.A.T @ S @ problem.A), B @ problem.A, D
 
 
 def linear_hessian(problem: Problem, curvature: FloatArray) -> FloatArray:
@@ -225,7 +236,11 @@ def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
 
 
 def solve_lbfgs(
-    problem: Problem, start: tuple[FloatArray, FloatArray] | None = None, *, tolerance: float = 1e-9, max_iterations: int = 5000
+    problem: Problem,
+    start: tuple[FloatArray, FloatArray] | None = None,
+    *,
+    tolerance: float = 1e-9,
+    max_iterations: int = 5000,
 ) -> Solution:
     """Minimise by L-BFGS (scipy); the independent second opinion on `solve_newton`."""
     from scipy.optimize import minimize
@@ -243,7 +258,13 @@ def solve_lbfgs(
         first,
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": max_iterations, "maxfun": 2 * max_iterations, "ftol": 1e-15, "gtol": tolerance, "maxcor": 30},
+        options={
+            "maxiter": max_iterations,
+            "maxfun": 2 * max_iterations,
+            "ftol": 1e-15,
+            "gtol": tolerance,
+            "maxcor": 30,
+        },
     )
     if not result.success:
         warnings.warn(f"L-BFGS stopped early: {result.message}", ConvergenceWarning, stacklevel=2)

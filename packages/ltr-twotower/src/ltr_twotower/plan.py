@@ -88,8 +88,8 @@ def plan_swaps(cells: Cells, information: FloatArray, curvature: FloatArray, bud
     V = _covariance(information, shown)
     plan = []
     for (row, edge), sessions in planned.items():
-        weight = _gains(unit, base, a, b, {}, int(sessions))[row, edge]
-        V = _updated(V, a[edge], b[edge], weight)
+        added = float(_gains(unit, base, a, b, {}, int(sessions))[row, edge])
+        V = _updated(V, a[edge], b[edge], added)
         ranks = (int(a[edge]) + 1, int(b[edge]) + 1)
         plan.append(Swap(plain(cells.query_ids[queries[row]]), ranks, int(sessions), _worst(V, a, b, information)))
     return plan
@@ -134,8 +134,8 @@ def _gains(
     total = np.zeros_like(before)
     for here, there in ((a, b), (b, a)):
         home = base[:, here]
-        for sessions, sign in ((before + m, 1), (before, -1)):
-            away = sessions * unit[:, there]
+        for moved, sign in ((before + m, 1), (before, -1)):
+            away = moved * unit[:, there]
             total += sign * np.divide(home * away, home + away, out=np.zeros_like(home), where=home + away > 0)
     return np.where(usable, total, 0.0)
 
@@ -175,4 +175,3 @@ def _worst(V: FloatArray, a: IntArray, b: IntArray, information: FloatArray) -> 
     variance = float(np.diag(_contrast(V, a, b)).max())
     unconnected = variance > 0.1 / (1e-7 * max(float(np.diag(information).max()), 1.0))
     return float("inf") if unconnected else float(np.sqrt(variance))
-

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ltr_twotower.explain import LoggingPolicyReport
-    from ltr_twotower.identify import SwapGraph
+    from ltr_twotower.swaps import SwapGraph
 
 __all__ = ["lines_figure", "paired_figure", "residual_figure", "swap_figure", "theta_figure", "write_report_page"]
 
@@ -26,6 +26,8 @@ def theta_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]], truth
         curves: By name, theta [n_ranks] and its standard errors [n_ranks] (drawn as 95% intervals) or None.
         truth: True theta [n_ranks], where it is known.
     """
+    from matplotlib.ticker import MaxNLocator
+
     figure, axes = _canvas()
     if truth is not None:
         true = np.asarray(truth, dtype=float)
@@ -37,7 +39,7 @@ def theta_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]], truth
         error = None if stderr is None else 1.96 * np.where(np.isfinite(np.asarray(stderr)), stderr, 0)
         axes.errorbar(ranks, values, error, marker="o", markersize=4, capsize=2, label=name)
     axes.set(xlabel="rank", ylabel="position bias θ (logits)")
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend()
     return figure
 
@@ -47,7 +49,7 @@ def residual_figure(bins: Any) -> "Figure":
     figure, axes = _canvas()
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.plot(bins["placement"], bins["residual"], marker="o")
-    axes.set(xlabel="usual placement, ranks above others shown there  →  higher", ylabel="clicks − expected, per impression")
+    axes.set(xlabel="usual placement: ranks above others shown there", ylabel="clicks − expected, per impression")
     return figure
 
 
@@ -88,7 +90,7 @@ def lines_figure(
 
 
 def paired_figure(groups: Sequence[str], values: FloatArray, *, ylabel: str) -> "Figure":
-    """One line per seed across groups, so that paired differences can be seen; `values` is float64 [n_seeds, n_groups]."""
+    """One line per seed across groups, so that pairs can be compared; `values` is float64 [n_seeds, n_groups]."""
     figure, axes = _canvas()
     places = np.arange(len(groups))
     axes.plot(places, values.T, color="0.6", linewidth=0.9, marker="o", markersize=3)
@@ -108,9 +110,11 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
 
     table = report.thetas
     with context():
-        curves = {name: (table[name], table[f"{name}_stderr"]) for name in ("naive", "weighted")}
+        curves: dict[str, tuple[ArrayLike, ArrayLike | None]] = {
+            name: (table[name].to_numpy(), table[f"{name}_stderr"].to_numpy()) for name in ("naive", "weighted")
+        }
         if table["uniform"].notna().any():
-            curves["uniform policy"] = (table["uniform"], None)
+            curves["uniform policy"] = (table["uniform"].to_numpy(), None)
         theta = figure_to_svg(theta_figure(curves))
         residual = figure_to_svg(residual_figure(report.bins))
         swaps = figure_to_svg(swap_figure(report.identifiability.graph))
@@ -120,8 +124,9 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
             text=f"Weights: {report.weights}.",
             figure_svg=theta,
             caption=(
-                "Theta of the model as it is (naive), of the same model with inverse placement propensities (weighted), and what "
-                "it would learn under a uniformly random policy. Where naive leaves the other two, the logging policy has bent it."
+                "Theta of the model as it is (naive), of the same model with inverse placement propensities "
+                "(weighted), and what it would learn under a uniformly random policy. Where naive leaves the other "
+                "two, the logging policy has bent it."
             ),
             table=table.round(4),
         ),
@@ -129,8 +134,8 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
             title="What the model misses, by placement",
             figure_svg=residual,
             caption=(
-                "Clicks beyond the model's expectation, by how high the policy usually places a document compared with others "
-                "at the same rank. A rising line: the policy knows something the relevance tower does not."
+                "Clicks beyond the model's expectation, by how high the policy usually places a document compared "
+                "with others at the same rank. A rising line: the policy knows something the relevance tower does not."
             ),
         ),
         Section(

@@ -1,7 +1,7 @@
 """Profile likelihood of one theta: how much worse the log is explained when it is held elsewhere.
 
-A flat profile is the signature of non-identifiability. The exact solver makes a profile in milliseconds per point, where
-retraining a network per point takes a cluster.
+A flat profile is the signature of non-identifiability. The exact solver makes a profile in milliseconds per point,
+where retraining a network per point takes a cluster.
 """
 
 from dataclasses import dataclass
@@ -35,7 +35,8 @@ class ProfileLikelihood:
         deviance: float64 [m], twice the loss of log-likelihood against the best value; for weighted fits scaled so that
             it is chi-square distributed to first order.
         estimate: The best value.
-        interval: Values whose deviance stays below the chi-square quantile; infinite where the profile never crosses it.
+        interval: Values whose deviance stays below the chi-square quantile; infinite where the profile never crosses
+            it.
         level: Confidence level of the interval.
     """
 
@@ -53,8 +54,8 @@ def profile_likelihood(
     """Profile the position bias of one rank against rank 1.
 
     Args:
-        model: An additive model with an embedding or linear relevance tower and one theta per rank; its options (not its
-            fit) are used.
+        model: An additive model with an embedding or linear relevance tower and one theta per rank; its options (not
+            its fit) are used.
         log: The click log.
         position: Rank to profile, from 2.
         grid: Values of theta_position - theta_1. Default: 41 values across the interval (or +-3 around the estimate,
@@ -65,12 +66,16 @@ def profile_likelihood(
         ArgumentError: The model is of another kind, or `position` is not a shown rank from 2.
     """
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
-        raise ArgumentError("profile_likelihood takes an additive model with relevance 'embedding' or 'linear' and bias 'position'")
+        raise ArgumentError(
+            "profile_likelihood takes an additive model with relevance 'embedding' or 'linear' and bias 'position'"
+        )
     if not 0 < level < 1:
         raise ArgumentError(f"level={level}; expected a share between 0 and 1")
     problem = model.problem(log)
     if not 2 <= position <= problem.cells.n_ranks or not (problem.cells.rank_impressions[[0, position - 1]] > 0).all():
-        raise ArgumentError(f"position={position}; expected a shown rank from 2 to {problem.cells.n_ranks}, and rank 1 shown")
+        raise ArgumentError(
+            f"position={position}; expected a shown rank from 2 to {problem.cells.n_ranks}, and rank 1 shown"
+        )
     best = solve_newton(problem)
     estimate = float(best.v[position - 1] - best.v[0])
     scale = _scale(problem, best, position, robust=model.sample_weight is not None)

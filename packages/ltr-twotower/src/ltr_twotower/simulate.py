@@ -112,7 +112,7 @@ class World:
 
 
 def toy_world(rng: np.random.Generator, *, n_queries: int = 2, k: int = 5) -> World:
-    """The paper's identifiability toy: few queries, relevance logits from a truncated normal in [-2, 2]; no features."""
+    """The paper's identifiability toy: few queries, relevance logits from a normal cut to [-2, 2]; no features."""
     from scipy.stats import truncnorm
 
     labels = 2 + truncnorm.rvs(-2, 2, size=n_queries * k, random_state=rng)
@@ -126,8 +126,9 @@ def linear_world(rng: np.random.Generator, *, n_queries: int = 600, k: int = 10,
     features = rng.normal(size=(_doubled(n_queries) * k, n_features))
     labels = _graded(features @ rng.normal(size=n_features))
     about = (
-        f"{n_queries} queries x {k} documents, {n_features} independent Gaussian features; the label is linear in them, scaled so that its "
-        "5th and 95th percentiles are 0 and 4 (not clipped, which would make it nonlinear); logit = label - 2; theta_k = -ln k."
+        f"{n_queries} queries x {k} documents, {n_features} independent Gaussian features; the label is linear in "
+        "them, scaled so that its 5th and 95th percentiles are 0 and 4 (not clipped, which would make it nonlinear); "
+        "logit = label - 2; theta_k = -ln k."
     )
     return _split("linear", about, features, labels, n_queries, k)
 
@@ -141,31 +142,38 @@ def omitted_features_world(
     features = rng.normal(size=(_doubled(n_queries) * k, n_features))
     labels = _graded(features @ rng.normal(size=n_features))
     about = (
-        f"As the linear world, but the relevance tower sees {n_features - n_omitted} of the {n_features} features while the policy ranks by the true label. With "
-        "independent features this shrinks the learnt weights alike and biases theta, but hardly changes the order of documents: nDCG "
-        "is not expected to move."
+        f"As the linear world, but the relevance tower sees {n_features - n_omitted} of the {n_features} features "
+        "while the policy ranks by the true label. With independent features this shrinks the learnt weights alike "
+        "and biases theta, but hardly changes the order of documents: nDCG is not expected to move."
     )
     return _split("omitted-features", about, features[:, n_omitted:], labels, n_queries, k)
 
 
 def deep_label_world(rng: np.random.Generator, *, n_queries: int = 600, k: int = 10, n_features: int = 20) -> World:
-    """Misspecified: the label is a random network (one hidden layer of 16 tanh units) of features that a linear tower sees."""
+    """Misspecified: the label is a random network of the features, the tower is linear."""
     features = rng.normal(size=(_doubled(n_queries) * k, n_features))
     hidden = np.tanh(features @ rng.normal(size=(n_features, 16)))
     labels = _graded(hidden @ rng.normal(size=16))
     about = (
-        f"{n_queries} queries x {k} documents, {n_features} independent Gaussian features; the label is a random network of one hidden layer with 16 tanh "
-        "units and standard normal weights, scaled to 0-4; the relevance tower is linear."
+        f"{n_queries} queries x {k} documents, {n_features} independent Gaussian features; the label is a random "
+        "network of one hidden layer with 16 tanh units and standard normal weights, scaled to 0-4; the relevance "
+        "tower is linear."
     )
     return _split("deep-labels", about, features, labels, n_queries, k)
 
 
 def query_effect_world(
-    rng: np.random.Generator, *, n_queries: int = 600, k: int = 10, n_features: int = 20, rho: float = 0.7, between: float = -1.5
+    rng: np.random.Generator,
+    *,
+    n_queries: int = 600,
+    k: int = 10,
+    n_features: int = 20,
+    rho: float = 0.7,
+    between: float = -1.5,
 ) -> World:
     """Misspecified where it hurts: the slope between queries contradicts the slope within them (Simpson's paradox).
 
-    x = z + rho u_q is visible; the label is w z + v u_q with v = `between` w. A linear tower on x cannot represent both,
+    x = z + rho u_q is visible; the label is w z + v u_q, v = `between` w. A linear tower on x cannot represent both,
     and which slope it learns depends on how the policy placed the documents. Built to be a bad case: disclose it.
     """
     n_docs = _doubled(n_queries) * k
@@ -174,9 +182,10 @@ def query_effect_world(
     w = rng.normal(size=n_features)
     labels = _graded(z @ w + between * (u @ w))
     about = (
-        f"{n_queries} queries x {k} documents. The tower sees x = z + {rho} u, with a part z of the document and a part u of the query ({n_features} independent Gaussian "
-        f"features each); the label is w z + v u with v = {between} w, scaled to 0-4. The slope between queries contradicts the slope within: a constructed "
-        "bad case, chosen because in ordinary Gaussian worlds the policy biases theta but not the ranking."
+        f"{n_queries} queries x {k} documents. The tower sees x = z + {rho} u, with a part z of the document and a "
+        f"part u of the query ({n_features} independent Gaussian features each); the label is w z + v u with v = "
+        f"{between} w, scaled to 0-4. The slope between queries contradicts the slope within: a constructed bad case, "
+        "chosen because in ordinary Gaussian worlds the policy biases theta but not the ranking."
     )
     return _split("query-effect", about, z + rho * u, labels, n_queries, k)
 
@@ -246,7 +255,7 @@ def _doubled(n_queries: int) -> int:
 
 
 def _graded(values: FloatArray) -> FloatArray:
-    """Scaled linearly so that the 5th and 95th percentiles are 0 and 4 (Section 5.1 clips there; see `linear_world`)."""
+    """Scaled linearly so that the 5th and 95th percentiles are 0 and 4 (the paper clips there; see `linear_world`)."""
     low, high = np.percentile(values, [5, 95])
     return np.asarray((values - low) / (high - low) * 4)
 
@@ -274,7 +283,7 @@ def _top_labelled(data: RankingDataset, k: int) -> Documents:
 def _projection(
     features: NDArray[np.float32], n_components: int | None
 ) -> Callable[[NDArray[np.float32]], NDArray[np.float32]]:
-    """A function that transforms features as the training features ask for: log1p, standardise, principal components."""
+    """Learn log1p, standardisation and principal components on the training features; return what applies them."""
     usable = features.min(axis=0) >= 0
 
     def transformed(X: NDArray[np.float32]) -> FloatArray:
@@ -289,6 +298,6 @@ def _projection(
         basis = np.linalg.svd((Z - mean) / scale, full_matrices=False)[2][:n_components].T
 
     def project(X: NDArray[np.float32]) -> NDArray[np.float32]:
-        return (((transformed(X) - mean) / scale) @ basis).astype(np.float32)
+        return np.asarray(((transformed(X) - mean) / scale) @ basis, dtype=np.float32)
 
     return project

@@ -21,8 +21,8 @@ def theta_covariance(problem: Problem, solution: Solution, *, robust: bool) -> F
         problem: The fitted problem.
         solution: Its minimum.
         robust: False: inverse of the penalised information. True: the sandwich H^-1 J H^-1 (Huber 1967, White 1982),
-            J the summed squared scores of single impressions; right under weights and under misspecification. Propensities
-            that were estimated from the log are treated as known, which is conservative.
+            J the summed squared scores of single impressions; right under weights and under misspecification.
+            Propensities that were estimated from the log are treated as known, which is conservative.
 
     Returns:
         float64 [n_ranks, n_ranks].
@@ -40,7 +40,11 @@ def _through_bias(problem: Problem, covariance: FloatArray) -> FloatArray:
 
 
 def _theta_influence(problem: Problem, curvature: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """How a unit of score in a cell of a pair moves v through the relevance, [n_pairs, n_bias], and the inverse Schur complement."""
+    """How the relevance passes scores on to v, and the inverse Schur complement of v.
+
+    Returns:
+        float64 [n_pairs, n_bias], what a unit of score in a cell of the pair takes from v; float64 [n_bias, n_bias].
+    """
     if problem.X is None:
         S, B, D = schur_blocks(problem, curvature)
         dense = B.toarray() if problem.A is None else B
@@ -65,9 +69,7 @@ def _meat(problem: Problem, solution: Solution, influence: FloatArray) -> FloatA
     by_rank = np.bincount(cells.rank, square, minlength=cells.n_ranks)
     by_pair = np.bincount(cells.pair, square, minlength=cells.n_pairs)
     cross = own.T @ (problem.matrix(square).T @ influence)
-    return np.asarray(
-        own.T @ (own * by_rank[:, None]) - cross - cross.T + influence.T @ (influence * by_pair[:, None])
-    )
+    return np.asarray(own.T @ (own * by_rank[:, None]) - cross - cross.T + influence.T @ (influence * by_pair[:, None]))
 
 
 def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem, Solution]) -> FloatArray:
@@ -100,7 +102,7 @@ def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem
 
 
 def _influence_parts(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
-    """Weight per impression [n_cells], probability [n_cells], relevance influence [n_pairs, n_ranks], inverse Schur complement."""
+    """Weight per impression and probability, both [n_cells], and what `_theta_influence` returns."""
     p = expit(problem.logits(solution.v, solution.u))
     influence, bread = _theta_influence(problem, problem.curvature(solution.v, solution.u))
     return problem.cells.n / problem.cells.impressions, p, influence, bread

@@ -1,8 +1,8 @@
 """Weigh impressions by how unlikely the logging policy was to place the document there.
 
 Inverse document-placement propensities make the stationary point of the likelihood that of a uniformly random logging
-policy (Section 5.3 of the paper), which removes the policy's influence on a misspecified model. They cannot repair a log
-that does not identify the model: a deterministic policy has propensity 1 everywhere, and every weight is the same.
+policy (Section 5.3 of the paper), which removes the policy's influence on a misspecified model. They cannot repair a
+log that does not identify the model: a deterministic policy has propensity 1 everywhere, and every weight is the same.
 """
 
 import warnings
@@ -46,7 +46,10 @@ class WeightSummary:
     def __str__(self) -> str:
         if self.no_op:
             return "all weights are equal: weighting changes nothing"
-        text = f"effective sample size {self.ess:,.0f} of {self.impressions:,.0f} impressions, largest weight {self.largest:.1f} x the mean"
+        text = (
+            f"effective sample size {self.ess:,.0f} of {self.impressions:,.0f} impressions, "
+            f"largest weight {self.largest:.1f} x the mean"
+        )
         return text + (f", {self.clipped:.1%} clipped" if self.clipped else "")
 
 
@@ -59,7 +62,8 @@ class PlacementPropensity:
             the features, for queries seen too rarely to count.
         smoothing: "count": added to the count of every rank at which the pair was seen, and as often to the sessions.
         clip: Largest weight 1 / propensity; None: no clipping. A low clip takes the correction away.
-        self_normalize: Scale the weights to a mean of 1 over impressions, so that ridge and learning rates keep their meaning.
+        self_normalize: Scale the weights to a mean of 1 over impressions, so that ridge and learning rates keep their
+            meaning.
 
     Attributes (after `fit`):
         summary_: `WeightSummary` of the fitted log.
@@ -201,7 +205,9 @@ def _modelled(cells: Cells) -> FloatArray:
 
 def _summary(weighted: Cells, mean: float, clipped: float) -> WeightSummary:
     weight = weighted.n / weighted.impressions
-    spread = weighted.n_squared.sum() / weighted.impressions.sum() - (weighted.n.sum() / weighted.impressions.sum()) ** 2
+    spread = (
+        weighted.n_squared.sum() / weighted.impressions.sum() - (weighted.n.sum() / weighted.impressions.sum()) ** 2
+    )
     return WeightSummary(
         ess=weighted.effective_sample_size(),
         impressions=float(weighted.impressions.sum()),

@@ -186,8 +186,10 @@ class _Run:
         )
 
     def _result(self, claim: Claim, outcome: Outcome[ClaimResult]) -> ClaimResult:
-        result = outcome.value or self._blank(claim).with_error(self._crash(claim, outcome.error or "no result"))
-        return replace(result, seconds=outcome.seconds)
+        if outcome.value is not None:
+            return outcome.value
+        crash = self._crash(claim, outcome.error or "it returned nothing")
+        return replace(self._blank(claim).with_error(crash), seconds=outcome.seconds)
 
     def _crash(self, claim: Claim, error: str) -> str:
         """Put the last words of a process that died before how it died."""

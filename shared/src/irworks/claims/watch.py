@@ -88,9 +88,14 @@ class Watch:
         grid = Table.grid(padding=(0, 2))
         for (package, claim_id), started in list(self._running.items()):
             grid.add_row("  …", f"{package} {claim_id}", duration(now - started))
-        left = "" if self._end is None else f"about {duration(max(1.0, self._end - now))} left"
-        grid.add_row("", f"{self._done} of {self._total} claims done", left)
+        grid.add_row("", f"{self._done} of {self._total} claims done", self._time_left(now))
         return grid
+
+    def _time_left(self, now: float) -> str:
+        if self._end is None or self._done == self._total:
+            return ""
+        left = self._end - now
+        return f"about {duration(left)} left" if left >= 1 else "a little longer than expected"
 
 
 def _key(claim: Claim) -> tuple[str, str]:

@@ -5,6 +5,7 @@ import faulthandler
 import os
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
@@ -83,8 +84,11 @@ def _measured(job: Job, context: Context) -> ClaimResult:
     # Claims draw from generators; this is for libraries below them that read a global state.
     seed_everything(context.seeds[0])
     with _figure_style():
+        started = time.perf_counter()
         evidence = measure(job.claim, context)
-        return job.blank.with_evidence(evidence, _to_svg(evidence, f"{job.claim.package}-{job.claim.id}"))
+        seconds = time.perf_counter() - started
+        figure = _to_svg(evidence, f"{job.claim.package}-{job.claim.id}")
+        return replace(job.blank.with_evidence(evidence, figure), seconds=seconds)
 
 
 def _figure_style() -> AbstractContextManager[None]:
@@ -125,5 +129,5 @@ def _output_to(log: Path) -> Iterator[None]:
             for descriptor, original in zip((1, 2), saved, strict=True):
                 os.dup2(original, descriptor)
                 os.close(original)
-    if log.stat().st_size == 0:
-        log.unlink()
+            if log.stat().st_size == 0:
+                log.unlink()

@@ -2,5 +2,16 @@
 
 from irworks.data.click_files import read_click_log, scan_click_log, write_click_log
 from irworks.data.clicks import ClickLog, Pairs
+from irworks.data.letor import read_letor, write_letor
+from irworks.data.ranking import RankingDataset
 
-__all__ = ["ClickLog", "Pairs", "read_click_log", "scan_click_log", "write_click_log"]
+__all__ = [
+    "ClickLog",
+    "Pairs",
+    "RankingDataset",
+    "read_click_log",
+    "read_letor",
+    "scan_click_log",
+    "write_click_log",
+    "write_letor",
+]

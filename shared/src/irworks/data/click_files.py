@@ -76,7 +76,9 @@ class LongColumns:
                     source=source,
                     column=name,
                     found=", ".join(names) or "no column",
-                    hint="Name the columns of your table (query, doc, position, click, ...) if they are called otherwise",
+                    hint=(
+                        "Name the columns of your table (query, doc, position, click, ...) if they are called otherwise"
+                    ),
                 )
         return columns
 
@@ -94,7 +96,9 @@ class _Place:
     first: int = 0
     unit: str = "row"
 
-    def error(self, problem: str, row: int, column: str | None, found: object, expected: str, hint: str | None = None) -> DataError:
+    def error(
+        self, problem: str, row: int, column: str | None, found: object, expected: str, hint: str | None = None
+    ) -> DataError:
         return DataError(
             problem,
             source=self.source,
@@ -224,7 +228,7 @@ def _is_parquet(file: Path) -> bool:
         return True
     if suffix in {".csv", ".tsv", ".txt"}:
         return False
-    raise DataError("not a kind of file that holds a click log", source=file, expected=".parquet, .csv or .tsv, or .csv.gz")
+    raise DataError("not a click log by its name", source=file, expected=".parquet, .csv, .tsv or .csv.gz")
 
 
 def _read_csv(file: Path) -> "pd.DataFrame":
@@ -244,13 +248,15 @@ def _read_csv(file: Path) -> "pd.DataFrame":
 
 
 def _read_parquet(file: Path) -> "pd.DataFrame":
+    import pandas as pd
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not file.exists():
         raise DataError("no such file", source=file)
     try:
-        return pq.read_table(file).to_pandas()
+        frame: pd.DataFrame = pq.read_table(file).to_pandas()
+        return frame
     except (pa.ArrowException, OSError) as error:
         raise _unreadable_parquet(file, error) from None
 
@@ -302,7 +308,11 @@ def _part(
         if new & seen:
             row = int(np.flatnonzero(np.isin(codes, list(new & seen)))[0])
             raise place.error(
-                "a session returns in a later part of the file", row, session, table[session].iloc[row], "consecutive rows"
+                "a session returns in a later part of the file",
+                row,
+                session,
+                _plain(table[session].iloc[row]),
+                "consecutive rows",
             )
         seen |= new
     return _from_frame(table.reset_index(drop=True), LongColumns(**columns), place)
@@ -380,7 +390,7 @@ def _clicks(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.boo
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise place.error("click is not 0 or 1", row, column, _plain(frame[column].iloc[row]), "0 or 1")
-    return values == 1
+    return np.asarray(values == 1)
 
 
 def _propensities(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.float64]:
@@ -401,7 +411,7 @@ def _codes(frame: "pd.DataFrame", column: str | None, place: _Place) -> tuple[ND
     try:
         codes, ids = pd.factorize(frame[column], sort=True)
     except TypeError:
-        codes, ids = pd.factorize(frame[column].map(lambda value: value if pd.isna(value) else str(value)), sort=True)
+        codes, ids = pd.factorize(frame[column].map(str, na_action="ignore"), sort=True)
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
         raise place.error("an id is missing", row, column, "an empty value", "an id")

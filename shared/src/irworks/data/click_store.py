@@ -1,11 +1,10 @@
 """A click log as a folder of plain arrays, opened without reading it into memory."""
 
 import json
-import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,7 +43,7 @@ def save_log(log: ClickLog, folder: str | Path) -> None:
         (scratch / "log.json").write_text(json.dumps(header))
         if target.exists():
             shutil.rmtree(target)
-        os.replace(scratch, target)
+        scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
@@ -62,14 +61,16 @@ def open_log(folder: str | Path, *, memory_map: bool = True) -> ClickLog:
             raise DataError(
                 "an unknown format of saved log", source=root, found=header["format"], expected=str(_FORMAT)
             )
-        mode = "r" if memory_map else None
+        mode: Literal["r"] | None = "r" if memory_map else None
         fields: dict[str, Any] = {name: np.load(root / f"{name}.npy", mmap_mode=mode) for name in _COLUMNS}
         for name in ("propensities", "features"):
             file = root / f"{name}.npy"
             fields[name] = np.load(file, mmap_mode=mode) if file.exists() else None
         for name in ("query_ids", "doc_ids"):
             fields[name] = _load_ids(root / name)
-        pairs = Pairs(**{name: np.load(root / f"pairs_{name}.npy", mmap_mode=mode) for name in ("query", "doc", "index")})
+        pairs = Pairs(
+            **{name: np.load(root / f"pairs_{name}.npy", mmap_mode=mode) for name in ("query", "doc", "index")}
+        )
     except (OSError, ValueError, KeyError) as error:
         if isinstance(error, DataError):
             raise

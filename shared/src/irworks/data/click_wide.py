@@ -38,8 +38,9 @@ def long_from_wide(frame: "pd.DataFrame", columns: "LongColumns", source: str) -
     for name in WIDE_COLUMNS:
         if name not in frame.columns:
             raise DataError("a column is missing", source=source, column=name, found=", ".join(map(str, frame.columns)))
-    names = [*WIDE_COLUMNS, *(name for name in ("mask", columns.propensity) if name in frame.columns)]
-    lists = {name: [_as_list(value, source, row, str(name)) for row, value in enumerate(frame[name])] for name in names}
+    optional = [name for name in ("mask", columns.propensity) if name is not None and name in frame.columns]
+    names = [*WIDE_COLUMNS, *optional]
+    lists = {name: [_as_list(value, source, row, name) for row, value in enumerate(frame[name])] for name in names}
     lengths = np.array([len(value) for value in lists[WIDE_COLUMNS[0]]], dtype=np.int64)
     for name in names[1:]:
         other = np.array([len(value) for value in lists[name]], dtype=np.int64)
@@ -48,18 +49,27 @@ def long_from_wide(frame: "pd.DataFrame", columns: "LongColumns", source: str) -
                 "the lists of a row differ in length",
                 source=source,
                 row=row,
-                column=str(name),
+                column=name,
                 found=int(other[row]),
                 expected=f"{int(lengths[row])}, as in {WIDE_COLUMNS[0]}",
             )
     session = np.repeat(np.arange(len(frame)), lengths)
-    flat = {str(name): np.concatenate([np.asarray(value) for value in values]) for name, values in lists.items()}
+    if not lengths.any():
+        raise DataError("the log is empty", source=source, found="empty lists", expected="at least one shown document")
+    flat = {name: np.concatenate([np.asarray(part) for part in parts if len(part)]) for name, parts in lists.items()}
     keep = flat["mask"].astype(bool) if "mask" in flat else np.ones(len(session), dtype=bool)
     long = pd.DataFrame(
         {"session": session, "doc": flat["query_doc_ids"], "position": flat["positions"], "click": flat["clicks"]}
     )
     renamed = replace(
-        columns, session="session", doc="doc", position="position", click="click", query=None, propensity=None, features=()
+        columns,
+        session="session",
+        doc="doc",
+        position="position",
+        click="click",
+        query=None,
+        propensity=None,
+        features=(),
     )
     if columns.propensity in flat:
         long["propensity"] = flat[str(columns.propensity)]
@@ -79,7 +89,9 @@ def _as_list(value: Any, source: str, row: int, column: str) -> Any:
         except ValueError:
             value = None
     if not isinstance(value, (list, tuple, np.ndarray)):
-        raise DataError("not a list", source=source, row=row, column=column, found=value, expected="a list, such as [3, 1, 2]")
+        raise DataError(
+            "not a list", source=source, row=row, column=column, found=value, expected="a list, such as [3, 1, 2]"
+        )
     return value
 
 

@@ -43,8 +43,8 @@ class Pairs:
 class ClickLog:
     """A click log in columns: one row per shown ranking (session), one column per rank.
 
-    Column `j` holds rank `j + 1`; a rank at which nothing was shown, or whose document is not known, is masked, so lists
-    of unequal length and position gaps need no special case.
+    Column `j` holds rank `j + 1`; a rank at which nothing was shown, or whose document is not known, is masked, so
+    lists of unequal length and position gaps need no special case.
 
     Args:
         query: int [n], code of the query of each session: an index into `query_ids`.
@@ -99,7 +99,7 @@ class ClickLog:
         if clicks.dtype != bool:
             _check_rows((clicks != 0) & (clicks != 1), clicks, "click is not 0 or 1", "0 or 1", self.source)
             clicks = clicks.astype(bool)
-        _check_rows(clicks & ~mask, clicks, "a click where nothing was shown", "clicks only where mask is True", self.source)
+        _check_rows(clicks & ~mask, clicks, "a click where nothing was shown", "clicks where mask is True", self.source)
         docs = np.where(mask, docs, -1).astype(np.int32)
         query = query.astype(np.int32)
         query_ids = _vocabulary(self.query_ids, query, "query", self.source)
@@ -142,7 +142,10 @@ class ClickLog:
         names = self.feature_names or tuple(f"f_{j}" for j in range(features.shape[1]))
         if len(names) != features.shape[1]:
             raise DataError(
-                "feature_names has the wrong length", source=self.source, found=len(names), expected=str(features.shape[1])
+                "feature_names has the wrong length",
+                source=self.source,
+                found=len(names),
+                expected=str(features.shape[1]),
             )
         object.__setattr__(self, "features", features.astype(np.float32, copy=False))
         object.__setattr__(self, "feature_names", tuple(names))
@@ -187,7 +190,7 @@ class ClickLog:
 
     @property
     def shown(self) -> BoolArray:
-        """bool [n, k]: the mask, never None."""
+        """Bool [n, k]: the mask, never None."""
         assert self.mask is not None
         return self.mask
 
@@ -216,11 +219,11 @@ class ClickLog:
         """The same log with features [n_docs, n_features] of documents, whatever the query."""
         table = np.asarray(features, dtype=np.float32)
         if table.ndim != 2 or len(table) != self.n_docs:
-            raise ArgumentError(f"features has shape {table.shape}; expected [{self.n_docs}, n_features], a row per document")
+            raise ArgumentError(f"features has shape {table.shape}; expected [{self.n_docs}, n_features], a row each")
         return replace(self, features=table[self.pairs.doc], feature_names=tuple(names))
 
     def select(self, sessions: ArrayLike) -> Self:
-        """The sessions given by an index array, slice or boolean mask; both vocabularies stay, so codes keep their meaning."""
+        """The sessions given by an index array, slice or boolean mask; codes keep their meaning."""
         rows = np.arange(self.n_sessions)[sessions]  # type: ignore[index]
         part = replace(
             self,
@@ -249,7 +252,7 @@ class ClickLog:
         order = rng.permutation(self.n_sessions)
         return self.select(np.sort(order[n_second:])), self.select(np.sort(order[:n_second]))
 
-    # -- in and out (the readers and writers stand in `click_files`) ----------------------------------------------------
+    # -- in and out: the readers and writers stand in `click_files` and `click_store` ---------------------------------
 
     @classmethod
     def from_frame(cls, frame: "pd.DataFrame", **columns: Any) -> "ClickLog":
@@ -286,7 +289,7 @@ class ClickLog:
 
 def _require_integers(name: str, array: NDArray[Any], source: str) -> None:
     if not np.issubdtype(array.dtype, np.integer):
-        raise DataError(f"{name} does not hold integers", source=source, found=str(array.dtype), expected="integer codes")
+        raise DataError(f"{name} does not hold integers", source=source, found=str(array.dtype), expected="codes")
 
 
 def _check_rows(bad: NDArray[np.bool_], values: NDArray[Any], problem: str, expected: str, source: str) -> None:
@@ -294,7 +297,11 @@ def _check_rows(bad: NDArray[np.bool_], values: NDArray[Any], problem: str, expe
         return
     row, column = (int(i) for i in np.argwhere(bad)[0])
     raise DataError(
-        problem, source=source, row=f"session {row}, rank {column + 1}", found=values[row, column].item(), expected=expected
+        problem,
+        source=source,
+        row=f"session {row}, rank {column + 1}",
+        found=values[row, column].item(),
+        expected=expected,
     )
 
 

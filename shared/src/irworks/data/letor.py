@@ -14,7 +14,8 @@ from typing import IO, Any, Literal, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from irworks.data.letor_cache import LetorCache, cache_folder
+from irworks.data.folders import cache_folder
+from irworks.data.letor_cache import LetorCache
 from irworks.data.letor_text import MAX_FEATURES, Block, Grammar, ZeroIndexError, parse_block
 from irworks.data.ranking import RankingDataset
 from irworks.errors import ArgumentError, DataError

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import logging
-import os
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,11 @@ from irworks.data.ranking import RankingDataset
 from irworks.errors import DataError
 from irworks.runtime import atomic_write
 
-__all__ = ["LetorCache", "cache_folder"]
+__all__ = ["LetorCache"]
 
 _LOG = logging.getLogger(__name__)
 _VERSION = 1
 _SAMPLE = 1 << 20
-
-
-def cache_folder() -> Path:
-    """Where irworks keeps what it can make or fetch again: `IRWORKS_CACHE`, else the platform's cache folder."""
-    chosen = os.environ.get("IRWORKS_CACHE")
-    if chosen:
-        return Path(chosen).expanduser()
-    import pooch
-
-    return Path(pooch.os_cache("irworks"))
 
 
 class LetorCache:

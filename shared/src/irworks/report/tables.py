@@ -91,10 +91,11 @@ def _word(cell: Cell) -> str:
 
 
 def _decimals(numbers: Sequence[float]) -> int:
-    largest = max(abs(number) for number in numbers)
-    if all(float(number).is_integer() for number in numbers) or largest == 0:
-        return 0
-    return min(6, max(0, _DIGITS - 1 - math.floor(math.log10(largest))))
+    """Return as few decimals as show all numbers exactly, but no more than give the largest four digits."""
+    largest = max(abs(number) for number in numbers if math.isfinite(number))
+    most = min(6, max(0, _DIGITS - 1 - math.floor(math.log10(largest)))) if largest else 0
+    exact = (d for d in range(most) if all(math.isclose(round(number, d), number, abs_tol=1e-12) for number in numbers))
+    return next(exact, most)
 
 
 def _number(value: float, decimals: int) -> str:

@@ -22,8 +22,8 @@ __all__ = ["placement_probabilities"]
 
 FloatArray = NDArray[np.float64]
 
-# Mass of about exp(-36) is cut off at each end: -exp(3.5) is -33 and 3.5 more, and log 36 is 3.58.
-EARLY_END, EARLY_CUT, LATE_CUT = -3.5, 36.0, 3.58
+# Mass of about exp(-36) is cut off at each end: -exp(3.5) is -33 and 3.5 more, and log 36 + 0.03 is 3.61.
+EARLY_END, EARLY_CUT, LATE_CUT = -3.5, 36.0, 3.61
 FIRST_STEP, MAX_HALVINGS = 0.5, 8
 # Halving the step at least squares the error, so a change of 1e-7 leaves about 1e-14.
 CONVERGED = 1e-7
@@ -101,10 +101,10 @@ def _nodes(scores: FloatArray, k: int, step: float, shift: float) -> tuple[Float
     descending = -np.sort(-scores, axis=1)
     rest = np.logaddexp.accumulate(descending[:, ::-1], axis=1)[:, ::-1]
     possible = np.isfinite(descending[:, :k])
-    # Both in log t, which v exceeds by less than 1 where log t is positive.
+    # Both in log t, which v exceeds, but by less than 0.03 where `last` lies: above LATE_CUT, as no weight exceeds one.
     first = np.where(possible, -rest[:, :k] - EARLY_CUT, 0.0)
     last = np.where(possible, -descending[:, :k] + LATE_CUT, 0.0)
-    first, last = np.where(first < 0, EARLY_END, first), last + 1.0
+    first = np.where(first < 0, EARLY_END, first)
     low = np.ceil(first / step - shift).astype(np.int64)
     high = np.floor(last / step - shift).astype(np.int64)
     low[:, 1:] = np.maximum(low[:, 1:], high[:, :-1] + 1)

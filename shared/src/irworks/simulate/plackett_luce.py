@@ -122,7 +122,12 @@ def _log_weight_left(table: FloatArray, lists: NDArray[np.int64], lead: tuple[in
     rest[..., :-1] = table
     # Index -1 falls on the extra last column.
     np.put_along_axis(rest, lists, -np.inf, axis=-1)
-    return np.asarray(np.logaddexp.reduce(rest, axis=-1))
+    largest = rest.max(axis=-1, keepdims=True)
+    # Where nothing is left, the largest is -inf, and so must the sum be.
+    largest = np.where(np.isfinite(largest), largest, 0.0)
+    rest -= largest
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.exp(rest, out=rest).sum(axis=-1)) + largest[..., 0])
 
 
 def enumerate_rankings(n: int, k: int) -> IntArray:
@@ -140,7 +145,7 @@ def enumerate_rankings(n: int, k: int) -> IntArray:
     """
     require_at_least_one("n", n)
     require_at_least_one("k", k)
-    length = min(k, n)
+    length = int(min(k, n))
     if (count := math.perm(n, length)) > MAX_ENUMERATED:
         raise ArgumentError(
             f"n={n}, k={k} has {count:,} rankings; expected at most {MAX_ENUMERATED:,} "

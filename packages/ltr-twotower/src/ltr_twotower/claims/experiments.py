@@ -16,7 +16,15 @@ from ltr_twotower.newton import Problem, solve_lbfgs
 from ltr_twotower.simulate import World, toy_world
 from ltr_twotower.weighting import PlacementPropensity, WeightingWarning
 
-__all__ = ["Comparison", "DeterministicFit", "WeighedDeterministic", "compare", "fit_on_deterministic", "refit_toy", "weigh_deterministic"]
+__all__ = [
+    "Comparison",
+    "DeterministicFit",
+    "WeighedDeterministic",
+    "compare",
+    "fit_on_deterministic",
+    "refit_toy",
+    "weigh_deterministic",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -45,7 +53,13 @@ class Comparison:
 
 
 def compare(
-    world: World, n_sessions: int, rng: np.random.Generator, *, temperature: float, strength: float = 1.0, fits: Sequence[str]
+    world: World,
+    n_sessions: int,
+    rng: np.random.Generator,
+    *,
+    temperature: float,
+    strength: float = 1.0,
+    fits: Sequence[str],
 ) -> Comparison:
     """Simulate one log and fit a linear tower in several ways.
 
@@ -55,8 +69,8 @@ def compare(
         rng: Source of randomness.
         temperature: Of the logging policy.
         strength: Of the logging policy's ranker.
-        fits: Among "naive", "weighted" (count propensities), "clipped" (the same, weights at most 10), "uniform" (naive, on another log of
-            a uniformly random policy).
+        fits: Among "naive", "weighted" (count propensities), "clipped" (the same, weights at most 10), "uniform"
+            (naive, on another log of a uniformly random policy).
     """
     log = world.simulate(n_sessions, rng, temperature=temperature, strength=strength)
     result = Comparison()
@@ -79,7 +93,9 @@ def _placement_correlation(log: ClickLog) -> float:
     return float("nan") if report.residuals is None else report.residuals.correlation
 
 
-def refit_toy(rng: np.random.Generator, n_queries: int, temperature: float, n_sessions: int, n_refits: int = 6) -> dict[str, float]:
+def refit_toy(
+    rng: np.random.Generator, n_queries: int, temperature: float, n_sessions: int, n_refits: int = 6
+) -> dict[str, float]:
     """Fit the toy world several times from random starts of both towers, with a vanishing ridge.
 
     Returns:

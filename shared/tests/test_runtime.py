@@ -1,0 +1,278 @@
+"""The floor that everything stands on: whole files, seeds, devices, a record of the machine, parallel work."""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from irworks.errors import ArgumentError
+from irworks.runtime import (
+    atomic_path,
+    atomic_write,
+    cpu_count,
+    device,
+    environment,
+    map_parallel,
+    progress,
+    remove_leftovers,
+    run_dir,
+    seed_everything,
+)
+
+FAKES = Path(__file__).parent / "fakes"
+
+
+@pytest.fixture
+def tricks(monkeypatch):
+    monkeypatch.syspath_prepend(FAKES)
+    monkeypatch.setenv("PYTHONPATH", str(FAKES))
+    from fakepapers import tricks
+
+    return tricks
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def wait_until(condition, seconds: float = 20.0) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+# Files
+
+
+@given(st.text(), st.binary())
+def test_what_is_written_is_what_is_read(tmp_path_factory, text, data):
+    folder = tmp_path_factory.mktemp("files")
+    with atomic_write(folder / "new" / "text.txt") as handle:
+        handle.write(text)
+    with atomic_write(folder / "data", mode="wb") as handle:
+        handle.write(data)
+    assert (folder / "new" / "text.txt").read_bytes() == text.encode("utf-8")
+    assert (folder / "data").read_bytes() == data
+
+
+@pytest.mark.parametrize("failure", [ValueError, KeyboardInterrupt, SystemExit])
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, failure):
+    path = tmp_path / "results.json"
+    path.write_text("old")
+    with pytest.raises(failure), atomic_write(path) as handle:
+        handle.write("half of the n")
+        raise failure
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_readers_never_see_the_file_while_it_is_written(tmp_path):
+    path = tmp_path / "page.html"
+    with atomic_write(path) as handle:
+        handle.write("x" * 100_000)
+        handle.flush()
+        assert not path.exists()
+    assert path.stat().st_size == 100_000
+
+
+def test_a_temporary_path_keeps_the_suffix_that_writers_look_at(tmp_path):
+    with atomic_path(tmp_path / "array.npz") as temporary:
+        np.savez(temporary, a=np.arange(3))
+    assert [path.name for path in tmp_path.iterdir()] == ["array.npz"]
+    assert np.load(tmp_path / "array.npz")["a"].tolist() == [0, 1, 2]
+
+
+def test_a_block_that_writes_nothing_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError), atomic_path(tmp_path / "absent"):
+        pass
+
+
+def test_only_writing_modes_are_accepted(tmp_path):
+    with pytest.raises(ArgumentError, match="'w' or 'wb', found 'a'"):
+        atomic_write(tmp_path / "x", mode="a")
+
+
+def test_files_have_the_permissions_of_any_other_file(tmp_path):
+    with atomic_write(tmp_path / "atomic") as handle:
+        handle.write("x")
+    (tmp_path / "plain").write_text("x")
+    assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_a_folder_that_is_resumed_loses_what_a_killed_writer_left(tmp_path):
+    program = (
+        "import os, signal\nfrom irworks.runtime import atomic_write\n"
+        f"with atomic_write({str(tmp_path / 'run' / 'deep' / 'a.json')!r}) as handle:\n"
+        "    handle.write('half')\n    handle.flush()\n    os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+    assert len(list((tmp_path / "run" / "deep").iterdir())) == 1
+    assert remove_leftovers(tmp_path / "run", recursive=False) == 0
+    assert run_dir(tmp_path / "run") == tmp_path / "run"
+    assert list((tmp_path / "run" / "deep").iterdir()) == []
+
+
+def test_a_file_cannot_be_a_run_folder(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(ArgumentError, match="cannot use .*file as a folder"):
+        run_dir(tmp_path / "file")
+
+
+# Seeds, devices, progress, environment
+
+
+def test_the_same_seed_gives_the_same_global_draws():
+    seed_everything(7)
+    first = random.random(), np.random.rand()  # noqa: NPY002 - the legacy state is what is tested
+    seed_everything(7)
+    assert (random.random(), np.random.rand()) == first  # noqa: NPY002
+    seed_everything(8)
+    assert random.random() != first[0]
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_outside_the_range_of_numpy_are_refused(seed):
+    with pytest.raises(ArgumentError, match=str(seed)):
+        seed_everything(seed)
+
+
+def test_the_processor_is_always_there():
+    assert device("cpu") == "cpu"
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:x", "cpu:0", ""])
+def test_unknown_devices_are_refused(name):
+    with pytest.raises(ArgumentError, match="found"):
+        device(name)
+
+
+def test_a_device_that_is_not_here_is_refused_with_those_that_are():
+    pytest.importorskip("torch")
+    with pytest.raises(ArgumentError, match="'cuda:99' is not available here; found: .*cpu"):
+        device("cuda:99")
+    assert device("auto") in ("cpu", "cuda", "mps")
+
+
+def test_importing_is_quick_and_brings_no_heavy_library():
+    program = (
+        "import sys, irworks, irworks.runtime, irworks.claims, irworks.report, irworks.cli\n"
+        "irworks.runtime.seed_everything(0); irworks.runtime.device('cpu'); irworks.runtime.environment()\n"
+        "heavy = {'torch', 'ray', 'matplotlib', 'pandas', 'pyarrow', 'jinja2', 'rich'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+
+def test_progress_passes_everything_through_and_is_silent_without_a_terminal(capsys):
+    assert list(progress(iter(range(5)), "counting")) == [0, 1, 2, 3, 4]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_environment_names_versions_and_hardware_but_neither_host_nor_paths():
+    facts = environment()
+    text = json.dumps(facts)
+    assert facts["libraries"]["numpy"] == np.__version__
+    assert facts["packages"]["irworks"]
+    assert 1 <= facts["cpus"] == cpu_count() <= os.cpu_count()
+    assert str(Path.cwd()) not in text
+    assert str(Path.home()) + "/" not in text
+    assert f'"{socket.gethostname()}"' not in text
+
+
+# Parallel work
+
+
+def test_one_item_that_fails_does_not_take_the_others_down(tricks):
+    ways = ["well", "raise", "exit", "kill", "crash", "leave", "unpicklable", "also well"]
+    outcomes = map_parallel(tricks.behave, ways, jobs=3)
+    assert [outcome.index for outcome in outcomes] == list(range(len(ways)))
+    assert [outcome.value for outcome in outcomes if outcome.ok] == ["well", "also well"]
+    errors = dict(zip(ways, (outcome.error for outcome in outcomes), strict=True))
+    assert errors["raise"].endswith("ValueError: told to raise")
+    assert "in behave" in errors["raise"]
+    assert "exit code 3" in errors["exit"]
+    assert "SIGKILL" in errors["kill"]
+    assert "memory" in errors["kill"]
+    assert "SIGSEGV" in errors["crash"]
+    assert "SystemExit" in errors["leave"]
+    assert "pickle" in errors["unpicklable"].lower()
+
+
+def test_starts_and_results_are_announced_here(tricks):
+    starts, results = [], []
+    map_parallel(tricks.behave, "ab", jobs=2, on_start=starts.append, on_result=lambda o: results.append(o.value))
+    assert starts == [0, 1]
+    assert sorted(results) == ["a", "b"]
+
+
+def test_what_cannot_be_sent_to_a_process_is_that_items_failure(tricks):
+    outcomes = map_parallel(tricks.behave, [lambda: None, "well"])
+    assert "cannot be sent to another process" in outcomes[0].error
+    assert outcomes[1].value == "well"
+
+
+def test_processes_share_the_processors_and_hash_alike(tricks, monkeypatch):
+    for name in ("OMP_NUM_THREADS", "PYTHONHASHSEED"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("MKL_NUM_THREADS", "7")
+    names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
+    [outcome] = map_parallel(tricks.environment, [names], jobs=2)
+    share = str(max(1, cpu_count() // 2))
+    assert outcome.value == [share, share, "7"]
+    first, second = map_parallel(tricks.hash_of, ["irworks"] * 2, jobs=2)
+    assert first.value == second.value
+    assert "OMP_NUM_THREADS" not in os.environ
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="looks processes up in /proc")
+def test_an_interrupt_stops_the_processes_promptly(tricks, tmp_path):
+    diary = tmp_path / "pids"
+
+    def interrupt(outcome):
+        wait_until(lambda: diary.exists() and diary.read_text().endswith("\n"))
+        raise KeyboardInterrupt
+
+    started = time.monotonic()
+    with pytest.raises(KeyboardInterrupt):
+        map_parallel(tricks.nap, [str(diary), ""], jobs=2, on_result=interrupt)
+    assert time.monotonic() - started < 30
+    assert not is_alive(int(diary.read_text()))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [({"jobs": 0}, "jobs"), ({"threads": 0}, "threads"), ({"engine": "spark"}, "'local' or 'ray', found 'spark'")],
+)
+def test_impossible_settings_are_refused(arguments, complaint):
+    with pytest.raises(ArgumentError, match=complaint):
+        map_parallel(abs, [1], **arguments)
+
+
+@pytest.mark.slow
+def test_ray_gives_the_same_outcomes_as_local_processes(tricks):
+    pytest.importorskip("ray", reason="ray is not installed")
+    ways = ["well", "raise", "exit", "leave", "also well"]
+    local = map_parallel(tricks.behave, ways, jobs=2)
+    remote = map_parallel(tricks.behave, ways, jobs=2, engine="ray")
+    assert [outcome.value for outcome in remote] == [outcome.value for outcome in local]
+    assert [outcome.ok for outcome in remote] == [outcome.ok for outcome in local]
+    assert remote[1].error == local[1].error
+
+    import ray
+
+    assert not ray.is_initialized()
