@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from irworks.runtime import atomic_write, environment
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, simulate_clicks
 
@@ -313,8 +314,10 @@ def targets(rows: list[Row], ratio: Row) -> dict[str, bool]:
         "peak memory under 1 GiB": by_method["newton"]["peak_mebibytes"] < 1024,
     }
     if "clax_chosen" in ratio:
-        out["50x faster than CLAX at its chosen setting"] = ratio["clax_chosen"]["fit"] >= 50
-        out["50x faster than the fastest CLAX run"] = ratio["clax_fastest"]["fit"] >= 50
+        for name in ("chosen", "fastest"):
+            # Other work on the machine stretches wall time, of some runs more than of others: both clocks must agree.
+            entry = ratio[f"clax_{name}"]
+            out[f"50x faster than the {name} CLAX run, wall and CPU"] = min(entry["fit"], entry["cpu"]) >= 50
         for name, entry in ratio["nll_ours_minus_clax"].items():
             out[f"loss not above the {name} CLAX run"] = entry["mean"] <= 0
             out[f"loss not above the {name} CLAX run, within 2 s.e."] = entry["mean"] <= 2 * entry["standard_error"]

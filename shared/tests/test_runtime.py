@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from irworks.errors import ArgumentError
 from irworks.runtime import (
     atomic_path,

@@ -208,6 +208,9 @@ def fit(
     unidentified: Annotated[
         UnidentifiedChoice, typer.Option(help="If the log does not identify the model.")
     ] = UnidentifiedChoice.warn,
+    bias_reduction: Annotated[
+        bool, typer.Option("--bias-reduction", help="Embedding tower: correct theta for few impressions per document.")
+    ] = False,
     seed: Annotated[int, typer.Option(help="For the deep tower.")] = 0,
     query: QueryColumn = "query_id",
     doc: DocColumn = "doc_id",
@@ -227,6 +230,7 @@ def fit(
         combine=combine.value,
         sample_weight=_propensity(weight, clip),
         l2=l2,
+        bias_reduction=bias_reduction,
         on_unidentified=unidentified.value,
         random_state=seed,
     )

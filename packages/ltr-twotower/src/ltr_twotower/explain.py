@@ -42,8 +42,8 @@ _VERDICTS: dict[Verdict, str] = {
         "policy. Log the policy's propensities, or log queries repeatedly under some randomisation."
     ),
     "no sign of policy bias": (
-        "Weighted and unweighted position bias agree within their uncertainty, and the residuals do not follow the "
-        "placement. Use the unweighted model: it is the more precise one."
+        "Weighted and unweighted position bias agree within their uncertainty, and no residual follows the placement. "
+        "Use the unweighted model: it is the more precise one."
     ),
     "policy bias": (
         "What the relevance tower misses follows the logging policy's placement, and the position bias has absorbed "
@@ -95,7 +95,8 @@ class LoggingPolicyReport:
         thetas: Table with one row per rank: `position`, and theta and standard error of the `naive`, `weighted` and
             `uniform` fits. `uniform` is what this tower would learn from a uniformly random policy, computed from a fit
             with one relevance per pair, which no policy can bias; NaN where the swap graph is not connected.
-        residuals: The placement test, or None where not identified.
+        residuals: The placement test; None where not identified, and for an embedding tower, which leaves no residual
+            per document that could follow its placement.
         shift: The Wald test of naive against weighted theta, or None where not identified or weighting is a no-op.
         weights: What the weights do to the log.
         level: Significance level of the verdict; each of the two tests is held to half of it (Bonferroni).
@@ -150,8 +151,10 @@ def logging_policy_report(
         level: Significance level of the verdict.
 
     Raises:
-        ArgumentError: The model is of another kind.
+        ArgumentError: The model is of another kind, or `level` is not between 0 and 1.
     """
+    if not 0 < level < 1:
+        raise ArgumentError(f"level={level}; expected a share between 0 and 1")
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
         raise ArgumentError(
             "logging_policy_report takes an additive model with relevance 'embedding' or 'linear' and bias "
@@ -172,7 +175,8 @@ def logging_policy_report(
     naive = (problem, solve_newton(problem))
     weighted_problem = Problem(weighted_cells, problem.X, problem.l2)
     weighted = (weighted_problem, solve_newton(weighted_problem))
-    residuals = _placement_test(*naive) if report.ok else None
+    # The residuals of a free relevance per pair sum to zero but for the ridge, which grows significant with the pairs.
+    residuals = _placement_test(*naive) if report.ok and problem.X is not None else None
     shift = _wald(naive, weighted) if report.ok and not propensity.summary_.no_op else None
     verdict = _verdict(report, propensity.summary_, residuals, shift, level)
     return LoggingPolicyReport(

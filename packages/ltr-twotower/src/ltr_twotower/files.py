@@ -2,10 +2,10 @@
 
 import json
 import shutil
-import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import numpy as np
 from irworks.errors import ArgumentError, DataError
@@ -34,12 +34,13 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         DataError: `folder` exists and holds something else.
     """
     target = Path(folder)
-    if target.exists() and not (target / "config.json").is_file():
+    if target.exists() and not _replaceable(target):
         raise DataError("the folder exists and is not a saved model", source=target, hint="Choose another name")
     if not isinstance(model.bias, str) and callable(model.bias):
         raise ArgumentError("a bias tower that is a torch module cannot be saved; save its state_dict yourself")
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    scratch = target.parent / f".{target.name}-{uuid4().hex}"
+    scratch.mkdir()
     try:
         _write(model, scratch)
         if target.exists():
@@ -47,6 +48,17 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _replaceable(folder: Path) -> bool:
+    """Whether the folder is empty or a model of this package; others, too, have a config.json and must survive."""
+    if not folder.is_dir():
+        return False
+    try:
+        config = json.loads((folder / "config.json").read_text())
+    except (OSError, ValueError):
+        return not any(folder.iterdir())
+    return isinstance(config, dict) and config.get("package") == "ltr-twotower"
 
 
 def _write(model: "TwoTowerClickModel", folder: Path) -> None:
@@ -59,10 +71,11 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "combine": model.combine,
         "relevance": model.relevance if isinstance(model.relevance, str) else "module",
         "bias": model.bias if isinstance(model.bias, str) else np.asarray(model.bias).tolist(),
-        "l2": model.l2,
+        "l2": float(model.l2),
         "solver": model.solver,
+        "bias_reduction": model.bias_reduction,
         "on_unidentified": model.on_unidentified,
-        "random_state": model.random_state,
+        "random_state": None if model.random_state is None else int(model.random_state),
         "train": None if model.train is None else asdict(model.train),
         "n_ranks": cells.n_ranks,
         "intercept": model.intercept_,
@@ -143,6 +156,7 @@ def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None
         combine=config["combine"],
         l2=config["l2"],
         solver=config["solver"],
+        bias_reduction=config["bias_reduction"],
         on_unidentified=config["on_unidentified"],
         random_state=config["random_state"],
         train=train,

@@ -224,7 +224,8 @@ def identified_groups(
         return IdentifiedGroups(graph.labels, _component_directions(graph.labels))
     assert X is not None
     if tower == "linear":
-        null = null_directions(linear_information(graph.cells, X, graph.cells.impressions), shown)
+        information = linear_information(graph.cells, X, graph.cells.impressions)
+        null = null_directions(information, shown, float(graph.cells.rank_impressions.max()))
         return IdentifiedGroups(_labels_of_null(null, shown), null)
     overlap = feature_overlap(graph.cells, X, caliper)
     labels = np.where(shown, connected_labels((overlap >= min_overlap) | (graph.shared > 0)), -1).astype(np.int32)

@@ -59,20 +59,23 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
     return np.asarray((information + information.T) / 2)
 
 
-def null_directions(information: FloatArray, shown: NDArray[np.bool_], tolerance: float = 1e-9) -> FloatArray:
+def null_directions(
+    information: FloatArray, shown: NDArray[np.bool_], scale: float, tolerance: float = 1e-9
+) -> FloatArray:
     """Orthonormal null directions of theta besides the constant one, float64 [n_ranks, m], zero at ranks not shown.
 
     Args:
         information: float64 [n_ranks, n_ranks].
         shown: bool [n_ranks], ranks at which something was shown.
-        tolerance: Eigenvalues below this share of the largest diagonal entry count as zero.
+        scale: Information about a single theta if the relevance were known: what rounding errors are proportional to.
+        tolerance: Eigenvalues below this share of `scale` count as zero.
     """
     inner = information[np.ix_(shown, shown)]
     n = len(inner)
     centre = np.eye(n) - 1 / n
     values, vectors = np.linalg.eigh(centre @ inner @ centre)
     # The constant direction is null after centring; asking the others to be orthogonal to it leaves it out.
-    null = vectors[:, values <= tolerance * max(float(np.diag(inner).max()), 1e-300)]
+    null = vectors[:, values <= tolerance * scale]
     null = centre @ null
     basis, singular, _ = np.linalg.svd(null, full_matrices=False)
     directions = np.zeros((len(shown), int((singular > 1e-6).sum())))

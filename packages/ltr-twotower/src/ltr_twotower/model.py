@@ -16,6 +16,7 @@ from ltr_twotower.identify import IdentifiabilityReport, check_identifiability, 
 from ltr_twotower.information import contrast_variance
 from ltr_twotower.lookup import pair_lookup
 from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
+from ltr_twotower.reduction import solve_bias_reduced
 from ltr_twotower.swaps import SwapGraph, swap_graph
 from ltr_twotower.variance import theta_covariance
 from ltr_twotower.weighting import PlacementPropensity
@@ -59,6 +60,9 @@ class TwoTowerClickModel:
             documents with no click (or only clicks) finite. Large values bias theta; do not tune it on likelihood
             alone.
         solver: "newton" (exact, embedding and linear, additive), "lbfgs", "adamw" (torch modules), or "auto".
+        bias_reduction: Correct theta of an embedding tower for the many relevances that are estimated from few
+            impressions each (see `ltr_twotower.reduction`). Worth it below some hundred impressions per pair, or with
+            weights; then the fit is no longer the plain maximum of the likelihood.
         on_unidentified: What to do when the log does not identify theta. "warn": go on, and say which ranks cannot be
             compared. "raise": `NotIdentifiedError`. "component-normalize": set the first rank of every component to
             0, so that no number compares two components.
@@ -89,12 +93,14 @@ class TwoTowerClickModel:
         sample_weight: PlacementPropensity | None = None,
         l2: float = 0.1,
         solver: Literal["auto", "newton", "lbfgs", "adamw"] = "auto",
+        bias_reduction: bool = False,
         on_unidentified: OnUnidentified = "warn",
         random_state: int | None = None,
         train: "TrainConfig | None" = None,
     ) -> None:
         self.relevance, self.bias, self.combine, self.sample_weight = relevance, bias, combine, sample_weight
-        self.l2, self.solver, self.on_unidentified = l2, solver, on_unidentified
+        self.l2, self.solver, self.bias_reduction = l2, solver, bias_reduction
+        self.on_unidentified = on_unidentified
         self.random_state, self.train = random_state, train
 
     # -- fitting ------------------------------------------------------------------------------------------------------
@@ -176,6 +182,10 @@ class TwoTowerClickModel:
             raise ArgumentError("combine='pbm' takes relevance='embedding' or 'linear' and bias='position'")
         if self.solver == "adamw" and self.relevance == "embedding":
             raise ArgumentError("solver='adamw' fits towers on features; relevance='embedding' is convex: use 'newton'")
+        if self.bias_reduction and (
+            self.relevance != "embedding" or self.combine != "additive" or self.solver == "lbfgs"
+        ):
+            raise ArgumentError("bias_reduction takes relevance='embedding', combine='additive' and the Newton solver")
         if self.on_unidentified == "component-normalize" and self.relevance != "embedding":
             raise ArgumentError(
                 "on_unidentified='component-normalize' needs relevance='embedding', whose components it normalises"
@@ -247,7 +257,7 @@ class TwoTowerClickModel:
     def _fit_additive(self, cells: Cells, X: FloatArray | None) -> None:
         problem = Problem(cells, X=X, l2=self.l2, A=self._bias_features(cells.n_ranks))
         solve: Callable[[Problem], Solution] = solve_newton if self._solver() == "newton" else solve_lbfgs
-        solution = solve(problem)
+        solution = solve_bias_reduced(problem) if self.bias_reduction else solve(problem)
         self.converged_, self.n_iter_ = solution.converged, solution.iterations
         self.coef_ = None if X is None else solution.u
         self.solution_ = solution

@@ -5,6 +5,7 @@ where retraining a network per point takes a cluster.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from irworks.data import ClickLog
@@ -13,8 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq
 from scipy.stats import chi2
 
+from ltr_twotower.identify import identified_groups
 from ltr_twotower.model import TwoTowerClickModel
 from ltr_twotower.newton import Problem, Solution, solve_newton
+from ltr_twotower.swaps import swap_graph
 from ltr_twotower.variance import theta_covariance
 
 __all__ = ["ProfileLikelihood", "profile_likelihood"]
@@ -34,7 +37,7 @@ class ProfileLikelihood:
         grid: float64 [m], values at which theta was held.
         deviance: float64 [m], twice the loss of log-likelihood against the best value; for weighted fits scaled so that
             it is chi-square distributed to first order.
-        estimate: The best value.
+        estimate: The best value; NaN where the log does not identify the difference.
         interval: Values whose deviance stays below the chi-square quantile; infinite where the profile never crosses
             it.
         level: Confidence level of the interval.
@@ -63,7 +66,7 @@ def profile_likelihood(
         level: Confidence level.
 
     Raises:
-        ArgumentError: The model is of another kind, or `position` is not a shown rank from 2.
+        ArgumentError: The model is of another kind, `position` is not a shown rank from 2, or the grid is not finite.
     """
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
         raise ArgumentError(
@@ -76,17 +79,43 @@ def profile_likelihood(
         raise ArgumentError(
             f"position={position}; expected a shown rank from 2 to {problem.cells.n_ranks}, and rank 1 shown"
         )
+    points = None if grid is None else _grid(grid)
+    tower: Literal["embedding", "linear"] = "embedding" if problem.X is None else "linear"
+    labels = identified_groups(swap_graph(problem.cells), problem.X, tower).labels
+    if labels[position - 1] != labels[0]:
+        return _flat(position, points, level)
     best = solve_newton(problem)
     estimate = float(best.v[position - 1] - best.v[0])
     scale = _scale(problem, best, position, robust=model.sample_weight is not None)
     held = _Held(problem, best, position, scale)
     threshold = float(chi2.ppf(level, df=1))
     low, high = (_crossing(held, estimate, side, threshold) for side in (-1, 1))
-    if grid is None:
-        grid = np.linspace(max(low, estimate - 3), min(high, estimate + 3), 41)
-    values = np.asarray(grid, dtype=np.float64)
-    deviance = np.array([held.deviance(value) for value in values])
-    return ProfileLikelihood(position, values, deviance, estimate, (low, high), level)
+    if points is None:
+        points = np.linspace(max(low, estimate - 3), min(high, estimate + 3), 41)
+    deviance = np.array([held.deviance(value) for value in points])
+    return ProfileLikelihood(position, points, deviance, estimate, (low, high), level)
+
+
+def _grid(values: ArrayLike) -> FloatArray:
+    try:
+        grid = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        grid = np.array([np.nan])
+    if grid.ndim != 1 or not np.isfinite(grid).all():
+        raise ArgumentError("grid holds something else than a list of finite numbers")
+    return grid
+
+
+def _flat(position: int, grid: FloatArray | None, level: float) -> ProfileLikelihood:
+    """The profile of a difference that the log does not identify.
+
+    The relevances make up for any shift, so the likelihood is exactly flat. Only the ridge is not: it would give an
+    interval, and with many documents a narrow one, about something on which the log is silent.
+    """
+    values = np.linspace(-3, 3, 41) if grid is None else grid
+    return ProfileLikelihood(
+        position, values, np.zeros(len(values)), float("nan"), (-float("inf"), float("inf")), level
+    )
 
 
 def _scale(problem: Problem, best: Solution, position: int, *, robust: bool) -> float:

@@ -76,7 +76,7 @@ class TrainConfig:
     batch_size: int = 512  # official, of lists
     min_steps: int = 100
     patience: int = 3  # official: 2, which its library counts as three epochs
-    min_delta: float = 1e-5  # official
+    min_delta: float = 1e-6
     validation_share: float = 0.1
     hidden: tuple[int, ...] = (32, 32)  # official
     dropout: float = 0.1  # official

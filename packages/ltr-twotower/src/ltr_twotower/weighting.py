@@ -82,8 +82,8 @@ class PlacementPropensity:
     ) -> None:
         if method not in ("count", "known", "model"):
             raise ArgumentError(f"method={method!r}; expected 'count', 'known' or 'model'")
-        if not smoothing >= 0:
-            raise ArgumentError(f"smoothing={smoothing}; expected at least 0")
+        if not 0 <= smoothing < np.inf:
+            raise ArgumentError(f"smoothing={smoothing}; expected a finite number of at least 0")
         if clip is not None and not clip >= 1:
             raise ArgumentError(f"clip={clip}; expected a largest weight of at least 1")
         self.method, self.smoothing, self.clip, self.self_normalize = method, smoothing, clip, self_normalize

@@ -17,6 +17,8 @@ from irworks.runtime import atomic_path
 __all__ = ["RankingDataset"]
 
 _FORMAT = 1
+_REQUIRED = ("irworks_ranking", "features", "labels", "offsets", "query_ids")
+_OPTIONAL = ("doc_ids", "feature_names")
 _CHECKED_AT_ONCE = 1 << 22
 _UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
@@ -225,21 +227,11 @@ class RankingDataset:
         Raises:
             DataError: The file is absent, damaged, or not one of ours.
         """
-        try:
-            with np.load(path, allow_pickle=False) as stored:
-                if int(stored["irworks_ranking"]) != _FORMAT:
-                    raise DataError("ranking data set of another version", source=path, expected=f"version {_FORMAT}")
-                parts = {name: stored[name] for name in stored.files if name != "irworks_ranking"}
-        except FileNotFoundError:
-            raise DataError("no such file", source=path) from None
-        except DataError:
-            raise
-        except _UNREADABLE as error:
-            raise DataError(
-                f"not a readable ranking data set: {error}", source=path, expected="what save wrote"
-            ) from None
-        names = parts.pop("feature_names", None)
-        return cls(**parts, feature_names=None if names is None else tuple(names.tolist()))
+        arrays = _stored(path)
+        if int(arrays.pop("irworks_ranking")) != _FORMAT:
+            raise DataError("a ranking data set of another version", source=path, expected=f"version {_FORMAT}")
+        names = arrays.pop("feature_names", None)
+        return cls(**arrays, feature_names=None if names is None else tuple(names.tolist()))
 
     def _query_numbers(self, index: NDArray[Any]) -> NDArray[np.int64]:
         if index.ndim != 1 or len(index) == 0:
@@ -266,6 +258,18 @@ class RankingDataset:
             query_ids=query_ids,
             doc_ids=None if self.doc_ids is None else self.doc_ids[rows],
         )
+
+
+def _stored(path: str | Path) -> dict[str, NDArray[Any]]:
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in _REQUIRED}
+            return arrays | {name: stored[name] for name in _OPTIONAL if name in stored.files}
+    except FileNotFoundError:
+        raise DataError("no such file", source=path) from None
+    except _UNREADABLE as error:
+        problem = f"not a readable ranking data set: {error}"
+        raise DataError(problem, source=path, expected="what save wrote") from None
 
 
 def _check_together(ids: NDArray[Any], starts: NDArray[Any]) -> None:

@@ -1,6 +1,6 @@
 """Measures of rankings on arrays, under the names of ir-measures."""
 
-from irworks.metrics.evaluate import evaluate, mean
+from irworks.metrics.flat import evaluate, mean
 from irworks.metrics.names import Measure, parse_measure
 from irworks.metrics.padded import average_precision, dcg, ndcg, precision, recall, reciprocal_rank
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
-from irworks.metrics.evaluate import per_query
+from irworks.metrics.flat import per_query
 from irworks.metrics.names import Gain, Measure
 from irworks.metrics.ranked import Empty, Ties
 

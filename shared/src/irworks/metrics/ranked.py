@@ -92,7 +92,7 @@ class Ranked:
 
     def query_sum(self, values: NDArray[Any]) -> Floats:
         """Sum of `values` [n_docs] over each query, [n_queries]."""
-        return np.bincount(self.query, weights=values.astype(np.float64), minlength=self.n_queries)
+        return np.bincount(self.query, weights=values, minlength=self.n_queries).astype(np.float64)
 
     def within(self, cutoff: int | None) -> NDArray[np.bool_]:
         """Which documents stand at rank `cutoff` or better, [n_docs]."""

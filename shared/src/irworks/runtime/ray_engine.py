@@ -4,7 +4,8 @@ import os
 import pickle
 import time
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from types import ModuleType
 from typing import Any
 
@@ -14,6 +15,7 @@ from irworks.runtime.parallel import Outcome, Task, describe_error, evaluate, sp
 __all__ = ["run_on_ray"]
 
 _LOCAL_STORE_BYTES = 256 * 2**20
+_UV_SWITCH = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
 
 def run_on_ray(task: Task, address: str | None) -> Generator[Outcome[Any]]:
@@ -23,7 +25,7 @@ def run_on_ray(task: Task, address: str | None) -> Generator[Outcome[Any]]:
         MissingDependencyError: ray is not installed.
         IrworksError: The cluster cannot be reached or started.
     """
-    ray = _import_ray(local=address is None)
+    ray = _import_ray()
     ours = not ray.is_initialized()
     if ours:
         _connect(ray, task, address)
@@ -34,12 +36,9 @@ def run_on_ray(task: Task, address: str | None) -> Generator[Outcome[Any]]:
             ray.shutdown()
 
 
-def _import_ray(*, local: bool) -> ModuleType:
-    # Ray reads both when it is imported: no reports to its makers, and, as the workers of a cluster on this machine
-    # share our environment, no rebuilding of it from the project files.
+def _import_ray() -> ModuleType:
+    # Ray reads this when it is imported: no reports to its makers.
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if local:
-        os.environ.setdefault("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
     try:
         import ray
     except ImportError as error:
@@ -48,19 +47,38 @@ def _import_ray(*, local: bool) -> ModuleType:
 
 
 def _connect(ray: ModuleType, task: Task, address: str | None) -> None:
-    options: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
+    where: dict[str, Any] = {"address": address}
+    if address is None:
+        cpus = task.jobs * task.threads
+        where = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
+        where["object_store_memory"] = _LOCAL_STORE_BYTES
     try:
-        if address is not None:
-            ray.init(address=address, **options)
-            return
-        local = {"num_cpus": task.jobs * task.threads, "object_store_memory": _LOCAL_STORE_BYTES}
-        with spawning_environment(task.threads):
-            ray.init(address="local", include_dashboard=False, **local, **options)
+        with _environment_as_it_is(), spawning_environment(task.threads):
+            ray.init(log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
-        where = (
+        what = (
             f"the Ray cluster at {address!r} cannot be reached" if address else "a local Ray cluster cannot be started"
         )
-        raise IrworksError(f"{where}: {error}") from error
+        raise IrworksError(f"{what}: {error}") from error
+
+
+@contextmanager
+def _environment_as_it_is() -> Iterator[None]:
+    """Keep Ray from rebuilding the project on its workers when this process was started by `uv run`.
+
+    The workers have the packages installed, or share our environment. Who wants the rebuilding sets the variable.
+    """
+    from ray._private import ray_constants
+
+    wanted = getattr(ray_constants, _UV_SWITCH, False)
+    if not wanted or _UV_SWITCH in os.environ:
+        yield
+        return
+    setattr(ray_constants, _UV_SWITCH, False)
+    try:
+        yield
+    finally:
+        setattr(ray_constants, _UV_SWITCH, wanted)
 
 
 def _run(ray: ModuleType, task: Task) -> Generator[Outcome[Any]]:

@@ -22,6 +22,7 @@ __all__ = [
     "WeighedDeterministic",
     "compare",
     "fit_on_deterministic",
+    "placement_correlation",
     "refit_toy",
     "weigh_deterministic",
 ]
@@ -36,20 +37,20 @@ class Comparison:
     """Fits of one tower to one world, by name of the fit.
 
     Attributes:
+        log: The log of the policy.
         theta: float64 [k].
         theta_error: Mean absolute error against the true theta, ranks 2 to k.
         ndcg: nDCG@10 on held-out queries.
         train_ndcg: nDCG@10 on logged queries.
         ess_share: Effective sample size of the weighted fit, as a share of the impressions (NaN without one).
-        placement_correlation: Of the naive fit's residuals with placement within ranks (NaN where not measured).
     """
 
+    log: ClickLog
     theta: dict[str, FloatArray] = field(default_factory=dict)
     theta_error: dict[str, float] = field(default_factory=dict)
     ndcg: dict[str, float] = field(default_factory=dict)
     train_ndcg: dict[str, float] = field(default_factory=dict)
     ess_share: float = float("nan")
-    placement_correlation: float = float("nan")
 
 
 def compare(
@@ -73,7 +74,7 @@ def compare(
             (naive, on another log of a uniformly random policy).
     """
     log = world.simulate(n_sessions, rng, temperature=temperature, strength=strength)
-    result = Comparison()
+    result = Comparison(log)
     for name in fits:
         weight = {"weighted": PlacementPropensity(), "clipped": PlacementPropensity(clip=_CLIP)}.get(name)
         data = world.simulate(n_sessions, rng, temperature=1.0) if name == "uniform" else log
@@ -84,11 +85,11 @@ def compare(
         result.train_ndcg[name] = world.ndcg(model, part="train")
         if name == "weighted" and model.weights_ is not None:
             result.ess_share = model.weights_.ess / model.weights_.impressions
-    result.placement_correlation = _placement_correlation(log)
     return result
 
 
-def _placement_correlation(log: ClickLog) -> float:
+def placement_correlation(log: ClickLog) -> float:
+    """Correlation of a linear tower's residuals with the policy's usual placement, within ranks."""
     report = logging_policy_report(TwoTowerClickModel("linear"), log, propensity=PlacementPropensity())
     return float("nan") if report.residuals is None else report.residuals.correlation
 
