@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 import time
+from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from irworks.errors import ArgumentError
+
+from irworks.errors import ArgumentError, MissingDependencyError
 from irworks.runtime import (
     atomic_path,
     atomic_write,
@@ -73,9 +76,14 @@ def test_what_is_written_is_what_is_read(tmp_path_factory, text, data):
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, failure):
     path = tmp_path / "results.json"
     path.write_text("old")
-    with pytest.raises(failure), atomic_write(path) as handle:
-        handle.write("half of the n")
-        raise failure
+
+    def fail():
+        with atomic_write(path) as handle:
+            handle.write("half of the n")
+            raise failure
+
+    with pytest.raises(failure):
+        fail()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -128,7 +136,7 @@ def test_a_folder_that_is_resumed_loses_what_a_killed_writer_left(tmp_path):
 
 def test_a_file_cannot_be_a_run_folder(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ArgumentError, match="cannot use .*file as a folder"):
+    with pytest.raises(ArgumentError, match=r"cannot use .*file as a folder"):
         run_dir(tmp_path / "file")
 
 
@@ -160,11 +168,40 @@ def test_unknown_devices_are_refused(name):
         device(name)
 
 
-def test_a_device_that_is_not_here_is_refused_with_those_that_are():
-    pytest.importorskip("torch")
-    with pytest.raises(ArgumentError, match="'cuda:99' is not available here; found: .*cpu"):
-        device("cuda:99")
-    assert device("auto") in ("cpu", "cuda", "mps")
+@pytest.fixture
+def torch_with(monkeypatch):
+    def install(gpus: int, mps: bool) -> None:
+        torch = ModuleType("torch")
+        torch.__spec__ = ModuleSpec("torch", None)
+        torch.cuda = SimpleNamespace(device_count=lambda: gpus, get_device_name=lambda index: f"GPU {index}")
+        torch.backends = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: mps))
+        monkeypatch.setitem(sys.modules, "torch", torch)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("gpus", "mps", "best"), [(2, False, "cuda"), (1, True, "cuda"), (0, True, "mps"), (0, False, "cpu")]
+)
+def test_auto_takes_the_best_device_there_is(torch_with, gpus, mps, best):
+    torch_with(gpus, mps)
+    assert device("auto") == device() == best
+
+
+def test_a_device_that_is_not_here_is_refused_with_those_that_are(torch_with):
+    torch_with(gpus=2, mps=False)
+    assert device("cuda:1") == "cuda:1"
+    with pytest.raises(ArgumentError, match="'cuda:2' is not available here; found: cuda, cuda:0, cuda:1, cpu"):
+        device("cuda:2")
+    with pytest.raises(ArgumentError, match="'mps' is not available"):
+        device("mps")
+
+
+def test_without_torch_auto_is_the_processor_and_an_accelerator_says_how_to_get_it(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert device("auto") == "cpu"
+    with pytest.raises(MissingDependencyError, match=r"pip install 'irworks\[torch\]'"):
+        device("cuda")
 
 
 def test_importing_is_quick_and_brings_no_heavy_library():

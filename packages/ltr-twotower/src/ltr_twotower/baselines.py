@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 from scipy.special import expit, logit
 
+from irworks.errors import ArgumentError
 from ltr_twotower.batches import ratio
 from ltr_twotower.cells import Cells
 from ltr_twotower.model import OnUnidentified, TwoTowerClickModel
@@ -113,8 +113,8 @@ class GradientReversalTwoTower(TwoTowerClickModel):
     outweigh the likelihood: compare `score` with that of the plain model.
 
     Sources: Zhang et al. (2023), Towards disentangling relevance and bias in unbiased learning to rank, KDD; Ganin and
-    Lempitsky (2015), Unsupervised domain adaptation by backpropagation, ICML (the reversal). A reimplementation from the
-    idea, with one theta per position.
+    Lempitsky (2015), Unsupervised domain adaptation by backpropagation, ICML (the reversal). A reimplementation from
+    the idea, with one theta per position.
 
     Args:
         strength: Scale of the reversed gradient, at least 0. 0 is the plain two-tower.

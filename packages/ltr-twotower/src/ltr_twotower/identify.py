@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
@@ -25,7 +26,14 @@ from ltr_twotower.swaps import SwapGraph, connected_labels, groups_of, renumber,
 if TYPE_CHECKING:
     from ltr_twotower.plan import Swap
 
-__all__ = ["IdentifiabilityReport", "IdentifiedGroups", "Tower", "check_identifiability", "identified_groups"]
+__all__ = [
+    "IdentifiabilityReport",
+    "IdentifiedGroups",
+    "Tower",
+    "check_identifiability",
+    "identified_groups",
+    "with_bias_features",
+]
 
 FloatArray = NDArray[np.float64]
 Tower = Literal["embedding", "linear", "deep"]
@@ -230,6 +238,27 @@ def identified_groups(
     overlap = feature_overlap(graph.cells, X, caliper)
     labels = np.where(shown, connected_labels((overlap >= min_overlap) | (graph.shared > 0)), -1).astype(np.int32)
     return IdentifiedGroups(labels, _component_directions(labels), overlap)
+
+
+def with_bias_features(groups: IdentifiedGroups, A: FloatArray) -> IdentifiedGroups:
+    """The groups under a bias tower theta = A v: only what theta can do within the columns of A can go unnoticed.
+
+    Features of the ranks tie groups together that the log leaves apart, but not all of them: where no rank is joined to
+    another, every v fits alike.
+
+    Args:
+        groups: What the log identifies with one free theta per rank.
+        A: float64 [n_ranks, n_bias].
+    """
+    shown = groups.labels >= 0
+    unnoticed = np.column_stack([groups.null_space, shown / np.sqrt(shown.sum())])
+    reachable = scipy.linalg.orth(A * shown[:, None])
+    basis, cosine, _ = np.linalg.svd(reachable.T @ unnoticed)
+    common = reachable @ basis[:, : len(cosine)][:, cosine > 1 - 1e-9]
+    common -= np.outer(shown, common[shown].mean(axis=0))
+    directions, singular, _ = np.linalg.svd(common, full_matrices=False)
+    null = directions[:, singular > 1e-6]
+    return IdentifiedGroups(_labels_of_null(null, shown), null, groups.overlap)
 
 
 def _feature_matrix(cells: Cells, features: ArrayLike | None) -> FloatArray:

@@ -48,8 +48,7 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
     Returns:
         float64 [n_ranks, n_ranks]. Its null space is what no amount of such data identifies.
     """
-    scale = X.std(axis=0)
-    X = X / np.where(scale > 0, scale, np.maximum(np.abs(X).max(axis=0, initial=1e-300), 1e-300))
+    X = _conditioned(X)
     by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
     by_rank = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
     B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=(cells.n_pairs, cells.n_ranks))
@@ -59,10 +58,24 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
     return np.asarray((information + information.T) / 2)
 
 
+def _conditioned(X: FloatArray) -> FloatArray:
+    """Columns that span the same space, float64 [n_pairs, n_features], of comparable size and far from collinear.
+
+    Features with a large mean (years, identifiers) are all nearly constant; turned so that one column holds the mean,
+    the others show how they differ.
+    """
+    scale = X.std(axis=0)
+    X = X / np.where(scale > 0, scale, np.maximum(np.abs(X).max(axis=0, initial=1e-300), 1e-300))
+    turn, _ = np.linalg.qr(X.mean(axis=0)[:, None], mode="complete")
+    X = X @ turn
+    # Only ever shrunk: a column that is zero but for rounding must stay so.
+    return np.asarray(X / np.maximum(np.abs(X).max(axis=0, initial=1), 1))
+
+
 def null_directions(
     information: FloatArray, shown: NDArray[np.bool_], scale: float, tolerance: float = 1e-9
 ) -> FloatArray:
-    """Orthonormal null directions of theta besides the constant one, float64 [n_ranks, m], zero at ranks not shown.
+    """Orthonormal null directions of theta up to a constant, float64 [n_ranks, m], zero at ranks not shown.
 
     Args:
         information: float64 [n_ranks, n_ranks].
@@ -70,14 +83,11 @@ def null_directions(
         scale: Information about a single theta if the relevance were known: what rounding errors are proportional to.
         tolerance: Eigenvalues below this share of `scale` count as zero.
     """
-    inner = information[np.ix_(shown, shown)]
-    n = len(inner)
-    centre = np.eye(n) - 1 / n
-    values, vectors = np.linalg.eigh(centre @ inner @ centre)
-    # The constant direction is null after centring; asking the others to be orthogonal to it leaves it out.
+    values, vectors = np.linalg.eigh(information[np.ix_(shown, shown)])
     null = vectors[:, values <= tolerance * scale]
-    null = centre @ null
-    basis, singular, _ = np.linalg.svd(null, full_matrices=False)
+    # Centring drops the constant where it is null, and keeps what moves ranks apart where it is not: a feature that
+    # marks one rank leaves that rank's theta free although no shift of all ranks goes unnoticed.
+    basis, singular, _ = np.linalg.svd(null - null.mean(axis=0), full_matrices=False)
     directions = np.zeros((len(shown), int((singular > 1e-6).sum())))
     directions[shown] = basis[:, singular > 1e-6]
     return directions
@@ -102,10 +112,15 @@ def contrast_stderr(information: FloatArray, labels: NDArray[np.int32]) -> Float
         float64 [n_ranks, n_ranks], zero on the diagonal of shown ranks.
     """
     stderr = np.full(information.shape, np.inf)
-    for label in range(int(labels.max()) + 1):
-        group = np.flatnonzero(labels == label)
-        block = information[np.ix_(group, group)]
-        scale = max(float(np.diag(block).max()), 1e-300)
-        inverse = np.linalg.pinv(block / scale, rcond=1e-10, hermitian=True) / scale
-        stderr[np.ix_(group, group)] = np.sqrt(contrast_variance(np.asarray(inverse, dtype=np.float64)))
+    shown = np.flatnonzero(labels >= 0)
+    inner = information[np.ix_(shown, shown)]
+    diagonal = np.diag(inner)
+    largest = max(float(diagonal.max()), 1e-300)
+    # Scaled, so that ranks with little information are not taken for null beside ranks with much. All groups at once:
+    # under a linear tower the ranks of other groups are unknown too, and knowing them would help.
+    size = np.sqrt(np.where(diagonal > 1e-12 * largest, diagonal, largest))
+    inverse = np.linalg.pinv(inner / np.outer(size, size), rcond=1e-10, hermitian=True) / np.outer(size, size)
+    together = labels[shown, None] == labels[shown]
+    within = np.sqrt(contrast_variance(np.asarray(inverse, dtype=np.float64)))
+    stderr[np.ix_(shown, shown)] = np.where(together, within, np.inf)
     return stderr

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
@@ -12,7 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
 from ltr_twotower.cells import Cells
-from ltr_twotower.identify import IdentifiabilityReport, check_identifiability, identified_groups
+from ltr_twotower.identify import (
+    IdentifiabilityReport,
+    check_identifiability,
+    identified_groups,
+    with_bias_features,
+)
 from ltr_twotower.information import contrast_variance
 from ltr_twotower.lookup import pair_lookup
 from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
@@ -132,6 +138,7 @@ class TwoTowerClickModel:
         self._check_options()
         cells = self._aggregate(log)
         if hasattr(self, "cells_"):
+            self._require_counts("partial_fit")
             cells = self.cells_.merge(cells)
         return self._fit_cells(cells, None)
 
@@ -144,6 +151,8 @@ class TwoTowerClickModel:
         return Problem(weighted, X=features, l2=self.l2, A=self._bias_features(cells.n_ranks))
 
     def _aggregate(self, log: ClickLog) -> Cells:
+        if not isinstance(log, ClickLog):
+            raise ArgumentError(f"a {type(log).__name__} is no click log; read a table with ClickLog.from_frame")
         return Cells.from_log(log) if self.sample_weight is None else self.sample_weight.aggregate(log)
 
     def _fit_cells(self, raw: Cells, X: ArrayLike | None) -> Self:
@@ -165,6 +174,12 @@ class TwoTowerClickModel:
         return self
 
     def _check_options(self) -> None:
+        if not isinstance(self.relevance, str) and not callable(self.relevance):
+            raise ArgumentError(f"relevance={self.relevance!r}; expected a name or a torch.nn.Module")
+        if self.sample_weight is not None and not isinstance(self.sample_weight, PlacementPropensity):
+            raise ArgumentError(f"sample_weight={self.sample_weight!r}; expected None or a PlacementPropensity")
+        if not _is_positive(self.l2):
+            raise ArgumentError(f"l2={self.l2!r}; expected a positive ridge: it keeps documents with no click finite")
         _one_of("combine", self.combine, ("additive", "pbm"))
         _one_of("on_unidentified", self.on_unidentified, ("warn", "raise", "component-normalize"))
         _one_of("solver", self.solver, ("auto", "newton", "lbfgs", "adamw"))
@@ -178,10 +193,15 @@ class TwoTowerClickModel:
             raise ArgumentError(
                 "solver='newton' needs a convex likelihood, which combine='pbm' has not; use solver='lbfgs'"
             )
-        if self.combine == "pbm" and (self._needs_torch() or not isinstance(self.bias, str)):
-            raise ArgumentError("combine='pbm' takes relevance='embedding' or 'linear' and bias='position'")
-        if self.solver == "adamw" and self.relevance == "embedding":
-            raise ArgumentError("solver='adamw' fits towers on features; relevance='embedding' is convex: use 'newton'")
+        if self.combine == "pbm" and (self._solver() == "adamw" or not isinstance(self.bias, str)):
+            raise ArgumentError(
+                "combine='pbm' takes relevance='embedding' or 'linear', bias='position' and solver='lbfgs'"
+            )
+        if self._solver() == "adamw" and self.relevance == "embedding":
+            raise ArgumentError(
+                "solver='adamw' and neural bias towers need a relevance tower on features; relevance='embedding' is "
+                "convex: use solver='newton', with bias='position' or features of the ranks"
+            )
         if self.bias_reduction and (
             self.relevance != "embedding" or self.combine != "additive" or self.solver == "lbfgs"
         ):
@@ -216,7 +236,7 @@ class TwoTowerClickModel:
                 f"relevance={_name(self.relevance)} needs features and the log has none; pass X [n_pairs, n_features] "
                 "or read the log with features=[...]"
             )
-        features = np.asarray(table, dtype=np.float64)
+        features = _numbers("X", table)
         if features.ndim != 2 or len(features) != cells.n_pairs:
             raise ArgumentError(
                 f"X has shape {features.shape}; expected [{cells.n_pairs}, n_features], a row per pair of log.pairs"
@@ -229,7 +249,7 @@ class TwoTowerClickModel:
     def _bias_features(self, n_ranks: int) -> FloatArray | None:
         if isinstance(self.bias, str):
             return None
-        table = np.asarray(self.bias, dtype=np.float64)
+        table = _numbers("bias", self.bias)
         if table.ndim != 2 or len(table) != n_ranks or not np.isfinite(table).all():
             raise ArgumentError(
                 f"bias has shape {table.shape}; expected finite features [{n_ranks}, n_bias_features], a row per rank"
@@ -238,10 +258,12 @@ class TwoTowerClickModel:
 
     def _check_identified(self, graph: SwapGraph, features: FloatArray | None) -> None:
         """Find the comparable groups of ranks, and warn or raise where there is more than one."""
-        self.labels_ = identified_groups(graph, features, self._tower()).labels
-        if not isinstance(self.bias, str):
-            # A bias tower on features of the rank borrows strength across ranks; the swap graph is not its condition.
-            self.labels_ = np.where(self.labels_ >= 0, 0, -1).astype(np.int32)
+        found = identified_groups(graph, features, self._tower())
+        if not isinstance(self.bias, str) and not callable(self.bias):
+            A = self._bias_features(graph.n_ranks)
+            assert A is not None
+            found = with_bias_features(found, A)
+        self.labels_ = found.labels
         if self.labels_.max() <= 0:
             return
         groups = [(np.flatnonzero(self.labels_ == g) + 1).tolist() for g in range(int(self.labels_.max()) + 1)]
@@ -344,7 +366,7 @@ class TwoTowerClickModel:
             what = what.features
         if self.relevance == "embedding":
             raise ArgumentError("relevance='embedding' knows pairs, not features; pass a log")
-        X = np.asarray(what, dtype=np.float64)
+        X = _numbers("features", what)
         if self.coef_ is not None:
             if X.ndim != 2 or X.shape[1] != len(self.coef_):
                 raise ArgumentError(f"features have shape {X.shape}; expected [n, {len(self.coef_)}]")
@@ -411,13 +433,18 @@ class TwoTowerClickModel:
         )
 
     def identifiability(self) -> IdentifiabilityReport:
-        """`check_identifiability` of the fitted log, for this model's tower."""
+        """`check_identifiability` of the fitted log, for this model's tower and one theta per rank."""
         self._require_fit()
+        self._require_counts("identifiability")
         return check_identifiability(self.cells_, self.X_, tower=self._tower(), l2=self.l2)
 
     def _require_fit(self) -> None:
         if not hasattr(self, "position_bias_"):
             raise NotFittedError("the model is not fitted yet; call fit(log) first")
+
+    def _require_counts(self, what: str) -> None:
+        if not self.cells_.impressions.any():
+            raise NotFittedError(f"{what} needs the counts of the log, which a saved model does not keep; fit it again")
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 
@@ -444,6 +471,17 @@ class TwoTowerClickModel:
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
     if value not in allowed:
         raise ArgumentError(f"{name}={value!r}; expected one of {', '.join(map(repr, allowed))}")
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, Real) and 0 < float(value) < float("inf")
+
+
+def _numbers(name: str, values: object) -> FloatArray:
+    try:
+        return np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name} is no array of numbers") from None
 
 
 def _name(relevance: object) -> str:

@@ -229,10 +229,14 @@ def linear_hessian(problem: Problem, curvature: FloatArray) -> FloatArray:
 
 
 def _solve(matrix: FloatArray, right: FloatArray) -> FloatArray:
+    diagonal = np.diag(matrix)
+    # A unit diagonal takes the units of the features out of the condition number.
+    unit = 1 / np.sqrt(np.where(diagonal > 0, diagonal, 1))
+    scaled = matrix * unit * unit[:, None]
     try:
-        return np.asarray(scipy.linalg.solve(matrix, right, assume_a="pos"))
+        return np.asarray(unit * scipy.linalg.solve(scaled, unit * right, assume_a="pos"))
     except scipy.linalg.LinAlgError:
-        return np.asarray(scipy.linalg.lstsq(matrix, right)[0])
+        return np.asarray(unit * scipy.linalg.lstsq(scaled, unit * right)[0])
 
 
 def solve_lbfgs(

@@ -3,7 +3,6 @@
 import numpy as np
 from irworks.errors import ArgumentError
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from ltr_twotower.cells import Cells
 
@@ -34,6 +33,8 @@ def feature_overlap(
     Raises:
         ArgumentError: `caliper` is negative.
     """
+    from scipy.spatial import KDTree
+
     if caliper is not None and not caliper >= 0:
         raise ArgumentError(f"caliper={caliper}; expected a distance of at least 0")
     rng = np.random.default_rng(seed)
@@ -54,6 +55,8 @@ def feature_overlap(
 
 
 def _typical_distance(Z: FloatArray, rng: np.random.Generator, max_pairs: int) -> float:
+    from scipy.spatial import KDTree
+
     rows = Z if len(Z) <= max_pairs else Z[rng.choice(len(Z), max_pairs, replace=False)]
     if len(rows) < 2:
         return 0.0

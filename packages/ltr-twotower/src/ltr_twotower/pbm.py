@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 from scipy.special import expit, log_expit
 
 from ltr_twotower.cells import Cells
@@ -47,6 +46,8 @@ def fit_pbm(cells: Cells, X: FloatArray | None, l2: float, *, max_iterations: in
         l2: Ridge.
         max_iterations: Warn with `ConvergenceWarning` after this many steps.
     """
+    from scipy.optimize import minimize
+
     design = None if X is None else np.hstack([X, np.ones((len(X), 1))])
     cut = cells.n_ranks
     n_relevance = cells.n_pairs if design is None else design.shape[1]

@@ -4,10 +4,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import scipy.sparse
 from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 
 from ltr_twotower.cells import Cells
+from ltr_twotower.information import contrast_stderr, null_directions
 from ltr_twotower.lookup import plain
 
 __all__ = ["Swap", "plan_swaps"]
@@ -17,8 +19,10 @@ IntArray = NDArray[np.int64]
 
 # More candidates cost time and hardly help: the gain is concave in the sessions of one query.
 _MAX_QUERIES = 300
-_STEPS = 24
+_PER_RANK = 20
 _MAX_STEPS = 200
+# Longer lists are swapped between neighbours and with the first rank only, which connects them as well.
+_LONG = 20
 
 
 @dataclass(frozen=True)
@@ -59,22 +63,23 @@ def plan_swaps(cells: Cells, information: FloatArray, curvature: FloatArray, bud
     if budget < 1:
         raise ArgumentError(f"budget={budget}; expected a positive number of sessions")
     shown = np.flatnonzero(cells.rank_impressions > 0)
-    if len(shown) < 2:
+    queries = _candidate_queries(cells)
+    if len(shown) < 2 or not len(queries):
         return []
     a, b = _candidate_edges(shown)
-    queries = np.argsort(-cells.sessions, kind="stable")[:_MAX_QUERIES]
-    queries = queries[cells.sessions[queries] > 0]
-    unit, base = _document_information(cells, curvature, queries)
+    unit, base, pair = _document_information(cells, curvature, queries)
+    two_documents = pair[:, a] != pair[:, b]
     V = _covariance(information, shown)
-    chunk = max(1, -(-budget // _STEPS))
     left = cells.sessions[queries].copy()
+    budget = min(budget, int(left.sum()))
+    chunk = max(1, -(-budget // max(24, 2 * len(shown))))
     planned: dict[tuple[int, int], float] = {}
     for _ in range(_MAX_STEPS):
         m = min(chunk, budget, int(left.max()))
         if m < 1:
             break
         gain = _gains(unit, base, a, b, planned, m)
-        gain[left < m] = 0
+        gain[(left < m)[:, None] | ~two_documents] = 0
         best_query = gain.argmax(axis=0)
         weight = gain[best_query, np.arange(len(a))]
         if not weight.max() > 0:
@@ -85,30 +90,49 @@ def plan_swaps(cells: Cells, information: FloatArray, curvature: FloatArray, bud
         planned[row, edge] = planned.get((row, edge), 0) + m
         left[row] -= m
         budget -= m
-    V = _covariance(information, shown)
     plan = []
     for (row, edge), sessions in planned.items():
-        added = float(_gains(unit, base, a, b, {}, int(sessions))[row, edge])
-        V = _updated(V, a[edge], b[edge], added)
+        added = float(_gains(unit[[row]], base[[row]], a[[edge]], b[[edge]], {}, int(sessions))[0, 0])
+        information = _joined(information, a[edge], b[edge], added)
         ranks = (int(a[edge]) + 1, int(b[edge]) + 1)
-        plan.append(Swap(plain(cells.query_ids[queries[row]]), ranks, int(sessions), _worst(V, a, b, information)))
+        plan.append(Swap(plain(cells.query_ids[queries[row]]), ranks, int(sessions), _worst(information, shown)))
     return plan
+
+
+def _candidate_queries(cells: Cells) -> IntArray:
+    """The queries with most sessions, and those with most at each rank: the frequent ones may have short lists."""
+    queries = cells.pair_query[cells.pair]
+    shape = (len(cells.query_ids), cells.n_ranks)
+    shown = scipy.sparse.csr_array((cells.impressions, (queries, cells.rank)), shape=shape).tocsc()
+    long_enough = np.bincount(shown.indices, minlength=shape[0]) > 1
+    order = np.argsort(-cells.sessions, kind="stable")
+    chosen = [order[long_enough[order]][:_MAX_QUERIES]]
+    for rank in range(cells.n_ranks):
+        column = slice(shown.indptr[rank], shown.indptr[rank + 1])
+        rows, count = shown.indices[column], shown.data[column]
+        rows, count = rows[long_enough[rows]], count[long_enough[rows]]
+        chosen.append(rows[np.argsort(-count, kind="stable")[:_PER_RANK]])
+    _, first = np.unique(np.concatenate(chosen), return_index=True)
+    return np.asarray(np.concatenate(chosen)[np.sort(first)], dtype=np.int64)
 
 
 def _candidate_edges(shown: IntArray) -> tuple[IntArray, IntArray]:
     """All pairs of shown ranks; of long lists, neighbours and pairs with the first rank, to keep the work bounded."""
     i, j = np.triu_indices(len(shown), 1)
-    if len(shown) > 60:
+    if len(shown) > _LONG:
         keep = (j - i == 1) | (i == 0)
         i, j = i[keep], j[keep]
     return shown[i], shown[j]
 
 
-def _document_information(cells: Cells, curvature: FloatArray, queries: IntArray) -> tuple[FloatArray, FloatArray]:
+def _document_information(
+    cells: Cells, curvature: FloatArray, queries: IntArray
+) -> tuple[FloatArray, FloatArray, IntArray]:
     """For the document most often at each rank of each query: information per impression there, and in the log.
 
     Returns:
-        unit, base: float64 [n_queries, n_ranks]; zero where the query shows nothing at the rank.
+        unit, base: float64 [n_queries, n_ranks]; zero where the query shows nothing at the rank. And int64, the pair;
+        -1 there.
     """
     row_of_query = np.full(len(cells.query_ids), -1)
     row_of_query[queries] = np.arange(len(queries))
@@ -120,7 +144,7 @@ def _document_information(cells: Cells, curvature: FloatArray, queries: IntArray
     present = top >= 0
     base = np.where(present, curvature[top], 0.0)
     unit = np.where(present, base / np.maximum(cells.n[top], 1e-300), 0.0)
-    return unit, base
+    return unit, base, np.where(present, cells.pair[top], -1).astype(np.int64)
 
 
 def _gains(
@@ -171,7 +195,16 @@ def _updated(V: FloatArray, a: int, b: int, weight: float) -> FloatArray:
     return np.asarray(V - np.outer(direction, direction) * weight / (1 + weight * (direction[a] - direction[b])))
 
 
-def _worst(V: FloatArray, a: IntArray, b: IntArray, information: FloatArray) -> float:
-    variance = float(np.diag(_contrast(V, a, b)).max())
-    unconnected = variance > 0.1 / (1e-7 * max(float(np.diag(information).max()), 1.0))
-    return float("inf") if unconnected else float(np.sqrt(variance))
+def _joined(information: FloatArray, a: int, b: int, weight: float) -> FloatArray:
+    direction = np.zeros(len(information))
+    direction[[a, b]] = 1, -1
+    return information + weight * np.outer(direction, direction)
+
+
+def _worst(information: FloatArray, shown: IntArray) -> float:
+    """The promise is computed anew: the covariance of the search has a floor, which a weak link would not show above."""
+    visible = np.isin(np.arange(len(information)), shown)
+    diagonal = np.diag(information)
+    if null_directions(information, visible, float(diagonal.max()), tolerance=1e-12).shape[1]:
+        return float("inf")
+    return float(contrast_stderr(information, np.where(visible, 0, -1).astype(np.int32))[visible][:, visible].max())

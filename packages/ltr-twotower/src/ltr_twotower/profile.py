@@ -11,8 +11,7 @@ import numpy as np
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from numpy.typing import ArrayLike, NDArray
-from scipy.optimize import brentq
-from scipy.stats import chi2
+from scipy.special import chdtri
 
 from ltr_twotower.identify import identified_groups
 from ltr_twotower.model import TwoTowerClickModel
@@ -88,7 +87,7 @@ def profile_likelihood(
     estimate = float(best.v[position - 1] - best.v[0])
     scale = _scale(problem, best, position, robust=model.sample_weight is not None)
     held = _Held(problem, best, position, scale)
-    threshold = float(chi2.ppf(level, df=1))
+    threshold = float(chdtri(1, 1 - level))
     low, high = (_crossing(held, estimate, side, threshold) for side in (-1, 1))
     if points is None:
         points = np.linspace(max(low, estimate - 3), min(high, estimate + 3), 41)
@@ -147,6 +146,8 @@ class _Held:
 
 
 def _crossing(held: _Held, estimate: float, side: int, threshold: float) -> float:
+    from scipy.optimize import brentq
+
     step = 0.1
     while step < _REACH:
         if held.deviance(estimate + side * step) > threshold:

@@ -4,8 +4,9 @@ import copy
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from irworks.errors import ArgumentError, MissingDependencyError
 from numpy.typing import NDArray
+
+from irworks.errors import ArgumentError, MissingDependencyError
 
 if TYPE_CHECKING:
     import torch

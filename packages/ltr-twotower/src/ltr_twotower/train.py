@@ -14,10 +14,10 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from irworks.errors import ArgumentError
-from irworks.runtime import device as find_device
 from scipy.special import expit, logit
 
+from irworks.errors import ArgumentError, IrworksError
+from irworks.runtime import device as find_device
 from ltr_twotower import towers
 from ltr_twotower.batches import Batches, deal, split_cells
 from ltr_twotower.cells import Cells
@@ -64,7 +64,7 @@ class TrainConfig:
         hidden: Sizes of the hidden layers of the "deep" tower.
         dropout: Of the "deep" tower, after every hidden layer.
         device: "auto" (CUDA where there is one, else the processor), "cpu", "cuda" or "cuda:<index>".
-        precision: "float32", or "bf16": autocast the relevance tower to bfloat16; its weights and the rest stay float32.
+        precision: "float32", or "bf16": run the relevance tower under bfloat16 autocast; the rest stays float32.
 
     Raises:
         ArgumentError: A value is out of range.
@@ -76,6 +76,7 @@ class TrainConfig:
     batch_size: int = 512  # official, of lists
     min_steps: int = 100
     patience: int = 3  # official: 2, which its library counts as three epochs
+    # Official: 1e-5. The direction that trades theta against relevance is flat: theta can be 0.05 off at that point.
     min_delta: float = 1e-6
     validation_share: float = 0.1
     hidden: tuple[int, ...] = (32, 32)  # official
@@ -151,6 +152,7 @@ def fit_neural(
     Raises:
         ArgumentError: An unknown tower, a device that is not here, or a module whose output has the wrong shape.
         MissingDependencyError: torch is not installed.
+        IrworksError: The loss became infinite or NaN.
 
     Warns:
         ConvergenceWarning: The loss still fell in the last epoch.
@@ -293,6 +295,8 @@ class _Training:
             self._epoch(batches, optimiser, rng)
             loss = self.loss(held_out)
             logger.debug("epoch %d: loss %.6f", epoch, loss)
+            if not math.isfinite(loss):
+                raise IrworksError(f"training diverged: the loss is {loss} after epoch {epoch}; lower learning_rate")
             waited = 0 if loss < best - config.min_delta else waited + 1
             if waited == 0:
                 best, state = loss, self.state()

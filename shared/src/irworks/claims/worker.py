@@ -9,7 +9,6 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from importlib.util import find_spec
 from pathlib import Path
 
 from irworks.claims.claimset import measure
@@ -17,6 +16,7 @@ from irworks.claims.context import Context
 from irworks.claims.model import Claim, Evidence, NotRun, Scale
 from irworks.claims.results import ClaimResult
 from irworks.errors import DownloadError, MissingDependencyError
+from irworks.report import style, svg
 from irworks.runtime import seed_everything
 from irworks.runtime.parallel import describe_error
 
@@ -92,19 +92,15 @@ def _measured(job: Job, context: Context) -> ClaimResult:
 
 
 def _figure_style() -> AbstractContextManager[None]:
-    if find_spec("matplotlib") is None:
-        return nullcontext()
+    """Give figures the house style; a claim that draws none does not pay for importing matplotlib."""
     os.environ.setdefault("MPLBACKEND", "Agg")
-    from irworks.report import style
-
-    return style.context()
+    os.environ["MATPLOTLIBRC"] = str(style.STYLE_FILE)
+    return style.context() if "matplotlib" in sys.modules else nullcontext()
 
 
 def _to_svg(evidence: Evidence, prefix: str) -> str | None:
     if evidence.figure is None:
         return None
-    from irworks.report import svg
-
     if isinstance(evidence.figure, str):
         return svg.clean(evidence.figure, prefix)
     return svg.figure_to_svg(evidence.figure, prefix)
