@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
+from scipy.special import expit
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, log_position_bias, simulate_clicks
 from ltr_twotower import PlacementPropensity, TwoTowerClickModel
 from ltr_twotower.newton import Problem, solve_newton
 from ltr_twotower.reduction import solve_bias_reduced
-from scipy.special import expit
 
 
 def sparse_log(seed: int, sessions_per_query: int, n_queries: int = 1000, k: int = 8) -> ClickLog:

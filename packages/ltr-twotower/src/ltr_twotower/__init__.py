@@ -1,7 +1,6 @@
 """Two-tower click models: can a click log identify one, has its logging policy bent it, and what corrects it."""
 
 from irworks.data import ClickLog, read_click_log, scan_click_log
-
 from ltr_twotower.cells import Cells
 from ltr_twotower.explain import LoggingPolicyReport, logging_policy_report
 from ltr_twotower.identify import IdentifiabilityReport, check_identifiability

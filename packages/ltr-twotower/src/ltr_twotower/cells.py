@@ -10,8 +10,9 @@ from functools import cached_property
 from typing import Any, Self
 
 import numpy as np
-from irworks.data import ClickLog
 from numpy.typing import NDArray
+
+from irworks.data import ClickLog
 
 __all__ = ["Cells"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
 from irworks.errors import ArgumentError, IrworksError
 
 if TYPE_CHECKING:
     from irworks.data import ClickLog
-
     from ltr_twotower.model import TwoTowerClickModel
     from ltr_twotower.weighting import PlacementPropensity
 
@@ -256,7 +256,9 @@ def fit(
 def report(
     log: LogPath,
     out: Annotated[Path | None, typer.Option(dir_okay=False, help="Also write an HTML page with plots.")] = None,
-    tower: Annotated[ExactTower, typer.Option(help="Relevance tower to examine.")] = ExactTower.linear,
+    tower: Annotated[
+        ExactTower | None, typer.Option(help="Relevance tower to examine; default: linear if the log has features.")
+    ] = None,
     weight: Annotated[
         WeightChoice, typer.Option(help="Propensities; default: known if logged, else count.")
     ] = WeightChoice.none,
@@ -276,6 +278,8 @@ def report(
     from ltr_twotower.model import TwoTowerClickModel
 
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
+    if tower is None:
+        tower = ExactTower.embedding if data.features is None else ExactTower.linear
     result = logging_policy_report(TwoTowerClickModel(tower.value, l2=l2), data, propensity=_propensity(weight, clip))
     if out is not None:
         result.to_html(out)
@@ -306,9 +310,9 @@ def simulate(
     from dataclasses import replace
 
     import numpy as np
+
     from irworks.data import write_click_log
     from irworks.runtime import atomic_write
-
     from ltr_twotower import simulate as worlds
 
     makers = {

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from irworks.data import ClickLog
-from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 from scipy.special import chdtrc, expit, ndtr
 
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
 from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
 from ltr_twotower.model import NotIdentifiedWarning, TwoTowerClickModel

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
-from irworks.errors import ArgumentError, DataError
 
+from irworks.errors import ArgumentError, DataError
 from ltr_twotower.cells import Cells
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "relevance": model.relevance if isinstance(model.relevance, str) else "module",
         "bias": model.bias if isinstance(model.bias, str) else np.asarray(model.bias).tolist(),
         "l2": float(model.l2),
+        "relevance_l2": model.relevance_l2,
         "solver": model.solver,
         "bias_reduction": model.bias_reduction,
         "on_unidentified": model.on_unidentified,
@@ -155,6 +156,7 @@ def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None
         bias=config["bias"] if isinstance(config["bias"], str) else np.array(config["bias"]),
         combine=config["combine"],
         l2=config["l2"],
+        relevance_l2=config["relevance_l2"],
         solver=config["solver"],
         bias_reduction=config["bias_reduction"],
         on_unidentified=config["on_unidentified"],

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import scipy.linalg
 import scipy.sparse
-from irworks.data import ClickLog
-from irworks.errors import ArgumentError
 from numpy.typing import ArrayLike, NDArray
 from scipy.sparse.csgraph import connected_components
 
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
 from ltr_twotower.information import contrast_stderr, linear_information, null_directions, swap_information
 from ltr_twotower.newton import Problem, solve_newton

@@ -3,9 +3,9 @@
 from typing import Any
 
 import numpy as np
-from irworks.data import ClickLog
 from numpy.typing import NDArray
 
+from irworks.data import ClickLog
 from ltr_twotower.cells import Cells
 
 __all__ = ["pair_lookup", "plain"]

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from irworks.data import ClickLog
-from irworks.errors import ArgumentError, IrworksError
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError, IrworksError
 from ltr_twotower.cells import Cells
 from ltr_twotower.identify import (
     IdentifiabilityReport,
@@ -65,6 +65,9 @@ class TwoTowerClickModel:
         l2: Ridge on theta and gamma (or w), on the scale of the summed log-likelihood. Must be positive: it keeps
             documents with no click (or only clicks) finite. Large values bias theta; do not tune it on likelihood
             alone.
+        relevance_l2: Ridge on the relevances of an embedding tower in a second step, with theta held. A strong one
+            predicts documents with few impressions better; as `l2` it would bend theta, because documents placed high
+            are not a random sample. None: no second step.
         solver: "newton" (exact, embedding and linear, additive), "lbfgs", "adamw" (torch modules), or "auto".
         bias_reduction: Correct theta of an embedding tower for the many relevances that are estimated from few
             impressions each (see `ltr_twotower.reduction`). Worth it below some hundred impressions per pair, or with
@@ -98,6 +101,7 @@ class TwoTowerClickModel:
         combine: Literal["additive", "pbm"] = "additive",
         sample_weight: PlacementPropensity | None = None,
         l2: float = 0.1,
+        relevance_l2: float | None = None,
         solver: Literal["auto", "newton", "lbfgs", "adamw"] = "auto",
         bias_reduction: bool = False,
         on_unidentified: OnUnidentified = "warn",
@@ -105,8 +109,8 @@ class TwoTowerClickModel:
         train: "TrainConfig | None" = None,
     ) -> None:
         self.relevance, self.bias, self.combine, self.sample_weight = relevance, bias, combine, sample_weight
-        self.l2, self.solver, self.bias_reduction = l2, solver, bias_reduction
-        self.on_unidentified = on_unidentified
+        self.l2, self.relevance_l2, self.solver = l2, relevance_l2, solver
+        self.bias_reduction, self.on_unidentified = bias_reduction, on_unidentified
         self.random_state, self.train = random_state, train
 
     # -- fitting ------------------------------------------------------------------------------------------------------
@@ -202,10 +206,14 @@ class TwoTowerClickModel:
                 "solver='adamw' and neural bias towers need a relevance tower on features; relevance='embedding' is "
                 "convex: use solver='newton', with bias='position' or features of the ranks"
             )
-        if self.bias_reduction and (
-            self.relevance != "embedding" or self.combine != "additive" or self.solver == "lbfgs"
-        ):
-            raise ArgumentError("bias_reduction takes relevance='embedding', combine='additive' and the Newton solver")
+        per_pair = self.relevance == "embedding" and self.combine == "additive"
+        for name in ("bias_reduction", "relevance_l2"):
+            if getattr(self, name) and not per_pair:
+                raise ArgumentError(f"{name} takes relevance='embedding' and combine='additive'")
+        if self.bias_reduction and self.solver == "lbfgs":
+            raise ArgumentError("bias_reduction takes the Newton solver")
+        if self.relevance_l2 is not None and not self.relevance_l2 > 0:
+            raise ArgumentError(f"relevance_l2={self.relevance_l2}; expected a positive ridge")
         if self.on_unidentified == "component-normalize" and self.relevance != "embedding":
             raise ArgumentError(
                 "on_unidentified='component-normalize' needs relevance='embedding', whose components it normalises"
@@ -284,7 +292,10 @@ class TwoTowerClickModel:
         self.coef_ = None if X is None else solution.u
         self.solution_ = solution
         covariance = theta_covariance(problem, solution, robust=self.sample_weight is not None)
-        self._normalise(problem.theta(solution.v), problem.gamma(solution.u), covariance)
+        theta, gamma = problem.theta(solution.v), problem.gamma(solution.u)
+        if self.relevance_l2 is not None:
+            gamma = _shrunken_relevance(cells, theta, self.relevance_l2)
+        self._normalise(theta, gamma, covariance)
 
     def _fit_pbm(self, cells: Cells, X: FloatArray | None) -> None:
         from ltr_twotower.pbm import fit_pbm
@@ -466,6 +477,13 @@ class TwoTowerClickModel:
         from ltr_twotower.files import load_model
 
         return load_model(folder, relevance)
+
+
+def _shrunken_relevance(cells: Cells, theta: FloatArray, l2: float) -> FloatArray:
+    """float64 [n_pairs]: relevances with ridge `l2` around their own mean, theta held but for a shift."""
+    problem = Problem(cells, l2=l2, A=np.ones((cells.n_ranks, 1)), b=theta)
+    solution = solve_newton(problem)
+    return np.asarray(solution.u + solution.v[0])
 
 
 def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 import scipy.linalg
 import scipy.sparse
-from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
 
 __all__ = ["ConvergenceWarning", "Problem", "Solution", "solve_lbfgs", "solve_newton"]

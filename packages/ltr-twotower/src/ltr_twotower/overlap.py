@@ -1,9 +1,9 @@
 """Do the documents at two ranks look alike? The identification of flexible relevance towers rests on it."""
 
 import numpy as np
-from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 
+from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
 
 __all__ = ["feature_overlap"]

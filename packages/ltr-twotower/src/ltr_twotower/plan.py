@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse
-from irworks.errors import ArgumentError
 from numpy.typing import NDArray
 
+from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
 from ltr_twotower.information import contrast_stderr, null_directions
 from ltr_twotower.lookup import plain

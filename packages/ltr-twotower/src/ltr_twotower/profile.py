@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from irworks.data import ClickLog
-from irworks.errors import ArgumentError
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import chdtri
 
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
 from ltr_twotower.identify import identified_groups
 from ltr_twotower.model import TwoTowerClickModel
 from ltr_twotower.newton import Problem, Solution, solve_newton

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
+
 from irworks.data import ClickLog, RankingDataset, read_letor
 from irworks.errors import ArgumentError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, log_position_bias, mix_scores, simulate_clicks
-from numpy.typing import NDArray
-
 from ltr_twotower.model import TwoTowerClickModel
 
 __all__ = [

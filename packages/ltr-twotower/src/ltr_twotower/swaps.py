@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
-from irworks.data import ClickLog
 from numpy.typing import NDArray
 from scipy.sparse.csgraph import connected_components
 
+from irworks.data import ClickLog
 from ltr_twotower.cells import Cells
 from ltr_twotower.information import swap_information
 from ltr_twotower.lookup import plain

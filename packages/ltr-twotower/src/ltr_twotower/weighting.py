@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 import numpy as np
-from irworks.data import ClickLog
-from irworks.errors import ArgumentError, DataError
 from numpy.typing import NDArray
 
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError, DataError
 from ltr_twotower.cells import Cells
 
 __all__ = ["PlacementPropensity", "WeightSummary", "WeightingWarning"]

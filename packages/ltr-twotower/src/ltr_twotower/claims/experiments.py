@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from irworks.data import ClickLog
 from numpy.typing import NDArray
 
+from irworks.data import ClickLog
 from ltr_twotower.cells import Cells
 from ltr_twotower.explain import logging_policy_report
 from ltr_twotower.identify import check_identifiability

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from irworks.claims import Context, Evidence, verdict_from
-
 from ltr_twotower.claims import worlds
 from ltr_twotower.claims.paper import CLAIMS
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from irworks.claims import Context, Evidence, verdict_from
-
 from ltr_twotower.claims import worlds
 from ltr_twotower.claims.paper import CLAIMS
 
@@ -88,8 +87,8 @@ def misspecified_biased(ctx: Context) -> Evidence:
     """Distance of theta from the uniform policy's against the strength of the policy, for a tower that misses features."""
     import numpy as np
     import pandas as pd
-    from irworks.stats import t_interval
 
+    from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare, placement_correlation
     from ltr_twotower.plots import lines_figure
 
@@ -181,8 +180,8 @@ def misspecified_hurts_ranking(ctx: Context) -> Evidence:
     """Held-out nDCG against the strength of the policy, in a constructed and in an ordinary misfit."""
     import numpy as np
     import pandas as pd
-    from irworks.stats import t_interval
 
+    from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
     from ltr_twotower.plots import lines_figure
 

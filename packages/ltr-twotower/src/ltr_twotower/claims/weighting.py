@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from irworks.claims import Context, Evidence, verdict_from
-
 from ltr_twotower.claims import worlds
 from ltr_twotower.claims.paper import CLAIMS
 
@@ -33,8 +32,8 @@ def weighting_mends(ctx: Context) -> Evidence:
     """Naive, weighted, clipped and uniform-policy fits side by side."""
     import numpy as np
     import pandas as pd
-    from irworks.stats import t_interval
 
+    from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
     from ltr_twotower.plots import paired_figure
 
@@ -155,8 +154,8 @@ def letor_semi_synthetic(ctx: Context) -> Evidence:
     """Naive, weighted and uniform-policy fits on real documents."""
     import numpy as np
     import pandas as pd
-    from irworks.stats import t_interval
 
+    from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
     from ltr_twotower.plots import paired_figure
     from ltr_twotower.simulate import letor_world
