@@ -127,7 +127,7 @@ def main() -> None:
 
 
 def workspace_rows(data: Path, arrays: Arrays, repeats: int) -> list[Row]:
-    """Our methods, scikit-learn and networkx. The ridge that Newton chooses is every other solver's too."""
+    """Our methods, scikit-learn and networkx. The other solvers have its ridge of theta for all."""
     script = [sys.executable, str(PEERS / "workspace_two_tower.py")]
 
     def run(method: str, label: str, **settings: Any) -> tuple[Row, Arrays]:
@@ -138,8 +138,8 @@ def workspace_rows(data: Path, arrays: Arrays, repeats: int) -> list[Row]:
         "newton", "ltr-twotower, Newton", ridges=RIDGES, default_ridge=DEFAULT_RIDGE, repeats=repeats
     )
     newton |= quality(parameters["theta"], parameters["gamma"], arrays)
-    default = quality(parameters["theta_default_ridge"], parameters["gamma_default_ridge"], arrays)
-    newton["at_default_ridge"] = without_losses(default) | {"l2": DEFAULT_RIDGE}
+    default = quality(parameters["theta_without_second_ridge"], parameters["gamma_without_second_ridge"], arrays)
+    newton["without_second_ridge"] = without_losses(default)
     rows = [newton]
     for method, label, times in (
         ("lbfgs", "ltr-twotower, L-BFGS (scipy)", 2),
@@ -337,7 +337,7 @@ def show(results: dict[str, Any]) -> None:
     for row in results["rows"]:
         print(line(row))
     print("\nNewton, beside the median fit of the table:")
-    for name in ("first_fit_seconds", "best_seconds", "log_seconds", "sweep_seconds", "at_default_ridge"):
+    for name in ("first_fit_seconds", "best_seconds", "log_seconds", "sweep_seconds", "without_second_ridge"):
         print(f"  {name:<18} {newton[name]}")
     if results["peer_skipped"]:
         print(f"\nCLAX skipped: {results['peer_skipped']}")
@@ -354,7 +354,7 @@ def line(row: Row) -> str:
     columns += [("theta_error_max", 10, ".3f"), ("peak_mebibytes", 10, ".0f")]
     cells = ["" if name not in row else format(row[name], form) for name, _, form in columns]
     numbers = "".join(f"{cell:>{width}}" for cell, (_, width, _) in zip(cells, columns, strict=True))
-    notes = ", ".join(f"{name} {row[name]}" for name in ("l2", "iterations", "epochs") if name in row)
+    notes = ", ".join(f"{name} {row[name]}" for name in ("l2", "relevance_l2", "iterations", "epochs") if name in row)
     return f"{row['label']:<40}{numbers}  {notes}"
 
 

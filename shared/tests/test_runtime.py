@@ -121,13 +121,40 @@ def test_files_have_the_permissions_of_any_other_file(tmp_path):
     assert (tmp_path / "atomic").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
-def test_a_folder_that_is_resumed_loses_what_a_killed_writer_left(tmp_path):
+def kill_while_writing(opening: str, folder: Path) -> None:
     program = (
-        "import os, signal\nfrom irworks.runtime import atomic_write\n"
-        f"with atomic_write({str(tmp_path / 'run' / 'deep' / 'a.json')!r}) as handle:\n"
+        "import os, signal\nfrom irworks.runtime import atomic_path, atomic_write\n"
+        f"path = {str(folder / 'a.json')!r}\n{opening}\n"
         "    handle.write('half')\n    handle.flush()\n    os.kill(os.getpid(), signal.SIGKILL)"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == -9
+
+
+@pytest.mark.skipif(not hasattr(os, "O_TMPFILE"), reason="the system has no files without a name")
+def test_a_writer_that_is_killed_leaves_nothing(tmp_path):
+    kill_while_writing("with atomic_write(path) as handle:", tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("lacking", ["open", "link"])
+def test_files_are_whole_where_the_system_has_no_unnamed_files(tmp_path, monkeypatch, lacking):
+    real = getattr(os, lacking)
+
+    def refuse(path, *arguments, **options):
+        if lacking == "link" or (arguments and arguments[0] & getattr(os, "O_TMPFILE", 0) == os.O_TMPFILE):
+            raise OSError("not supported")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(os, lacking, refuse)
+    (tmp_path / "a.txt").write_text("old")
+    with atomic_write(tmp_path / "a.txt") as handle:
+        handle.write("new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_that_is_resumed_loses_what_a_killed_writer_left(tmp_path):
+    kill_while_writing("with atomic_path(path) as temporary, temporary.open('w') as handle:", tmp_path / "run" / "deep")
     assert len(list((tmp_path / "run" / "deep").iterdir())) == 1
     assert remove_leftovers(tmp_path / "run", recursive=False) == 0
     assert run_dir(tmp_path / "run") == tmp_path / "run"

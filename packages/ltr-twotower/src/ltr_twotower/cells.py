@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.data import ClickLog
+from irworks.errors import DataError
 
 __all__ = ["Cells"]
 
@@ -140,7 +141,7 @@ class Cells:
             other: Cells of another log (or part of one); its vocabularies may differ.
 
         Raises:
-            ValueError: Both have features and a pair has different ones in the two.
+            DataError: Both have features, and a pair has different ones in the two or their numbers differ.
         """
         query_ids, query_here, query_there = _join_ids(self.query_ids, other.query_ids)
         doc_ids, doc_here, doc_there = _join_ids(self.doc_ids, other.doc_ids)
@@ -185,27 +186,40 @@ class Cells:
 
 
 def _join_ids(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """The sorted union of two vocabularies, and the place of each old code in it."""
+    """The union of two vocabularies, sorted where its ids have an order, and the place of each old code in it."""
     import pandas as pd
 
-    if first is second or (len(first) == len(second) and np.array_equal(first, second)):
+    if first is second or (first.dtype == second.dtype and np.array_equal(first, second)):
         same = np.arange(len(first), dtype=np.int64)
         return first, same, same
-    codes, ids = pd.factorize(np.concatenate([first, second]), sort=True)
+    if first.dtype.kind != second.dtype.kind:
+        # numpy would make numbers text, or large integers floats: two ids could become one.
+        first, second = first.astype(object), second.astype(object)
+    both = np.concatenate([first, second])
+    try:
+        codes, ids = pd.factorize(both, sort=True)
+    except TypeError:
+        codes, ids = pd.factorize(both)
     return np.asarray(ids), codes[: len(first)].astype(np.int64), codes[len(first) :].astype(np.int64)
 
 
 def _join_features(first: Cells, second: Cells, code: NDArray[np.int64], n_pairs: int) -> NDArray[np.float32] | None:
     if first.features is None or second.features is None:
         return None
+    if first.features.shape[1] != second.features.shape[1]:
+        raise DataError(
+            "the two logs differ in their number of features",
+            found=second.features.shape[1],
+            expected=str(first.features.shape[1]),
+        )
     table = np.zeros((n_pairs, first.features.shape[1]), dtype=np.float32)
     table[code[: first.n_pairs]] = first.features
     known = np.zeros(n_pairs, dtype=bool)
     known[code[: first.n_pairs]] = True
     there = code[first.n_pairs :]
     if not np.array_equal(table[there[known[there]]], second.features[known[there]]):
-        raise ValueError(
-            "a (query, document) pair has different features in the two logs; expected one feature row per pair"
+        raise DataError(
+            "a (query, document) pair has different features in the two logs", expected="one feature row per pair"
         )
     table[there] = second.features
     return table

@@ -128,7 +128,9 @@ class IdentifiabilityReport:
         text = f"{head} Identified. The least certain difference is theta_{a} - theta_{b}, standard error {se:.3g}."
         if se > 0.5:
             text += " That is too wide to be of use: the ranks are connected, but by few clicks."
-        bridges = self.graph.bridges if self.tower == "embedding" else []
+        # With one query there is nothing to learn from the fact that it cannot be missed.
+        several = len(self.graph.cells.query_ids) > 1
+        bridges = self.graph.bridges if self.tower == "embedding" and several else []
         if bridges:
             names = ", ".join(str(bridge.query) for bridge in bridges[:5])
             text += f" Without any one of these queries the ranks would fall apart: {names}."

@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 
 from ltr_twotower.cells import Cells
 
-__all__ = ["contrast_stderr", "contrast_variance", "linear_information", "null_directions", "swap_information"]
+__all__ = [
+    "contrast_stderr",
+    "contrast_variance",
+    "linear_information",
+    "null_directions",
+    "rank_gram",
+    "swap_information",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -24,12 +31,10 @@ def swap_information(cells: Cells, curvature: FloatArray) -> FloatArray:
     Returns:
         float64 [n_ranks, n_ranks].
     """
-    by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
-    share = np.divide(curvature, by_pair[cells.pair], out=np.zeros_like(curvature), where=by_pair[cells.pair] > 0)
+    by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)[cells.pair]
+    scaled = np.divide(curvature, np.sqrt(by_pair), out=np.zeros_like(curvature), where=by_pair > 0)
     shape = (cells.n_pairs, cells.n_ranks)
-    B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=shape)
-    scaled = scipy.sparse.csr_array((share, (cells.pair, cells.rank)), shape=shape)
-    information = -(B.T @ scaled).toarray()
+    information = -rank_gram(scipy.sparse.csr_array((scaled, (cells.pair, cells.rank)), shape=shape))
     information = (information + information.T) / 2
     # Summing the off-diagonal keeps rows at exactly zero, where subtracting two large numbers would not.
     np.fill_diagonal(information, 0)
@@ -91,6 +96,15 @@ def null_directions(
     directions = np.zeros((len(shown), int((singular > 1e-6).sum())))
     directions[shown] = basis[:, singular > 1e-6]
     return directions
+
+
+def rank_gram(matrix: scipy.sparse.csr_array) -> FloatArray:
+    """Matrix' matrix, float64 [n_ranks, n_ranks], of a sparse matrix [n_pairs, n_ranks]."""
+    # Dense arithmetic wins by far where most pairs were shown at most ranks, and needs no more memory than the cells.
+    if matrix.nnz * 4 >= matrix.shape[0] * matrix.shape[1]:
+        dense = matrix.toarray()
+        return np.asarray(dense.T @ dense)
+    return np.asarray((matrix.T @ matrix).toarray())
 
 
 def contrast_variance(covariance: FloatArray) -> FloatArray:

@@ -11,7 +11,7 @@ from typing import IO, Any
 from irworks.claims.results import RECORD_FIELDS, ClaimResult, Results
 from irworks.errors import IrworksError
 from irworks.report.tables import Table
-from irworks.runtime import atomic_path, atomic_write, remove_leftovers, run_dir
+from irworks.runtime import atomic_write, remove_leftovers, run_dir
 
 __all__ = ["Store"]
 
@@ -89,8 +89,8 @@ class Store:
         if results.pending:
             parquet.unlink(missing_ok=True)
             return
-        with atomic_path(parquet) as temporary:
-            _write_parquet(results, temporary)
+        with atomic_write(parquet, "wb") as handle:
+            _write_parquet(results, handle)
 
 
 def _lock(handle: IO[str]) -> bool:
@@ -122,7 +122,7 @@ def _write_or_remove(path: Path, text: str | None) -> None:
         handle.write(text)
 
 
-def _write_parquet(results: Results, path: Path) -> None:
+def _write_parquet(results: Results, handle: IO[bytes]) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
@@ -133,4 +133,4 @@ def _write_parquet(results: Results, path: Path) -> None:
         "seeds": pa.list_(pa.int64()),
     }
     schema = pa.schema([(name, special.get(name, pa.string())) for name in RECORD_FIELDS])
-    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), path)
+    parquet.write_table(pa.Table.from_pylist(rows, schema=schema), handle)

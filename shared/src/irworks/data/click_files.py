@@ -4,17 +4,18 @@ Long form: `session_id, query_id, doc_id, position, click[, propensity][, f_*]`.
 Wide form, as CLAX batches: `query_doc_ids, positions, clicks[, mask][, query_id]`, each a list per row.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irworks.data.click_columns import LongColumns, Place, numbers, plain, zeros_and_ones
+from irworks.data.click_tables import csv_delimiter, is_parquet, one_line, read_csv, read_parquet, scan_parquet
 from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 from irworks.data.clicks import ClickLog
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError
 from irworks.runtime import atomic_path
 
 if TYPE_CHECKING:
@@ -23,91 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["LongColumns", "log_from_frame", "log_to_frame", "read_click_log", "scan_click_log", "write_click_log"]
 
 MAX_POSITION = 10_000
-
-
-@dataclass(frozen=True)
-class LongColumns:
-    """The names of the columns of a long table.
-
-    Attributes:
-        query: Query id. None: the log has one query (a feed, a home page).
-        doc: Document id.
-        position: Rank at which the document was shown, from 1.
-        click: 0 or 1 (or False and True).
-        session: Which rows were shown together. None, or a name that is not there by default: every row is a session.
-        propensity: Document-placement probability under the logging policy, where known.
-        features: Feature columns. Default: the columns named `f_*`.
-    """
-
-    query: str | None = "query_id"
-    doc: str = "doc_id"
-    position: str = "position"
-    click: str = "click"
-    session: str | None = "session_id"
-    propensity: str | None = "propensity"
-    features: Sequence[str] | None = None
-
-    def present(self, names: Sequence[str], source: str) -> "LongColumns":
-        """These columns with the optional ones that the table lacks set to None.
-
-        Raises:
-            DataError: A required column, or an optional one that was renamed by the caller, is missing.
-        """
-        default = LongColumns()
-        optional = {
-            name: getattr(self, name)
-            for name in ("session", "propensity")
-            if getattr(self, name) in names or getattr(self, name) != getattr(default, name)
-        }
-        features = [name for name in names if name.startswith("f_")] if self.features is None else list(self.features)
-        columns = LongColumns(
-            query=self.query,
-            doc=self.doc,
-            position=self.position,
-            click=self.click,
-            session=optional.get("session"),
-            propensity=optional.get("propensity"),
-            features=features,
-        )
-        for name in columns.used():
-            if name not in names:
-                raise DataError(
-                    "a column is missing",
-                    source=source,
-                    column=name,
-                    found=", ".join(names) or "no column",
-                    hint=(
-                        "Name the columns of your table (query, doc, position, click, ...) if they are called otherwise"
-                    ),
-                )
-        return columns
-
-    def used(self) -> list[str]:
-        """Every column that is read."""
-        single = [self.session, self.query, self.doc, self.position, self.click, self.propensity]
-        return [name for name in single if name is not None] + list(self.features or ())
-
-
-@dataclass(frozen=True)
-class _Place:
-    """How to speak of a row of the input: `line 7` of a CSV file, `row 5` of a table."""
-
-    source: str
-    first: int = 0
-    unit: str = "row"
-
-    def error(
-        self, problem: str, row: int, column: str | None, found: object, expected: str, hint: str | None = None
-    ) -> DataError:
-        return DataError(
-            problem,
-            source=self.source,
-            row=f"{self.unit} {row + self.first}",
-            column=column,
-            found=found,
-            expected=expected,
-            hint=hint,
-        )
 
 
 def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: Any) -> ClickLog:
@@ -120,13 +36,13 @@ def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: A
             `propensity=`, `features=`.
 
     Returns:
-        The validated log; codes number the ids in sorted order.
+        The validated log; codes number the ids in sorted order (of the categories, if a column is categorical).
 
     Raises:
         DataError: A missing column, a value out of range, a document or position twice in a session, features that
             differ between rows of one (query, document) pair: with the row, the column, what was found and expected.
     """
-    return _from_frame(frame, LongColumns(**columns), _Place(source))
+    return _from_frame(frame, LongColumns(**columns), Place(source))
 
 
 def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
@@ -141,16 +57,16 @@ def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
     """
     file = Path(path)
     wanted = LongColumns(**columns)
-    if _is_parquet(file):
-        return _from_frame(_read_parquet(file), wanted, _Place(file.name))
-    return _from_frame(_read_csv(file), wanted, _Place(file.name, first=2, unit="line"))
+    if is_parquet(file):
+        return _from_frame(read_parquet(file), wanted, Place(file.name))
+    return _from_frame(read_csv(file, wanted.ids()), wanted, Place(file.name, csv=file))
 
 
 def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: Any) -> Iterator[ClickLog]:
-    """Read a long Parquet log in parts, for logs larger than memory. A session is never cut in two.
+    """Read a Parquet log in parts, for logs larger than memory. A session is never cut in two.
 
     Args:
-        path: A Parquet file whose sessions stand in consecutive rows.
+        path: A Parquet file in long form whose sessions stand in consecutive rows, or in wide form.
         batch_rows: About how many rows a part holds.
         **columns: Column names, the fields of `LongColumns`.
 
@@ -165,13 +81,13 @@ def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: 
     file = Path(path)
     if batch_rows < 1:
         raise ArgumentError(f"batch_rows={batch_rows}; expected at least 1")
-    parts = _parquet_batches(file, batch_rows)
+    parts = scan_parquet(file, batch_rows)
     rest: pd.DataFrame | None = None
     first_row = 0
     seen: set[int] = set()
     for batch in parts:
         table = batch if rest is None else pd.concat([rest, batch], ignore_index=True)
-        session = LongColumns(**columns).present(list(table.columns), file.name).session
+        session = _session_column(table, LongColumns(**columns), file.name)
         cut = len(table) if session is None else _start_of_last(table[session])
         rest = table.iloc[cut:].reset_index(drop=True)
         if cut:
@@ -202,91 +118,39 @@ def log_to_frame(log: ClickLog) -> "pd.DataFrame":
 
 
 def write_click_log(log: ClickLog, path: str | Path) -> None:
-    """Write the long table as Parquet or, where the name ends in `.csv` or `.csv.gz`, as CSV; atomically.
+    """Write the long table as Parquet or, by the name, as CSV (`.csv`, `.csv.gz`, `.tsv`); atomically.
 
     Raises:
-        ArgumentError: A feature is named like one of the log's own columns.
+        ArgumentError: A feature is named like one of the log's own columns, or ids of several types stand in one column
+            of a Parquet file.
+        DataError: The name says neither.
     """
+    import pyarrow as pa
+
     file = Path(path)
     frame = log_to_frame(log)
     fixed = {"session_id", "query_id", "doc_id", "position", "click", "propensity"}
     if clash := fixed & set(log.feature_names):
         raise ArgumentError(f"a feature is named {sorted(clash)[0]!r}, as a column of the log itself; rename it")
+    parquet = is_parquet(file)
     with atomic_path(file) as scratch:
-        if _is_parquet(file):
+        if not parquet:
+            gzip: Literal["gzip"] | None = "gzip" if file.suffix == ".gz" else None
+            frame.to_csv(scratch, index=False, sep=csv_delimiter(file), compression=gzip)
+            return
+        try:
             frame.to_parquet(scratch, index=False, compression="zstd")
-        else:
-            frame.to_csv(scratch, index=False, compression="gzip" if file.suffix == ".gz" else None)
+        except pa.ArrowException as error:
+            raise ArgumentError(
+                f"the log cannot be a Parquet file: {one_line(error)}; expected ids of one type in a column (make all "
+                "of them text)"
+            ) from None
 
 
-# -- reading ----------------------------------------------------------------------------------------------------------
-
-
-def _is_parquet(file: Path) -> bool:
-    suffix = file.suffix if file.suffix != ".gz" else Path(file.stem).suffix
-    if suffix in {".parquet", ".pq"}:
-        return True
-    if suffix in {".csv", ".tsv", ".txt"}:
-        return False
-    raise DataError("not a click log by its name", source=file, expected=".parquet, .csv, .tsv or .csv.gz")
-
-
-def _read_csv(file: Path) -> "pd.DataFrame":
-    import pandas as pd
-    import pyarrow as pa
-    from pyarrow import csv
-
-    if not file.is_file():
-        raise DataError("no such file", source=file)
-    options = csv.ParseOptions(delimiter="\t" if ".tsv" in file.suffixes else ",")
-    try:
-        table = csv.read_csv(file, parse_options=options)
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
-        raise DataError(f"not a readable CSV file: {_one_line(error)}", source=file) from None
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
-
-
-def _read_parquet(file: Path) -> "pd.DataFrame":
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not file.exists():
-        raise DataError("no such file", source=file)
-    try:
-        frame: pd.DataFrame = pq.read_table(file).to_pandas()
-        return frame
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable_parquet(file, error) from None
-
-
-def _parquet_batches(file: Path, batch_rows: int) -> "Iterator[pd.DataFrame]":
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    if not file.is_file():
-        raise DataError("no such file", source=file)
-    try:
-        with pq.ParquetFile(file) as parquet:
-            if parquet.metadata.num_rows == 0:
-                raise _empty(file.name)
-            for batch in parquet.iter_batches(batch_size=batch_rows):
-                yield batch.to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable_parquet(file, error) from None
-
-
-def _unreadable_parquet(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"not a readable Parquet file: {_one_line(error)}",
-        source=file,
-        hint="It may be truncated or still being written",
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+def _session_column(table: "pd.DataFrame", columns: LongColumns, source: str) -> str | None:
+    if WIDE_COLUMNS[0] in table.columns:
+        return None
+    return columns.present([str(name) for name in table.columns], source).session
 
 
 def _start_of_last(session: "pd.Series[Any]") -> int:
@@ -301,7 +165,7 @@ def _part(
 ) -> ClickLog:
     import pandas as pd
 
-    place = _Place(source, first=first)
+    place = Place(source, first=first)
     if session is not None:
         codes = pd.util.hash_array(table[session].to_numpy())
         new = set(np.unique(codes).tolist())
@@ -311,7 +175,7 @@ def _part(
                 "a session returns in a later part of the file",
                 row,
                 session,
-                _plain(table[session].iloc[row]),
+                table[session].iloc[row],
                 "consecutive rows",
             )
         seen |= new
@@ -321,19 +185,15 @@ def _part(
 # -- checking ---------------------------------------------------------------------------------------------------------
 
 
-def _empty(source: str) -> DataError:
-    return DataError("the log is empty", source=source, found="no row", expected="at least one shown document")
-
-
-def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: _Place) -> ClickLog:
+def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: Place) -> ClickLog:
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    if WIDE_COLUMNS[0] in frame.columns and len(frame):
+        frame, wanted, place = long_from_wide(frame, wanted, place)
     if len(frame) == 0:
-        raise _empty(place.source)
-    if WIDE_COLUMNS[0] in frame.columns:
-        frame, wanted = long_from_wide(frame, wanted, place.source)
-        place = _Place(place.source, unit="entry")
-    columns = wanted.present([str(name) for name in frame.columns], place.source)
+        raise place.empty()
+    columns = wanted.present(list(frame.columns), place.source)
     position = _positions(frame, columns.position, place)
-    clicks = _clicks(frame, columns.click, place)
+    clicks = zeros_and_ones(frame, columns.click, place, "click")
     query, query_ids = _codes(frame, columns.query, place)
     doc, doc_ids = _codes(frame, columns.doc, place)
     session, first_row = _sessions(frame, columns, query, query_ids, place)
@@ -362,48 +222,28 @@ def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: _Place) -> Cl
     return _with_features(log, frame, list(columns.features), log.pairs.index[session, position - 1], place)
 
 
-def _numbers(frame: "pd.DataFrame", column: str, place: _Place, expected: str) -> NDArray[np.float64]:
-    import pandas as pd
-
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
-    bad = np.isnan(values)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise place.error("not a number", row, column, _plain(frame[column].iloc[row]), expected)
-    return values
-
-
-def _positions(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.int64]:
+def _positions(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[np.int64]:
     expected = f"a whole number from 1 to {MAX_POSITION}"
-    values = _numbers(frame, column, place, expected)
+    values = numbers(frame, column, place, expected)
     bad = (values < 1) | (values > MAX_POSITION) | (values != np.floor(values))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         hint = "Positions count from 1: add 1 to positions that count from 0" if values[row] == 0 else None
-        raise place.error("position out of range", row, column, _plain(frame[column].iloc[row]), expected, hint)
+        raise place.error("position out of range", row, column, frame[column].iloc[row], expected, hint)
     return values.astype(np.int64)
 
 
-def _clicks(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.bool_]:
-    values = _numbers(frame, column, place, "0 or 1")
-    bad = (values != 0) & (values != 1)
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise place.error("click is not 0 or 1", row, column, _plain(frame[column].iloc[row]), "0 or 1")
-    return np.asarray(values == 1)
-
-
-def _propensities(frame: "pd.DataFrame", column: str, place: _Place) -> NDArray[np.float64]:
+def _propensities(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[np.float64]:
     expected = "a probability in (0, 1]"
-    values = _numbers(frame, column, place, expected)
+    values = numbers(frame, column, place, expected)
     bad = ~((values > 0) & (values <= 1))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise place.error("a placement propensity is unusable", row, column, float(values[row]), expected)
+        raise place.error("a placement propensity is unusable", row, column, values[row], expected)
     return values
 
 
-def _codes(frame: "pd.DataFrame", column: str | None, place: _Place) -> tuple[NDArray[np.int32], NDArray[Any]]:
+def _codes(frame: "pd.DataFrame", column: str | None, place: Place) -> tuple[NDArray[np.int32], NDArray[Any]]:
     import pandas as pd
 
     if column is None:
@@ -411,7 +251,8 @@ def _codes(frame: "pd.DataFrame", column: str | None, place: _Place) -> tuple[ND
     try:
         codes, ids = pd.factorize(frame[column], sort=True)
     except TypeError:
-        codes, ids = pd.factorize(frame[column].map(str, na_action="ignore"), sort=True)
+        # Ids of types that have no common order stand in order of appearance; made text, 1 and "1" would be one.
+        codes, ids = pd.factorize(frame[column])
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
         raise place.error("an id is missing", row, column, "an empty value", "an id")
@@ -421,7 +262,7 @@ def _codes(frame: "pd.DataFrame", column: str | None, place: _Place) -> tuple[ND
 
 
 def _sessions(
-    frame: "pd.DataFrame", columns: LongColumns, query: NDArray[np.int32], query_ids: NDArray[Any], place: _Place
+    frame: "pd.DataFrame", columns: LongColumns, query: NDArray[np.int32], query_ids: NDArray[Any], place: Place
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Code of each row's session, in order of appearance, and the first row of each."""
     import pandas as pd
@@ -440,17 +281,17 @@ def _sessions(
         row = int(np.flatnonzero(mixed)[0])
         earlier = int(first[codes[row]])
         raise place.error(
-            f"session {_plain(frame[columns.session].iloc[row])!r} has two queries",
+            f"session {plain(frame[columns.session].iloc[row])!r} has two queries",
             row,
             columns.query,
-            _plain(query_ids[query[row]]),
-            f"{_plain(query_ids[query[earlier]])!r} as at {place.unit} {earlier + place.first}",
+            query_ids[query[row]],
+            f"{plain(query_ids[query[earlier]])!r} as at {place.where(earlier)}",
         )
     return codes.astype(np.int64), first
 
 
 def _check_once(
-    session: NDArray[np.int64], value: NDArray[Any], column: str, name: str, frame: "pd.DataFrame", place: _Place
+    session: NDArray[np.int64], value: NDArray[Any], column: str, name: str, frame: "pd.DataFrame", place: Place
 ) -> None:
     import pandas as pd
 
@@ -465,30 +306,32 @@ def _check_once(
         f"a {name} stands in one session twice",
         row,
         column,
-        _plain(frame[column].iloc[row]),
-        f"each {name} once per session (first seen at {place.unit} {first + place.first})",
+        frame[column].iloc[row],
+        f"each {name} once per session (first seen at {place.where(first)})",
         hint="Give each shown list its own session id",
     )
 
 
 def _check_doc_once(
-    session: NDArray[np.int64], doc: NDArray[np.int32], column: str, frame: "pd.DataFrame", place: _Place
+    session: NDArray[np.int64], doc: NDArray[np.int32], column: str, frame: "pd.DataFrame", place: Place
 ) -> None:
     if int(session.max()) + 1 < len(session):
         _check_once(session, doc.astype(np.int64), column, "document", frame, place)
 
 
 def _with_features(
-    log: ClickLog, frame: "pd.DataFrame", names: list[str], pair: NDArray[np.int32], place: _Place
+    log: ClickLog, frame: "pd.DataFrame", names: list[str], pair: NDArray[np.int32], place: Place
 ) -> ClickLog:
     from dataclasses import replace
 
     table = np.empty((len(log.pairs), len(names)), dtype=np.float32)
     for j, name in enumerate(names):
-        values = _numbers(frame, name, place, "a finite number").astype(np.float32)
+        exact = numbers(frame, name, place, "a finite number")
+        with np.errstate(over="ignore"):
+            values = exact.astype(np.float32)
         if not np.isfinite(values).all():
             row = int(np.flatnonzero(~np.isfinite(values))[0])
-            raise place.error("a feature is not finite", row, name, float(values[row]), "a finite number")
+            raise place.error("a feature is not finite", row, name, exact[row], "a finite number (of 32 bits)")
         table[pair, j] = values
         differs = table[pair, j] != values
         if differs.any():
@@ -497,12 +340,8 @@ def _with_features(
                 f"a feature of the pair {log.pair_name(int(pair[row]))} changes between rows",
                 row,
                 name,
-                float(values[row]),
+                values[row],
                 f"{float(table[pair[row], j])} as in another row of the pair",
                 hint="Make the query or document id finer (add the day, say), or leave the column out",
             )
     return replace(log, features=table, feature_names=tuple(names))
-
-
-def _plain(value: Any) -> Any:
-    return value.item() if isinstance(value, np.generic) else value

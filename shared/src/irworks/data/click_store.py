@@ -21,6 +21,8 @@ _COLUMNS = ("query", "docs", "clicks", "mask")
 def save_log(log: ClickLog, folder: str | Path) -> None:
     """Write a log as one .npy file per column, replacing `folder` at once when all of it is on disk.
 
+    Ids that are neither text nor numbers (dates, say) are written as text.
+
     Raises:
         DataError: `folder` exists and is not a saved log: it is left alone.
     """
@@ -71,22 +73,47 @@ def open_log(folder: str | Path, *, memory_map: bool = True) -> ClickLog:
         pairs = Pairs(
             **{name: np.load(root / f"pairs_{name}.npy", mmap_mode=mode) for name in ("query", "doc", "index")}
         )
-    except (OSError, ValueError, KeyError) as error:
-        if isinstance(error, DataError):
-            raise
+        fields |= {"feature_names": tuple(header["feature_names"]), "source": header["source"]}
+    except DataError:
+        raise
+    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"not a readable saved click log: {error}", source=root) from None
-    fields |= {"feature_names": tuple(header["feature_names"]), "source": header["source"]}
+    _check_shapes(fields, pairs, root)
     log = object.__new__(ClickLog)
     # The ordinary constructor checks, and so reads, every value; that would defeat the memory map.
     log.__dict__.update(fields, pairs=pairs)
     return log
 
 
+def _check_shapes(fields: dict[str, Any], pairs: Pairs, root: Path) -> None:
+    """The shapes stand in the headers of the files, so that this reads no column."""
+    shape = fields["docs"].shape
+    expected = {"query": shape[:1], "docs": shape, "clicks": shape, "mask": shape, "propensities": shape}
+    columns = [(name, fields[name], wanted) for name, wanted in expected.items()]
+    columns += [("pairs_index", pairs.index, shape), ("pairs_doc", pairs.doc, pairs.query.shape)]
+    if fields["features"] is not None:
+        n_features = len(fields["feature_names"])
+        columns.append(("features", fields["features"], (len(pairs), n_features)))
+    for name, column, wanted in columns:
+        if column is not None and column.shape != wanted:
+            raise DataError(
+                "columns of a saved click log do not fit together",
+                source=root / f"{name}.npy",
+                found=column.shape,
+                expected=str(wanted),
+            )
+
+
 def _save_ids(stem: Path, ids: NDArray[Any]) -> None:
     if ids.dtype == object:
-        stem.with_suffix(".json").write_text(json.dumps([str(value) for value in ids]))
+        stem.with_suffix(".json").write_text(json.dumps([_jsonable(value) for value in ids]))
     else:
         np.save(stem.with_suffix(".npy"), ids)
+
+
+def _jsonable(value: Any) -> str | int | float | bool:
+    value = value.item() if isinstance(value, np.generic) else value
+    return value if isinstance(value, (str, int, float)) else str(value)
 
 
 def _load_ids(stem: Path) -> NDArray[Any]:

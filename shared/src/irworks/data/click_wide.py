@@ -6,94 +6,97 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irworks.data.click_columns import LongColumns, Place, check_present, zeros_and_ones
 from irworks.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from irworks.data.click_files import LongColumns
 
 __all__ = ["WIDE_COLUMNS", "long_from_wide"]
 
 WIDE_COLUMNS = ("query_doc_ids", "positions", "clicks")
 
 
-def long_from_wide(frame: "pd.DataFrame", columns: "LongColumns", source: str) -> "tuple[pd.DataFrame, LongColumns]":
+def long_from_wide(
+    frame: "pd.DataFrame", columns: LongColumns, place: Place
+) -> "tuple[pd.DataFrame, LongColumns, Place]":
     """Unroll list columns into one row per shown document.
 
     Args:
-        frame: Columns `query_doc_ids`, `positions`, `clicks` and, where present, `mask` (padding is False), a scalar
+        frame: Columns `query_doc_ids`, `positions`, `clicks` and, where present, `mask` (padding is 0), a scalar
             `query_id` and a list column of propensities. In CSV files a list is written as JSON: `[1, 2, 3]`.
         columns: Names of the query and propensity columns.
-        source: What to call the table in error messages.
+        place: How to speak of a row of `frame`.
 
     Returns:
-        The long table and the names of its columns. Without a query column the log has one query.
+        The long table, the names of its columns, and how to speak of its rows. Without a query column the log has one
+        query.
 
     Raises:
-        DataError: A list column is missing, or the lists of one row differ in length.
+        DataError: A column is missing, the lists of one row differ in length, or a mask is not 0 or 1.
     """
     import pandas as pd
 
-    for name in WIDE_COLUMNS:
-        if name not in frame.columns:
-            raise DataError("a column is missing", source=source, column=name, found=", ".join(map(str, frame.columns)))
-    optional = [name for name in ("mask", columns.propensity) if name is not None and name in frame.columns]
-    names = [*WIDE_COLUMNS, *optional]
-    lists = {name: [_as_list(value, source, row, name) for row, value in enumerate(frame[name])] for name in names}
-    lengths = np.array([len(value) for value in lists[WIDE_COLUMNS[0]]], dtype=np.int64)
-    for name in names[1:]:
-        other = np.array([len(value) for value in lists[name]], dtype=np.int64)
-        if (row := _first(other != lengths)) is not None:
-            raise DataError(
-                "the lists of a row differ in length",
-                source=source,
-                row=row,
-                column=name,
-                found=int(other[row]),
-                expected=f"{int(lengths[row])}, as in {WIDE_COLUMNS[0]}",
-            )
-    session = np.repeat(np.arange(len(frame)), lengths)
+    names = list(frame.columns)
+    query, propensity = columns.optional("query", names), columns.optional("propensity", names)
+    lists = [*WIDE_COLUMNS, *(["mask"] if "mask" in names else []), *([propensity] if propensity else [])]
+    check_present([*lists, *([query] if query else []), *(columns.features or ())], names, place.source)
+    if columns.features:
+        raise DataError("features are read from the long form only", source=place.source, column=columns.features[0])
+    parts = {name: [_as_list(value, row, name, place) for row, value in enumerate(frame[name])] for name in lists}
+    lengths = np.array([len(part) for part in parts[WIDE_COLUMNS[0]]], dtype=np.int64)
+    for name in lists[1:]:
+        _check_lengths(np.array([len(part) for part in parts[name]], dtype=np.int64), lengths, name, place)
     if not lengths.any():
-        raise DataError("the log is empty", source=source, found="empty lists", expected="at least one shown document")
-    flat = {name: np.concatenate([np.asarray(part) for part in parts if len(part)]) for name, parts in lists.items()}
-    keep = flat["mask"].astype(bool) if "mask" in flat else np.ones(len(session), dtype=bool)
-    long = pd.DataFrame(
-        {"session": session, "doc": flat["query_doc_ids"], "position": flat["positions"], "click": flat["clicks"]}
-    )
-    renamed = replace(
-        columns,
-        session="session",
-        doc="doc",
-        position="position",
-        click="click",
-        query=None,
-        propensity=None,
-        features=(),
-    )
-    if columns.propensity in flat:
-        long["propensity"] = flat[str(columns.propensity)]
-        renamed = replace(renamed, propensity="propensity")
-    if columns.query in frame.columns:
-        long["query_id"] = frame[columns.query].to_numpy()[session]
-        renamed = replace(renamed, query="query_id")
-    return long[keep].reset_index(drop=True), renamed
+        raise place.empty()
+    row = np.repeat(np.arange(len(frame)), lengths)
+    session = f"{WIDE_COLUMNS[0]}, row"
+    long = pd.DataFrame({session: row} | {name: _concatenated(parts[name]) for name in lists})
+    if query:
+        long[query] = frame[query].to_numpy()[row]
+    place = replace(place, rows=row)
+    if "mask" in lists:
+        keep = zeros_and_ones(long, "mask", place, "mask")
+        long, place = long[keep].reset_index(drop=True), replace(place, rows=row[keep])
+    doc, position, click = WIDE_COLUMNS
+    return long.infer_objects(), LongColumns(query, doc, position, click, session, propensity, features=()), place
 
 
-def _as_list(value: Any, source: str, row: int, column: str) -> Any:
-    if isinstance(value, str):
-        import json
-
-        try:
-            value = json.loads(value)
-        except ValueError:
-            value = None
-    if not isinstance(value, (list, tuple, np.ndarray)):
-        raise DataError(
-            "not a list", source=source, row=row, column=column, found=value, expected="a list, such as [3, 1, 2]"
+def _check_lengths(found: NDArray[np.int64], expected: NDArray[np.int64], name: str, place: Place) -> None:
+    if (found != expected).any():
+        row = int(np.flatnonzero(found != expected)[0])
+        raise place.error(
+            "the lists of a row differ in length",
+            row,
+            name,
+            int(found[row]),
+            f"{int(expected[row])}, as in {WIDE_COLUMNS[0]}",
         )
-    return value
 
 
-def _first(bad: NDArray[np.bool_]) -> int | None:
-    return int(np.flatnonzero(bad)[0]) if bad.any() else None
+def _as_list(value: Any, row: int, column: str, place: Place) -> NDArray[Any]:
+    import json
+
+    items = value
+    if isinstance(value, str):
+        try:
+            items = json.loads(value)
+        except ValueError:
+            items = None
+    if not isinstance(items, (list, tuple, np.ndarray)):
+        raise place.error("not a list", row, column, value, "a list, such as [3, 1, 2]")
+    if isinstance(items, np.ndarray) and items.ndim == 1 and items.dtype != object:
+        return items
+    kinds = {type(item) for item in items}
+    if any(issubclass(kind, (list, tuple, dict, np.ndarray)) for kind in kinds):
+        raise place.error("a list within a list", row, column, value, "a flat list, such as [3, 1, 2]")
+    array = np.asarray(items, dtype=None if len(kinds) == 1 else object)
+    # As objects where numpy would make them all text, or large integers floats.
+    return np.asarray(items, dtype=object) if array.dtype.kind == "f" and kinds == {int} else array
+
+
+def _concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:
+    parts = [part for part in parts if len(part)]
+    mixed = len({part.dtype if part.dtype.kind == "u" else part.dtype.kind for part in parts}) > 1
+    # As objects where numpy would make large integers floats, or all of them text.
+    return np.concatenate([part.astype(object) for part in parts] if mixed else parts)

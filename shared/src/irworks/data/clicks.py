@@ -20,6 +20,8 @@ IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
+_MAX_CODES = np.iinfo(np.int32).max
+
 
 @dataclass(frozen=True, eq=False)
 class Pairs:
@@ -100,10 +102,11 @@ class ClickLog:
             _check_rows((clicks != 0) & (clicks != 1), clicks, "click is not 0 or 1", "0 or 1", self.source)
             clicks = clicks.astype(bool)
         _check_rows(clicks & ~mask, clicks, "a click where nothing was shown", "clicks where mask is True", self.source)
-        docs = np.where(mask, docs, -1).astype(np.int32)
-        query = query.astype(np.int32)
+        # Before the cast: a code that does not fit 32 bits would come out as another.
         query_ids = _vocabulary(self.query_ids, query, "query", self.source)
         doc_ids = _vocabulary(self.doc_ids, docs[mask], "docs", self.source)
+        docs = np.where(mask, docs, -1).astype(np.int32)
+        query = query.astype(np.int32)
         _check_distinct(docs, doc_ids, self.source)
         set_field = object.__setattr__
         for name, value in (
@@ -127,6 +130,10 @@ class ClickLog:
                 source=self.source,
                 found=features.shape,
                 expected=f"[{len(self.pairs)}, n_features]: one row per pair of log.pairs",
+            )
+        if features.dtype.kind not in "fiub":
+            raise DataError(
+                "features does not hold numbers", source=self.source, found=str(features.dtype), expected="floats"
             )
         bad = ~np.isfinite(features)
         if bad.any():
@@ -246,7 +253,7 @@ class ClickLog:
         Raises:
             ArgumentError: `share` does not leave at least one session on either side.
         """
-        n_second = round(self.n_sessions * share)
+        n_second = round(self.n_sessions * share) if np.isfinite(share) else 0
         if not 0 < n_second < self.n_sessions:
             raise ArgumentError(f"share={share} of {self.n_sessions} sessions leaves one side empty")
         order = rng.permutation(self.n_sessions)
@@ -300,20 +307,21 @@ def _check_rows(bad: NDArray[np.bool_], values: NDArray[Any], problem: str, expe
         problem,
         source=source,
         row=f"session {row}, rank {column + 1}",
-        found=values[row, column].item(),
+        found=value.item() if isinstance(value := values[row, column], np.generic) else value,
         expected=expected,
     )
 
 
 def _vocabulary(ids: NDArray[Any] | None, codes: NDArray[Any], name: str, source: str) -> NDArray[Any]:
     highest, lowest = int(codes.max()), int(codes.min())
-    size = highest + 1 if ids is None else len(ids)
+    size = min(highest + 1 if ids is None else len(ids), _MAX_CODES)
     if lowest < 0 or highest >= size:
         raise DataError(
             f"a code in {name} has no id",
             source=source,
             found=lowest if lowest < 0 else highest,
             expected=f"codes from 0 to {size - 1}",
+            hint="Codes are indices into the ids; the original ids go into query_ids and doc_ids",
         )
     return np.arange(size) if ids is None else np.asarray(ids)
 

@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -33,7 +34,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
+    temporary = _temporary_name(target)
     try:
         yield temporary
         _sync(temporary)
@@ -71,9 +72,47 @@ def atomic_write(path: str | os.PathLike[str], mode: str = "w") -> AbstractConte
 
 @contextmanager
 def _open_atomically(path: str | os.PathLike[str], mode: str) -> Iterator[IO[Any]]:
+    target = Path(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
     encoding, newline = (None, None) if mode == "wb" else ("utf-8", "")
-    with atomic_path(path) as temporary, temporary.open(mode, encoding=encoding, newline=newline) as handle:
+    unnamed = _unnamed_file(target.parent)
+    if unnamed is None:
+        with atomic_path(target) as temporary, temporary.open(mode, encoding=encoding, newline=newline) as handle:
+            yield handle
+        return
+    with os.fdopen(unnamed, mode, encoding=encoding, newline=newline) as handle:
         yield handle
+        handle.flush()
+        os.fsync(unnamed)
+        _give_name(unnamed, target)
+
+
+def _unnamed_file(folder: Path) -> int | None:
+    """Open a file without a name, which even `kill -9` leaves nothing of; None where the system has no such thing."""
+    if not hasattr(os, "O_TMPFILE") or not Path("/proc/self/fd").exists():
+        return None
+    try:
+        return os.open(folder, os.O_TMPFILE | os.O_RDWR, 0o666)
+    except OSError:
+        return None
+
+
+def _give_name(unnamed: int, target: Path) -> None:
+    temporary = _temporary_name(target)
+    source = f"/proc/self/fd/{unnamed}"
+    try:
+        # The descriptor is not needed to find an absolute path; naming one makes Python follow the link of /proc.
+        os.link(source, temporary, src_dir_fd=unnamed)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    try:
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _temporary_name(target: Path) -> Path:
+    return target.with_name(f"{_TEMPORARY}{os.getpid()}-{secrets.token_hex(4)}-{target.name}")
 
 
 def _sync(path: Path) -> None:
