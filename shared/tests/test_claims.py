@@ -78,7 +78,7 @@ def test_evidence_takes_numbers_of_any_kind_and_keeps_plain_floats():
         ({"measured": " ", "verdict": "partly"}, "must say what was measured"),
         (
             {"measured": "m", "verdict": "partly", "values": {"x": "high"}},
-            r"values\['x'\] must be a number, found 'high'",
+            r"\['x'\] must be a number, found 'high'",
         ),
     ],
 )
@@ -194,8 +194,8 @@ def test_data_that_no_catalogue_has_is_a_mistake_and_not_a_gap(tmp_path):
 
 
 def test_a_package_that_cannot_be_loaded_is_reported_and_the_others_are_found(fakes):
-    found = discover()
-    assert "fakepapers" in [claims.package for claims in found.sets]
+    found = discover(["brokenpaper", "fakepapers"])
+    assert [claims.package for claims in found.sets] == ["fakepapers"]
     assert "brokenpaper_is_not_here" in found.broken["brokenpaper"]
     assert found.broken["brokenpaper"].startswith("Traceback")
 

@@ -88,6 +88,8 @@ def test_a_linear_tower_agrees_with_the_exact_solution(linear):
 
 def test_the_ridge_on_a_linear_tower_is_that_of_the_exact_solution(linear):
     cells, X = Cells.from_log(linear), table(linear) * [1.0, 5.0, 0.2]
+    # The tower centres features; with a ridge this strong on theta, where the constant stands makes a difference.
+    X = X - X.mean(axis=0)
     exact = solve_newton(Problem(cells, X=X, l2=3000.0))
     free = solve_newton(Problem(cells, X=X, l2=0.1))
     result = fit_neural(cells, X, "linear", "position", EXACT, 0, 3000.0)

@@ -98,7 +98,7 @@ class IdentifiabilityReport:
             budget: Number of sessions in which two ranks may be swapped, in all.
 
         Returns:
-            At most a few dozen swaps, in the order chosen; see `ltr_twotower.plan.plan_swaps`.
+            At most 200 swaps, in the order chosen; see `ltr_twotower.plan.plan_swaps`.
 
         Raises:
             ArgumentError: `budget` is not positive.

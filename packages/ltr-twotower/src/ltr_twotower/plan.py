@@ -55,7 +55,8 @@ def plan_swaps(cells: Cells, information: FloatArray, curvature: FloatArray, bud
         information: float64 [n_ranks, n_ranks], from `information`.
         curvature: float64 [n_cells], n p (1 - p).
         budget: Sessions that may be changed, in all. The log's own number of sessions per query is the most that is
-            planned for it: the plan is for another period like the logged one.
+            planned for it: the plan is for another period like the logged one. Where queries are seen once or twice,
+            the plan may end before the budget: it names 200 swaps at most.
 
     Raises:
         ArgumentError: `budget` is not a positive integer.
@@ -202,7 +203,7 @@ def _joined(information: FloatArray, a: int, b: int, weight: float) -> FloatArra
 
 
 def _worst(information: FloatArray, shown: IntArray) -> float:
-    """The promise is computed anew: the covariance of the search has a floor, which a weak link would not show above."""
+    """The promise is computed anew: the covariance of the search has a floor, under which a weak link would drown."""
     visible = np.isin(np.arange(len(information)), shown)
     diagonal = np.diag(information)
     if null_directions(information, visible, float(diagonal.max()), tolerance=1e-12).shape[1]:

@@ -141,8 +141,8 @@ def fit_neural(
     Args:
         cells: Counts, weighted or not.
         X: float64 [n_pairs, n_features], finite; computed with in float32.
-        relevance: "deep": `deep_tower`. "linear": a weight per feature. Or a module that maps float32 [n, n_features]
-            to [n] or [n, 1]: a copy of it is trained, so that fitting twice starts from the same weights.
+        relevance: "deep": `deep_tower`. "linear": a weight per centred feature. Or a module that maps float32
+            [n, n_features] to [n] or [n, 1]: a copy is trained, so that fitting twice starts from the same weights.
         bias: "position": one theta per rank. float [n_ranks, n_bias_features]: theta linear in features of the rank. Or
             a module over one-hot ranks [n, n_ranks], copied too, whose theta stays as trained.
         config: Training settings.
@@ -190,8 +190,9 @@ def polish_theta(cells: Cells, gamma: "FloatArray", l2: float, A: "FloatArray | 
         curvature = np.bincount(cells.rank, cells.n * p * (1 - p), minlength=cells.n_ranks) + l2
         # Least squares, because features of the ranks may be collinear.
         step = design @ np.linalg.lstsq(design.T @ (curvature[:, None] * design), design.T @ slope, rcond=None)[0]
-        if slope @ step <= 1e-16 * max(cells.total, 1.0):
-            break
+        if slope @ step <= 1e-12 * max(cells.total, 1.0):
+            # The last step is too small to be seen in the value, and makes theta twice as precise.
+            return theta - step
         before = value(theta)
         size = next((s for s in 0.5 ** np.arange(40) if value(theta - s * step) < before), 0.0)
         if size == 0:

@@ -1,8 +1,8 @@
 """A click log as a folder of plain arrays, opened without reading it into memory."""
 
 import json
+import secrets
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,7 +30,10 @@ def save_log(log: ClickLog, folder: str | Path) -> None:
     if target.exists() and not (target / "log.json").is_file():
         raise DataError("the folder exists and is not a saved click log", source=target, hint="Choose another name")
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+    # Not `tempfile.mkdtemp`: its folders are closed to everyone but their owner, and stay so.
+    scratch = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
+    old = scratch.with_name(f"{scratch.name}-old")
+    scratch.mkdir()
     try:
         for name in _COLUMNS:
             np.save(scratch / f"{name}.npy", getattr(log, name))
@@ -44,10 +47,13 @@ def save_log(log: ClickLog, folder: str | Path) -> None:
         header = {"format": _FORMAT, "feature_names": list(log.feature_names), "source": log.source}
         (scratch / "log.json").write_text(json.dumps(header))
         if target.exists():
-            shutil.rmtree(target)
+            target.replace(old)
         scratch.replace(target)
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if old.exists() and not target.exists():
+            old.replace(target)
+        for folder in (scratch, old):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_log(folder: str | Path, *, memory_map: bool = True) -> ClickLog:
