@@ -1,9 +1,9 @@
 import copy
 import pickle
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
+
 from irworks.errors import ArgumentError, DataError, DownloadError, IrworksError, MissingDependencyError
 
 PARTS = {"source": Path("log.csv"), "row": 7, "column": "click", "found": 2, "expected": "0 or 1", "hint": "Mend it"}
@@ -15,10 +15,6 @@ class MoonDataError(DataError):
 
 def parts_of(error):
     return {name: getattr(error, name) for name in ("problem", *PARTS)}
-
-
-def fail_in_another_process(parts):
-    raise DataError("click is not 0 or 1", **parts)
 
 
 def test_a_data_error_says_where_what_was_found_what_was_expected_and_how_to_mend_it():
@@ -57,12 +53,6 @@ def test_a_data_error_keeps_its_parts_and_its_type_when_copied(kind, clone, part
     assert type(twin) is kind
     assert str(twin) == str(error)
     assert parts_of(twin) == parts_of(error)
-
-
-def test_a_data_error_crosses_a_process_boundary_whole():
-    with ProcessPoolExecutor(1) as pool, pytest.raises(DataError) as caught:
-        pool.submit(fail_in_another_process, PARTS).result()
-    assert parts_of(caught.value) == {"problem": "click is not 0 or 1", **PARTS}
 
 
 def test_a_missing_dependency_names_the_command_and_survives_pickling():

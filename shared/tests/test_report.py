@@ -76,9 +76,8 @@ def result(name="a-claim", **changes) -> ClaimResult:
 
 
 def results(*claims, **changes) -> Results:
-    paper = Paper(
-        "A Paper", ("A. Author", "B. Author"), "Venue", "https://example.org/paper", 2025, "A world.\n\nAnother."
-    )
+    authors, note = ("A. Author", "B. Author"), "A world.\n\nAnother."
+    paper = Paper("A Paper", authors, "Venue", "https://example.org/paper", 2025, note)
     packages = (PackageInfo("pack", "1.2", paper, "What one gets."),)
     environment = {"packages": {"irworks": "0.1"}, "python": "CPython 3.11", "cpus": 2, "memory_gib": None, "gpus": []}
     return Results(**{"claims": claims, "packages": packages, "environment": environment, "scale": "small", **changes})
@@ -146,19 +145,13 @@ def test_verdicts_are_counted_and_failures_folded_in():
 
 def test_hostile_words_are_words():
     paper = Paper(HOSTILE, HOSTILE, HOSTILE, "javascript:alert(1)", note=HOSTILE)
-    table = Table((HOSTILE,), ((HOSTILE,),))
-    words = dict.fromkeys(
-        ("says", "where", "paper", "rule", "measured", "caption", "notes", "command", "remedy"), HOSTILE
-    )
+    fields = ("says", "where", "paper", "rule", "measured", "caption", "notes", "command", "remedy")
+    words = dict.fromkeys(fields, HOSTILE)
     failed = replace(result("bad", verdict=Verdict.NOT_RUN, measured=""), **words).with_error(HOSTILE)
-    claim = replace(
-        result(), **words, values={HOSTILE: 1.0}, table=table, figure='<svg xmlns="http://www.w3.org/2000/svg"/>'
-    )
-    parsed = Page(
-        claims_page(
-            results(claim, failed, packages=(PackageInfo("pack", HOSTILE, paper, HOSTILE),), broken={HOSTILE: HOSTILE})
-        )
-    )
+    drawn = replace(result(), **words, figure='<svg xmlns="http://www.w3.org/2000/svg"/>')
+    claim = replace(drawn, values={HOSTILE: 1.0}, table=Table((HOSTILE,), ((HOSTILE,),)))
+    packages = (PackageInfo("pack", HOSTILE, paper, HOSTILE),)
+    parsed = Page(claims_page(results(claim, failed, packages=packages, broken={HOSTILE: HOSTILE})))
     assert len(parsed.all("script")) == 1
     assert not parsed.all("img")
     assert not any(name.startswith("on") for _, attributes in parsed.elements for name in attributes)
@@ -170,9 +163,8 @@ def test_hostile_words_are_words():
 def test_the_page_needs_nothing_from_elsewhere(drawing):
     text = claims_page(results(result(figure=drawing)))
     parsed = Page(text)
-    sources = [
-        value for tag, attributes in parsed.elements for name, value in attributes.items() if name in ("src", "srcset")
-    ]
+    named = [pair for _, attributes in parsed.elements for pair in attributes.items()]
+    sources = [value for name, value in named if name in ("src", "srcset", "poster", "data", "action")]
     targets = [attributes["href"] for tag, attributes in parsed.elements if tag != "a" and "href" in attributes]
     assert all(source.startswith("data:") for source in sources)
     assert all(target.startswith(("#", "data:")) for target in targets)
@@ -282,10 +274,8 @@ def test_the_palette_is_that_of_the_style_file():
 
     before = mpl.rcParams["figure.figsize"]
     with style.context({"figure.figsize": (2, 2)}):
-        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == tuple(
-            c.removeprefix("#") for c in style.PALETTE
-        )
-        assert mpl.rcParams["text.color"] == style.INK.removeprefix("#")
+        assert tuple(mpl.rcParams["axes.prop_cycle"].by_key()["color"]) == style.PALETTE
+        assert mpl.rcParams["text.color"].removeprefix("#") == style.INK.removeprefix("#")
         assert mpl.rcParams["figure.figsize"] == [2, 2]
     assert mpl.rcParams["figure.figsize"] == before
 
@@ -311,18 +301,8 @@ def test_the_palette_is_that_of_the_style_file():
 def test_a_drawing_cannot_act_or_reach_out(payload):
     cleaned = svg.clean(f'<svg xmlns="http://www.w3.org/2000/svg"><rect id="r"/>{payload}</svg>', "p")
     assert 'id="p-r"' in cleaned
-    for trace in (
-        "evil",
-        "alert",
-        "script",
-        "foreignObject",
-        "onload",
-        "svg+xml",
-        "someone",
-        "<style",
-        "display: none",
-    ):
-        assert trace not in cleaned
+    traces = ["evil", "alert", "script", "foreignObject", "onload", "svg+xml", "someone", "<style", "display: none"]
+    assert [trace for trace in traces if trace in cleaned] == []
 
 
 def test_embedded_pixels_stay():
@@ -341,10 +321,8 @@ def test_what_is_no_svg_document_is_refused(text):
 
 def test_a_package_can_make_its_own_page(drawing):
     frame = pd.DataFrame({"rank": [1, 2], "theta": [0.0, -0.6931]})
-    sections = [
-        Section("Swap graph", "First.\n\nSecond.", drawing, "A caption.", frame, "Small print."),
-        Section("End"),
-    ]
+    graph = Section("Swap graph", "First.\n\nSecond.", drawing, "A caption.", frame, "Small print.")
+    sections = [graph, Section("End")]
     parsed = Page(page(title="Log <check>", lead="What it is.", sections=sections, footer="Made by irworks."))
     assert "Log <check>" in parsed.text
     assert "Swap graph First. Second." in parsed.text
@@ -363,7 +341,7 @@ def test_a_package_can_make_its_own_page(drawing):
         ((0.123456, 1e-7, 0.0), ("0.1235", "1.0e-07", "0.0000")),
         ((12345.6789, 1.5), ("12,346", "2")),
         ((1, 200, None), ("1", "200", "")),
-        ((float("inf"), 0.5), ("inf", "0.5")),
+        (("inf", 0.5, "-inf", None), ("∞", "0.5", "-∞", "")),
         ((True, False, None), ("yes", "no", "")),
         (("a", 1, None), ("a", "1", "")),
     ],

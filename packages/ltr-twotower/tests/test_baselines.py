@@ -8,6 +8,7 @@ from irworks.errors import ArgumentError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, PositionBased, log_position_bias, simulate_clicks
 from ltr_twotower import PlacementPropensity, TwoTowerClickModel
 from ltr_twotower.baselines import GradientReversalTwoTower, PositionDropoutTwoTower, RegressionEM
+from ltr_twotower.model import NotIdentifiedWarning
 from ltr_twotower.newton import ConvergenceWarning
 from ltr_twotower.train import TrainConfig
 
@@ -185,10 +186,13 @@ def test_pairs_without_or_with_only_clicks_keep_a_finite_relevance():
     docs[25:] = [[1, 0, 2]]
     clicks = np.zeros((50, 3), dtype=bool)
     clicks[:25, 0] = clicks[25:, 1] = True
-    model = RegressionEM("embedding", on_unidentified="warn").fit(ClickLog(np.zeros(50, int), docs, clicks))
+    log = ClickLog(np.zeros(50, int), docs, clicks)
+    with pytest.warns(NotIdentifiedWarning, match=r"\[\[1, 2\], \[3\]\]"):
+        model = RegressionEM("embedding").fit(log)
     assert np.isfinite(model.gamma_).all()
+    assert np.isfinite(model.position_bias_).all()
     assert model.gamma_.argmax() == 0
-    assert model.score(ClickLog(np.zeros(50, int), docs, clicks)) > -0.1
+    assert model.score(log) > -0.1
 
 
 def test_em_takes_weights_and_unequal_lists(pbm_log):

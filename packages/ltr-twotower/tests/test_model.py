@@ -527,6 +527,7 @@ def test_a_fit_forgets_what_was_streamed_before(featured: ClickLog) -> None:
         {"bias_reduction": True, "relevance": "linear"},
         {"bias_reduction": True, "solver": "lbfgs"},
         {"on_unidentified": "component-normalize", "relevance": "linear"},
+        {"on_unidentified": "component-normalize", "combine": "pbm"},
     ],
     ids=str,
 )

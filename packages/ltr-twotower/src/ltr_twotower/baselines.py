@@ -223,7 +223,7 @@ class RegressionEM(TwoTowerClickModel):
         l2: float = 0.1,
         on_unidentified: OnUnidentified = "warn",
         max_iterations: int = 1000,
-        tolerance: float = 1e-9,
+        tolerance: float = 1e-8,
     ) -> None:
         if not (max_iterations > 0 and tolerance > 0):
             raise ArgumentError(f"max_iterations={max_iterations}, tolerance={tolerance}; expected positive numbers")

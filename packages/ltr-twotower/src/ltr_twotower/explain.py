@@ -89,7 +89,7 @@ class LoggingPolicyReport:
 
     Attributes:
         verdict: One of "not identified", "cannot tell", "no sign of policy bias", "policy bias".
-        text: The verdict and the evidence in sentences.
+        text: The verdict and the evidence in sentences, one line for each piece of evidence.
         identifiability: Of this model's relevance tower.
         thetas: Table with one row per rank: `position`, and theta and standard error of the `naive`, `weighted` and
             `uniform` fits. `uniform` is what this tower would learn from a uniformly random policy, computed from a fit
@@ -231,7 +231,7 @@ def _words(
     clicks = int(log.clicks.sum())
     if clicks < 100:
         parts.append(f"The log has {clicks} clicks in all: whatever it shows is weak evidence.")
-    return " ".join(parts)
+    return "\n".join(parts)
 
 
 def _p(value: float) -> str:

@@ -2,15 +2,20 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from ltr_twotower.cells import Cells
+from ltr_twotower.weighting import PlacementPropensity, WeightSummary
 
 if TYPE_CHECKING:
     import torch
@@ -61,8 +66,18 @@ def _replaceable(folder: Path) -> bool:
     return isinstance(config, dict) and config.get("package") == "ltr-twotower"
 
 
+def _strict(value: Any) -> Any:
+    """The same with infinities and NaN as text, which JSON has no numbers for; numpy reads them back."""
+    if isinstance(value, dict):
+        return {name: _strict(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_strict(part) for part in value]
+    return repr(value) if isinstance(value, float) and not isfinite(value) else value
+
+
 def _write(model: "TwoTowerClickModel", folder: Path) -> None:
     import pandas as pd
+    import pyarrow as pa
 
     cells = model.cells_
     config = {
@@ -84,12 +99,13 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "coef": None if model.coef_ is None else model.coef_.tolist(),
         "labels": model.labels_.tolist(),
         "converged": model.converged_,
-        "weights": None if model.weights_ is None else str(model.weights_),
+        "sample_weight": None if model.sample_weight is None else model.sample_weight.options(),
+        "weights": None if model.weights_ is None else asdict(model.weights_),
         "n_features": None if model.X_ is None else model.X_.shape[1],
         "covariance": model.covariance_.tolist(),
         **{name.rstrip("_"): getattr(model, name).tolist() for name in _PER_RANK},
     }
-    (folder / "config.json").write_text(json.dumps(config, indent=1))
+    (folder / "config.json").write_text(json.dumps(_strict(config), indent=1, allow_nan=False))
     ranks = np.arange(1, cells.n_ranks + 1)
     bias = {"position": ranks, "theta": model.position_bias_, "stderr": model.stderr_, "group": model.labels_}
     pd.DataFrame(bias).to_csv(folder / "position_bias.csv", index=False)
@@ -101,7 +117,10 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "gamma": model.gamma_,
         "group": component,
     }
-    pd.DataFrame(relevance).to_parquet(folder / "relevance.parquet", index=False, compression="zstd")
+    try:
+        pd.DataFrame(relevance).to_parquet(folder / "relevance.parquet", index=False, compression="zstd")
+    except pa.ArrowException:
+        raise DataError("the ids of the log cannot be saved", expected="ids of one type, numbers or text") from None
     if model.module_ is not None:
         from safetensors.torch import save_file
 
@@ -123,22 +142,34 @@ def load_model(folder: str | Path, relevance: "torch.nn.Module | None" = None) -
         ArgumentError: The tower was the user's own module and `relevance` is not given.
     """
     root = Path(folder)
-    try:
+    with _damage_as_data_error(root):
         config = json.loads((root / "config.json").read_text())
         if config["format"] != _FORMAT or config["package"] != "ltr-twotower":
             raise DataError(
                 "not a model of this package and format", source=root, found=config.get("format"), expected=str(_FORMAT)
             )
-        return _restore(root, config, relevance)
+        tower, n_features = config["relevance"], config["n_features"]
+    if tower == "module" and relevance is None:
+        raise ArgumentError("the relevance tower of this model is a module of your own; pass it as relevance=")
+    with _damage_as_data_error(root):
+        model = _restore(root, config, relevance if tower == "module" else tower)
+    model.module_ = _restore_module(root, n_features, model)
+    return model
+
+
+@contextmanager
+def _damage_as_data_error(root: Path) -> Iterator[None]:
+    try:
+        yield
     except DataError:
         raise
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        if isinstance(error, ArgumentError):
-            raise
+    except KeyError as error:
+        raise DataError(f"not a readable saved model: {error} is missing", source=root) from None
+    except (OSError, IndexError, ValueError, TypeError, AttributeError) as error:
         raise DataError(f"not a readable saved model: {error}", source=root) from None
 
 
-def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None") -> "TwoTowerClickModel":
+def _restore(root: Path, config: dict[str, Any], relevance: Any) -> "TwoTowerClickModel":
     from ltr_twotower.model import TwoTowerClickModel
 
     train = None
@@ -149,32 +180,40 @@ def _restore(root: Path, config: dict[str, Any], module: "torch.nn.Module | None
             name: tuple(value) if isinstance(value, list) else value for name, value in config["train"].items()
         }
         train = TrainConfig(**options)
-    if config["relevance"] == "module" and module is None:
-        raise ArgumentError("the relevance tower of this model is a module of your own; pass it as relevance=")
     model = TwoTowerClickModel(
-        relevance=module if config["relevance"] == "module" and module is not None else config["relevance"],
+        relevance=relevance,
         bias=config["bias"] if isinstance(config["bias"], str) else np.array(config["bias"]),
         combine=config["combine"],
         l2=config["l2"],
         relevance_l2=config["relevance_l2"],
+        sample_weight=None if config["sample_weight"] is None else PlacementPropensity(**config["sample_weight"]),
         solver=config["solver"],
         bias_reduction=config["bias_reduction"],
         on_unidentified=config["on_unidentified"],
         random_state=config["random_state"],
         train=train,
     )
+    model._check_options()
+    n_ranks = config["n_ranks"]
     for name in _PER_RANK:
-        setattr(model, name, np.array(config[name.rstrip("_")], dtype=np.float64))
-    model.labels_ = np.array(config["labels"], dtype=np.int32)
-    model.covariance_ = np.array(config["covariance"], dtype=np.float64)
+        setattr(model, name, _array(config, name.rstrip("_"), (n_ranks,)))
+    model.labels_ = _array(config, "labels", (n_ranks,)).astype(np.int32)
+    model.covariance_ = _array(config, "covariance", (n_ranks, n_ranks))
     model.intercept_, model.converged_ = config["intercept"], config["converged"]
     if config["log_scale"] is not None:
         model.log_scale_ = config["log_scale"]
-    model.coef_ = None if config["coef"] is None else np.array(config["coef"])
-    model.cells_, model.gamma_ = _restore_pairs(root, model.labels_, config["n_ranks"])
-    model.weights_, model.X_ = None, None
-    model.module_ = _restore_module(root, config, model)
+    model.coef_ = None if config["coef"] is None else np.array(config["coef"], dtype=np.float64)
+    model.cells_, model.gamma_ = _restore_pairs(root, model.labels_, n_ranks)
+    model.weights_ = None if config["weights"] is None else WeightSummary(**config["weights"])
+    model.X_ = None
     return model
+
+
+def _array(config: dict[str, Any], name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    array = np.array(config[name], dtype=np.float64)
+    if array.shape != shape:
+        raise DataError("not a readable saved model", column=name, found=array.shape, expected=f"shape {shape}")
+    return array
 
 
 def _restore_pairs(root: Path, labels: Any, n_ranks: int) -> tuple[Cells, Any]:
@@ -212,13 +251,14 @@ def _restore_pairs(root: Path, labels: Any, n_ranks: int) -> tuple[Cells, Any]:
     return cells, table["gamma"].to_numpy(dtype=np.float64)
 
 
-def _restore_module(root: Path, config: dict[str, Any], model: "TwoTowerClickModel") -> Any:
+def _restore_module(root: Path, n_features: int, model: "TwoTowerClickModel") -> Any:
     file = root / "relevance.safetensors"
     if not file.exists():
         return None
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from ltr_twotower.towers import linear_tower
     from ltr_twotower.train import TrainConfig, deep_tower
 
     try:
@@ -226,7 +266,13 @@ def _restore_module(root: Path, config: dict[str, Any], model: "TwoTowerClickMod
     except SafetensorError as error:
         raise DataError(f"not readable weights: {error}", source=file) from None
     module: Any = model.relevance
-    if isinstance(module, str):
-        module = deep_tower(config["n_features"], model.train or TrainConfig())
-    module.load_state_dict(state)
+    if module == "linear":
+        module = linear_tower(config["n_features"])
+    elif module == "deep":
+        module = deep_tower(n_features, model.train or TrainConfig())
+    try:
+        module.load_state_dict(state)
+    except RuntimeError:
+        found = ", ".join(f"{name} {list(tensor.shape)}" for name, tensor in state.items())
+        raise ArgumentError(f"relevance is another module than the saved one, whose weights are: {found}") from None
     return module.eval()

@@ -212,11 +212,14 @@ class TwoTowerClickModel:
                 raise ArgumentError(f"{name} takes relevance='embedding' and combine='additive'")
         if self.bias_reduction and self.solver == "lbfgs":
             raise ArgumentError("bias_reduction takes the Newton solver")
-        if self.relevance_l2 is not None and not self.relevance_l2 > 0:
-            raise ArgumentError(f"relevance_l2={self.relevance_l2}; expected a positive ridge")
-        if self.on_unidentified == "component-normalize" and self.relevance != "embedding":
+        if self.relevance_l2 is not None and not _is_positive(self.relevance_l2):
+            raise ArgumentError(f"relevance_l2={self.relevance_l2!r}; expected a positive ridge")
+        if self.on_unidentified == "component-normalize" and (
+            self.relevance != "embedding" or self.combine != "additive"
+        ):
             raise ArgumentError(
-                "on_unidentified='component-normalize' needs relevance='embedding', whose components it normalises"
+                "on_unidentified='component-normalize' takes relevance='embedding', whose components it normalises, "
+                "and combine='additive'"
             )
 
     def _needs_torch(self) -> bool:

@@ -118,10 +118,11 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
         theta = figure_to_svg(theta_figure(curves))
         residual = figure_to_svg(residual_figure(report.bins))
         swaps = figure_to_svg(swap_figure(report.identifiability.graph))
+    verdict, _, evidence = report.text.partition("\n")
     sections = [
+        Section(title="Evidence", text=evidence.replace("\n", "\n\n")),
         Section(
             title="Position bias",
-            text=f"Weights: {report.weights}.",
             figure_svg=theta,
             caption=(
                 "Theta of the model as it is (naive), of the same model with inverse placement propensities "
@@ -145,7 +146,7 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
             caption="Swap graph: pairs of ranks at which the same document of a query was seen. Empty: never.",
         ),
     ]
-    html = page(title="Logging policy report", lead=report.text, sections=sections, footer="Made by ltr-twotower.")
+    html = page(title="Logging policy report", lead=verdict, sections=sections, footer="Made by ltr-twotower.")
     with atomic_write(path) as handle:
         handle.write(html)
 

@@ -50,7 +50,7 @@ class TrainConfig:
     """How neural towers are trained.
 
     The paper's own hyper-parameters are not known. Where a default is that of the official code (Hager et al., ICTIR
-    2025, github.com/philipphager/two-tower-confounding), a comment says so.
+    2025, github.com/philipphager/two-tower-confounding) or of a public fork of it, a comment says "official".
 
     Args:
         learning_rate: Of AdamW.
@@ -136,7 +136,8 @@ def fit_neural(
     """Train a relevance tower on features together with the position bias.
 
     After training, theta is solved exactly for the trained relevance, on all cells, so that it carries no optimiser
-    noise. The same `random_state` gives the same result; no global random state is touched.
+    noise. The same `random_state` gives the same result (on CUDA but for the order of sums); no global random state is
+    touched.
 
     Args:
         cells: Counts, weighted or not.
@@ -294,7 +295,8 @@ class _Training:
         while epoch < config.epochs and waited < config.patience:
             epoch += 1
             self._epoch(batches, optimiser, rng)
-            loss = self.loss(held_out)
+            # What is trained on is watched with its ridge, or training would stop before the ridge has its effect.
+            loss = self.loss(held_out) + (float(self._penalty().detach()) if held_out is train else 0.0)
             logger.debug("epoch %d: loss %.6f", epoch, loss)
             if not math.isfinite(loss):
                 raise IrworksError(f"training diverged: the loss is {loss} after epoch {epoch}; lower learning_rate")

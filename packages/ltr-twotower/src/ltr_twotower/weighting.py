@@ -7,7 +7,7 @@ log that does not identify the model: a deterministic policy has propensity 1 ev
 
 import warnings
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,9 @@ from ltr_twotower.cells import Cells
 __all__ = ["PlacementPropensity", "WeightSummary", "WeightingWarning"]
 
 FloatArray = NDArray[np.float64]
+
+# Below this share of effective impressions a weighted fit follows a handful of them.
+_FEW = 0.01
 
 
 class WeightingWarning(UserWarning):
@@ -94,6 +97,10 @@ class PlacementPropensity:
             f"self_normalize={self.self_normalize})"
         )
 
+    def options(self) -> dict[str, Any]:
+        """The arguments that make another one like it."""
+        return {name: getattr(self, name) for name in ("method", "smoothing", "clip", "self_normalize")}
+
     def fit(self, log: ClickLog) -> Self:
         """Estimate the propensities of a log and summarise its weights.
 
@@ -137,7 +144,7 @@ class PlacementPropensity:
         """Weighted cells from the cells that `aggregate` returned; sets `summary_` and `ess_`.
 
         Warns:
-            WeightingWarning: All weights are equal.
+            WeightingWarning: All weights are equal, or the effective sample size is below 1% of the impressions.
         """
         if self.method == "known":
             weighted = cells
@@ -155,6 +162,13 @@ class PlacementPropensity:
         self.ess_ = self.summary_.ess
         if self.summary_.no_op:
             warnings.warn(_why_no_op(cells), WeightingWarning, stacklevel=2)
+        elif self.ess_ < _FEW * self.summary_.impressions:
+            warnings.warn(
+                f"weighting rests on very few impressions: {self.summary_}; clip the weights, or compare with the fit "
+                "without them",
+                WeightingWarning,
+                stacklevel=2,
+            )
         return weighted
 
     def cell_propensities(self, cells: Cells) -> FloatArray:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeGuard
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -13,6 +13,8 @@ __all__ = ["Cell", "Column", "Table", "format_number", "typeset"]
 Cell: TypeAlias = str | int | float | bool | None
 
 _DIGITS = 4
+# What may stand in a column of numbers: JSON has no infinity, so that a `Table` says it in words.
+_BESIDE_NUMBERS: Mapping[Cell, str] = {None: "", "inf": "∞", "-inf": "-∞"}
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Table:
 
     Attributes:
         columns: Their names.
-        rows: A cell per column; a missing or undefined number is None.
+        rows: A cell per column; a missing or undefined number is None, an infinite one "inf" or "-inf".
     """
 
     columns: tuple[str, ...]
@@ -76,12 +78,17 @@ def typeset(table: Table) -> list[Column]:
 
 
 def _typeset(name: str, cells: Sequence[Cell]) -> Column:
-    numbers = [cell for cell in cells if isinstance(cell, int | float) and not isinstance(cell, bool)]
-    numeric = bool(numbers) and len(numbers) == sum(cell is not None for cell in cells)
-    if not numeric:
+    numbers = [cell for cell in cells if _is_number(cell)]
+    if not numbers or len(numbers) < sum(cell not in _BESIDE_NUMBERS for cell in cells):
         return Column(name, False, tuple(_word(cell) for cell in cells))
     decimals = _decimals(numbers)
-    return Column(name, True, tuple("" if cell is None else _number(float(cell), decimals) for cell in cells))
+    return Column(
+        name, True, tuple(_number(cell, decimals) if _is_number(cell) else _BESIDE_NUMBERS[cell] for cell in cells)
+    )
+
+
+def _is_number(cell: Cell) -> TypeGuard[float]:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
 
 
 def _word(cell: Cell) -> str:
@@ -92,7 +99,7 @@ def _word(cell: Cell) -> str:
 
 def _decimals(numbers: Sequence[float]) -> int:
     """Return as few decimals as show all numbers exactly, but no more than give the largest four digits."""
-    largest = max(abs(number) for number in numbers if math.isfinite(number))
+    largest = max(abs(number) for number in numbers)
     most = min(6, max(0, _DIGITS - 1 - math.floor(math.log10(largest)))) if largest else 0
     exact = (d for d in range(most) if all(math.isclose(round(number, d), number, abs_tol=1e-12) for number in numbers))
     return next(exact, most)
