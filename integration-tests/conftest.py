@@ -72,15 +72,19 @@ class Shell:
         assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}\n{done.stderr}"
         return done.stdout
 
-    def import_seconds(self, interpreter: str | Path, module: str) -> float:
-        """Import a module in three fresh processes; the quickest, as `python -X importtime` counts it."""
+    def import_seconds(self, interpreter: str | Path, module: str, *, limit: float, attempts: int = 8) -> float:
+        """Import a module in fresh processes; the quickest time, as `python -X importtime` counts it.
 
-        def once() -> float:
-            rows = self(interpreter, "-X", "importtime", "-c", f"import {module}").stderr.splitlines()
-            (row,) = (row for row in rows if row.rpartition("|")[2].rstrip() == f" {module}")
-            return int(row.split("|")[1]) / 1e6
-
-        return min(once() for _ in range(3))
+        A machine that is busy with something else only ever adds to the time: the first import within `limit` is enough.
+        """
+        quickest = float("inf")
+        for _ in range(attempts):
+            log = self(interpreter, "-X", "importtime", "-c", f"import {module}").stderr
+            (row,) = (row for row in log.splitlines() if row.rpartition("|")[2].rstrip() == f" {module}")
+            quickest = min(quickest, int(row.split("|")[1]) / 1e6)
+            if quickest < limit:
+                break
+        return quickest
 
     def loaded_by(self, interpreter: str | Path, *modules: str) -> set[str]:
         """Import modules in a fresh process; the top-level modules that are loaded then."""
@@ -99,7 +103,7 @@ def members() -> list[Member]:
     return [CORE, *PACKAGES]
 
 
-@pytest.fixture(scope="session", params=PACKAGES, ids=lambda package: package.name)
+@pytest.fixture(params=PACKAGES, ids=lambda package: package.name)
 def package(request: pytest.FixtureRequest) -> Member:
     """Each package in turn."""
     return request.param

@@ -1,5 +1,6 @@
 """The command line: what it prints, and the status it ends with."""
 
+import io
 import json
 import signal
 import subprocess
@@ -7,8 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from irworks import __version__, cli
+from irworks.claims import ClaimResult, Event, discover
+from irworks.claims.watch import Watch
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -195,6 +199,24 @@ def test_data_that_is_absent_is_said_so_and_offline_nothing_is_fetched(irworks):
     assert out == ""
     assert err.startswith("irworks: data set 'letor'")
     assert "Traceback" not in err
+
+
+def test_a_terminal_shows_what_is_under_way_and_a_line_for_each_end():
+    screen = Console(file=io.StringIO(), force_terminal=True, width=200, color_system=None)
+    claim = next(iter(discover(["fakepapers"]).sets[0]))
+    result = ClaimResult.blank(claim, scale="small", seeds=(0,), command="").with_error(
+        "Traceback\nOSError: [red]no[/red]"
+    )
+    with Watch(screen, total=2) as watch:
+        watch(Event("notice", text="downloading [bold]letor[/bold]"))
+        watch(Event("started", claim, seconds_left=90.0))
+        watch._live.refresh()
+        watch(Event("finished", claim, result, seconds_left=30.0))
+    shown = screen.file.getvalue()
+    assert "downloading [bold]letor[/bold]" in shown
+    assert "0 of 2 claims done" in shown
+    assert "about 90 s left" in shown or "about 89 s left" in shown
+    assert "[1/2] fakepapers drawn: errored (0.0 s) OSError: [red]no[/red]" in shown
 
 
 def test_completion_knows_the_packages_and_the_data_sets():

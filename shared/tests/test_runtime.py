@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
 from irworks.runtime import (
     atomic_path,
     atomic_write,
@@ -339,3 +339,18 @@ def test_ray_gives_the_same_outcomes_as_local_processes(tricks):
     import ray
 
     assert not ray.is_initialized()
+
+
+@pytest.mark.slow
+def test_a_cluster_that_is_not_there_is_said_so_within_seconds(tricks):
+    pytest.importorskip("ray", reason="ray is not installed")
+    started = time.monotonic()
+    with pytest.raises(IrworksError, match=r"the Ray cluster at '127\.0\.0\.1:1' cannot be reached"):
+        map_parallel(tricks.behave, ["well"], engine="ray", address="127.0.0.1:1")
+    assert time.monotonic() - started < 30
+
+
+def test_without_ray_the_ray_engine_says_what_to_install(tricks, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(MissingDependencyError, match=r"pip install 'irworks\[ray\]'"):
+        map_parallel(tricks.behave, ["well"], engine="ray")

@@ -187,6 +187,16 @@ def test_bias_features_that_span_all_ranks_give_the_fit_of_free_ranks() -> None:
     np.testing.assert_allclose(A @ solve_newton(spanned).v, solve_newton(free).v, atol=1e-6)
 
 
+@pytest.mark.filterwarnings("error")
+def test_newton_stops_where_rounding_hides_the_last_decrease() -> None:
+    for seed in range(140, 150):
+        rng = np.random.default_rng(seed)
+        log = linear_world(rng, n_queries=50, k=5, n_features=6).simulate(3000, rng, temperature=0.3)
+        solution = solve_newton(TwoTowerClickModel("linear").problem(log))
+        assert solution.converged
+        assert solution.iterations < 20
+
+
 @pytest.mark.parametrize("l2", [1e-6, 0.1])
 @pytest.mark.parametrize("rate", [0.0, 1.0])
 def test_documents_that_nobody_or_everybody_clicks_stay_finite(l2: float, rate: float) -> None:

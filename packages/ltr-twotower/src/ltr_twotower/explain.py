@@ -94,9 +94,10 @@ class LoggingPolicyReport:
         thetas: Table with one row per rank: `position`, and theta and standard error of the `naive`, `weighted` and
             `uniform` fits. `uniform` is what this tower would learn from a uniformly random policy, computed from a fit
             with one relevance per pair, which no policy can bias; NaN where the swap graph is not connected.
-        residuals: The placement test; None where not identified, and for an embedding tower, which leaves no residual
-            per document that could follow its placement.
-        shift: The Wald test of naive against weighted theta, or None where not identified or weighting is a no-op.
+        residuals: The placement test; None where not identified or documents of a rank are all placed alike, and for
+            an embedding tower, which leaves no residual per document that could follow its placement.
+        shift: The Wald test of naive against weighted theta, or None where not identified, weighting is a no-op, or
+            there is nothing to compare.
         weights: What the weights do to the log.
         level: Significance level of the verdict; each of the two tests is held to half of it (Bonferroni).
         bins: Table for the residual plot: `placement`, `residual` (clicks per impression), `n`.
@@ -123,8 +124,8 @@ class LoggingPolicyReport:
             "impressions": self.weights.impressions,
             "largest_weight": self.weights.largest,
             "weighting_is_no_op": self.weights.no_op,
-            "placement_test": None if self.residuals is None else vars(self.residuals),
-            "shift_test": None if self.shift is None else vars(self.shift),
+            "placement_test": None if self.residuals is None else dict(vars(self.residuals)),
+            "shift_test": None if self.shift is None else dict(vars(self.shift)),
             "thetas": [{str(name): _finite(value) for name, value in row.items()} for row in rows],
             "identifiability": self.identifiability.to_dict(),
         }
@@ -200,10 +201,10 @@ def _verdict(
 ) -> Verdict:
     if not report.ok:
         return "not identified"
-    tests = [test.p_value for test in (residuals, shift) if test is not None and not np.isnan(test.p_value)]
+    tests = [test.p_value for test in (residuals, shift) if test is not None]
     if tests and min(tests) < level / 2:
         return "policy bias"
-    return "cannot tell" if weights.no_op else "no sign of policy bias"
+    return "no sign of policy bias" if tests and not weights.no_op else "cannot tell"
 
 
 def _words(
@@ -238,15 +239,15 @@ def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
 
 
-def _placement_test(problem: Problem, solution: Solution) -> PlacementTest:
+def _placement_test(problem: Problem, solution: Solution) -> PlacementTest | None:
     """Correlation of residuals with usual placement within ranks, clustered by query."""
     residual, height, curvature = _residuals(problem, solution)
     cells = problem.cells
     score = np.bincount(cells.pair_query[cells.pair], residual * height)
     spread = float(np.sqrt((curvature * height**2).sum() * (residual**2 / np.maximum(curvature, 1e-300)).sum()))
     variance = float((score**2).sum())
-    if variance == 0 or spread == 0:
-        return PlacementTest(correlation=0.0, z=0.0, p_value=float("nan"))
+    if np.abs(height).max() < 1e-9 or variance == 0:
+        return None
     z = float(score.sum() / np.sqrt(variance))
     return PlacementTest(correlation=float(score.sum()) / spread, z=z, p_value=float(2 * ndtr(-abs(z))))
 
@@ -264,12 +265,12 @@ def _residuals(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatA
     return cells.clicks - cells.n * p, height - typical[cells.rank], curvature
 
 
-def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest:
+def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest | None:
     covariance = difference_covariance(naive, weighted)
     difference = weighted[1].v - naive[1].v
     shown = np.flatnonzero(naive[0].cells.rank_impressions > 0)
     if len(shown) < 2:
-        return WaldTest(0.0, 0, float("nan"), 0.0)
+        return None
     contrast = np.zeros((len(shown) - 1, len(difference)))
     contrast[np.arange(len(shown) - 1), shown[1:]] = 1
     contrast[:, shown[0]] = -1
@@ -277,9 +278,10 @@ def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -
     spread = contrast @ covariance @ contrast.T
     inverse = np.linalg.pinv(spread, rcond=1e-10, hermitian=True)
     df = int(np.linalg.matrix_rank(spread, rtol=1e-10, hermitian=True))
+    if df == 0:
+        return None
     statistic = float(moved @ inverse @ moved)
-    p_value = float(chdtrc(df, statistic)) if df else float("nan")
-    return WaldTest(statistic, df, p_value, float(np.abs(moved).max()))
+    return WaldTest(statistic, df, float(chdtrc(df, statistic)), float(np.abs(moved).max()))
 
 
 def _theta_table(

@@ -267,7 +267,7 @@ def _restore_module(root: Path, n_features: int, model: "TwoTowerClickModel") ->
         raise DataError(f"not readable weights: {error}", source=file) from None
     module: Any = model.relevance
     if module == "linear":
-        module = linear_tower(config["n_features"])
+        module = linear_tower(n_features)
     elif module == "deep":
         module = deep_tower(n_features, model.train or TrainConfig())
     try:

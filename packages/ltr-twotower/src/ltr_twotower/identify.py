@@ -143,7 +143,9 @@ class IdentifiabilityReport:
             "tower": self.tower,
             "identified": self.ok,
             "components": self.components,
-            "algebraic_connectivity": self.graph.algebraic_connectivity,
+            "algebraic_connectivity": (
+                self.graph.algebraic_connectivity if np.isfinite(self.graph.algebraic_connectivity) else None
+            ),
             "fiedler_information": self.fiedler if np.isfinite(self.fiedler) else None,
             "null_directions": int(self.null_space.shape[1]),
             "worst": {"ranks": [a, b], "stderr": se if np.isfinite(se) else None},

@@ -27,6 +27,9 @@ __all__ = ["ConvergenceWarning", "Problem", "Solution", "solve_lbfgs", "solve_ne
 
 FloatArray = NDArray[np.float64]
 
+# A smaller decrease cannot be seen in the value, a sum of many terms.
+_ROUNDING = 8 * float(np.finfo(np.float64).eps)
+
 
 class ConvergenceWarning(UserWarning):
     """A solver stopped before it met its tolerance."""
@@ -163,12 +166,12 @@ def solve_newton(
         g_v, g_u = problem._gradient(problem.cells.n * p - problem.cells.clicks, v, u)
         d_v, d_u = newton_step(problem, problem.cells.n * p * (1 - p), g_v, g_u)
         decrement = float(g_v @ d_v + g_u @ d_u)
-        if decrement <= tolerance**2 * scale:
+        if decrement <= max(tolerance**2 * scale, _ROUNDING * abs(value)):
             return Solution(v, u, value, iteration, converged=True)
         for step in 0.5 ** np.arange(40):
             new_v, new_u = v - step * d_v, u - step * d_u
             new_value, new_p = problem.evaluate(new_v, new_u)
-            if new_value <= value - 1e-4 * step * decrement:
+            if new_value < value and new_value <= value - 1e-4 * step * decrement:
                 break
         else:
             # No step lowers the value in floating point: as converged as it can be if the decrement is tiny.

@@ -2,6 +2,7 @@
 
 import os
 import pickle
+import socket
 import time
 from collections import deque
 from collections.abc import Generator, Iterator
@@ -14,6 +15,7 @@ from irworks.runtime.parallel import Outcome, Task, describe_error, evaluate, sp
 
 __all__ = ["run_on_ray"]
 
+_KNOCK_SECONDS = 10.0
 _LOCAL_STORE_BYTES = 256 * 2**20
 _UV_SWITCH = "RAY_ENABLE_UV_RUN_RUNTIME_ENV"
 
@@ -53,6 +55,7 @@ def _connect(ray: ModuleType, task: Task, address: str | None) -> None:
         where = {"address": "local", "include_dashboard": False, "num_cpus": cpus}
         where["object_store_memory"] = _LOCAL_STORE_BYTES
     try:
+        _knock(address or "")
         with _environment_as_it_is(), spawning_environment(task.threads):
             ray.init(log_to_driver=False, logging_level="ERROR", **where)
     except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -60,6 +63,13 @@ def _connect(ray: ModuleType, task: Task, address: str | None) -> None:
             f"the Ray cluster at {address!r} cannot be reached" if address else "a local Ray cluster cannot be started"
         )
         raise IrworksError(f"{what}: {error}") from error
+
+
+def _knock(address: str) -> None:
+    """Fail in seconds where nobody listens; Ray itself keeps trying for minutes."""
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if colon and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_KNOCK_SECONDS).close()
 
 
 @contextmanager
