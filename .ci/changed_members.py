@@ -29,7 +29,9 @@ def _relative(folder: Path) -> str:
 
 def changed_files(base: str) -> list[str] | None:
     """The files that differ from where this branch left `base`, None if git cannot tell."""
-    done = subprocess.run(["git", "diff", "--name-only", "--no-renames", f"{base}...HEAD"], cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "diff", "--name-only", "--no-renames", f"{base}...HEAD"], cwd=ROOT, capture_output=True, text=True
+    )
     return done.stdout.splitlines() if done.returncode == 0 else None
 
 

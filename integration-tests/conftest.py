@@ -75,7 +75,7 @@ class Shell:
     def import_seconds(self, interpreter: str | Path, module: str, *, limit: float, attempts: int = 8) -> float:
         """Import a module in fresh processes; the quickest time, as `python -X importtime` counts it.
 
-        A machine that is busy with something else only ever adds to the time: the first import within `limit` is enough.
+        A machine that is busy with something else only adds to the time: the first import within `limit` is enough.
         """
         quickest = float("inf")
         for _ in range(attempts):

@@ -22,9 +22,9 @@ def test_every_package_has_the_rooms_that_every_package_has(package):
 
 def test_every_package_is_named_after_its_folder(package):
     assert package.folder.name.replace("-", "_") == package.import_name
-    assert set(package.project["scripts"]) == {package.folder.name}
-    assert package.project["scripts"][package.folder.name] == f"{package.import_name}.cli:main"
-    assert package.project["entry-points"]["irworks.claims"] == {package.folder.name: f"{package.import_name}.claims:CLAIMS"}
+    claims = {package.folder.name: f"{package.import_name}.claims:CLAIMS"}
+    assert package.project["scripts"] == {package.folder.name: f"{package.import_name}.cli:main"}
+    assert package.project["entry-points"]["irworks.claims"] == claims
 
 
 def test_the_front_door_of_a_package_holds_its_api_and_nothing_else(package):

@@ -1,4 +1,4 @@
-"""The logging policy report: how often it cries wolf, whether it sees one, and what it says where nothing can be said."""
+"""The logging policy report: how often it cries wolf, whether it sees one, and what it says where none can be seen."""
 
 import json
 import re
@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate import EpsilonGreedy, PositionBased, simulate_clicks
@@ -197,6 +198,16 @@ def test_the_uniform_target_is_what_a_uniform_logger_teaches() -> None:
     assert np.abs(table["uniform"] - uniform.position_bias_).max() < 0.12
     assert np.abs(table["naive"] - uniform.position_bias_).max() > 0.3
     np.testing.assert_allclose(table["weighted"], uniform.position_bias_, atol=0.12)
+
+
+def test_the_uniform_target_survives_few_impressions_per_document() -> None:
+    rng = np.random.default_rng(7)
+    world = omitted_features_world(rng, n_queries=200, k=8, n_features=6, n_omitted=3)
+    table = report(world.simulate(400, rng, temperature=0.3)).thetas
+
+    uniform = TwoTowerClickModel("linear").fit(world.simulate(40_000, rng, temperature=1.0))
+
+    assert np.abs(table["uniform"] - uniform.position_bias_).mean() < 0.2
 
 
 def test_there_is_no_uniform_target_where_the_swap_graph_is_not_connected(deterministic: ClickLog) -> None:

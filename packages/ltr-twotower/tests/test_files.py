@@ -1,7 +1,6 @@
 """Saved models: bit for bit the same predictions, damage told, nothing half-written, nothing foreign destroyed."""
 
 import json
-import os
 import stat
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
 from ltr_twotower import NotFittedError, PlacementPropensity, TwoTowerClickModel
@@ -166,7 +166,7 @@ def test_the_folder_is_as_readable_as_any_other(log: ClickLog, tmp_path: Path) -
     TwoTowerClickModel().fit(log).save_pretrained(tmp_path / "model")
     (tmp_path / "other").mkdir()
 
-    modes = [stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("model", "other")]
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("model", "other")]
 
     assert modes[0] == modes[1]
 

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from ltr_twotower import Cells, ConvergenceWarning, PlacementPropensity, TwoTowerClickModel
 from ltr_twotower.newton import Problem, newton_step, solve_lbfgs, solve_newton
 from ltr_twotower.simulate import linear_world, toy_world
-from scipy.special import expit
-from sklearn.linear_model import LogisticRegression
 
 
 def small_cells(rng: np.random.Generator, n_pairs: int = 7, n_ranks: int = 4, weighted: bool = True) -> Cells:

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.special import expit
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate import EpsilonGreedy, PositionBased, simulate_clicks
 from ltr_twotower import Cells, ConvergenceWarning, NotIdentifiedWarning, PlacementPropensity, TwoTowerClickModel
 from ltr_twotower.pbm import fit_pbm
-from scipy.optimize import minimize
-from scipy.special import expit
 
 EXAMINATION = np.array([1.0, 0.7, 0.45, 0.3])
 

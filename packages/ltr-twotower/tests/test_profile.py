@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
+from scipy.stats import chi2
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, SwapPolicy, log_position_bias, simulate_clicks
 from ltr_twotower import PlacementPropensity, TwoTowerClickModel, profile_likelihood
 from ltr_twotower.simulate import linear_world
-from scipy.optimize import minimize
-from scipy.stats import chi2
 
 
 @pytest.fixture(scope="module")
@@ -98,9 +99,7 @@ def two_halves() -> ClickLog:
 
 @pytest.mark.parametrize("position", [3, 4])
 @pytest.mark.parametrize("l2", [1e-4, 0.1, 5.0])
-def test_a_difference_that_is_not_identified_has_a_flat_profile(
-    two_halves: ClickLog, position: int, l2: float
-) -> None:
+def test_a_difference_that_is_not_identified_has_a_flat_profile(two_halves: ClickLog, position: int, l2: float) -> None:
     profile = profile_likelihood(TwoTowerClickModel(l2=l2), two_halves, position)
 
     assert profile.interval == (-np.inf, np.inf)
@@ -156,7 +155,9 @@ def test_a_level_outside_the_unit_interval_is_refused(log: ClickLog, level: floa
 
 
 @pytest.mark.parametrize(
-    "options", [{"combine": "pbm"}, {"relevance": "deep"}, {"bias": np.ones((4, 1))}], ids=lambda options: next(iter(options))
+    "options",
+    [{"combine": "pbm"}, {"relevance": "deep"}, {"bias": np.ones((4, 1))}],
+    ids=lambda options: next(iter(options)),
 )
 def test_a_model_without_exact_profiles_is_refused(log: ClickLog, options: dict[str, Any]) -> None:
     with pytest.raises(ArgumentError, match="additive"):

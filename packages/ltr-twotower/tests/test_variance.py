@@ -4,12 +4,13 @@ import functools
 
 import numpy as np
 import pytest
+from scipy.special import expit
+
 from irworks.data import ClickLog
 from ltr_twotower import Cells, PlacementPropensity, TwoTowerClickModel
 from ltr_twotower.newton import Problem, solve_newton
 from ltr_twotower.simulate import linear_world, toy_world
 from ltr_twotower.variance import difference_covariance, theta_covariance
-from scipy.special import expit
 
 TOWERS = pytest.mark.parametrize("tower", ["embedding", "linear"])
 

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, log_position_bias, simulate_clicks
@@ -38,8 +39,6 @@ def ragged_log(seed: int) -> ClickLog:
 @pytest.fixture(scope="module")
 def mixed() -> ClickLog:
     return toy_log(0.3)
-
-
 
 
 # -- propensities -----------------------------------------------------------------------------------------------------
@@ -319,7 +318,7 @@ def test_an_unusable_propensity_is_named(mixed: ClickLog, value: float) -> None:
 def test_a_method_that_the_log_cannot_serve_is_refused(mixed: ClickLog) -> None:
     bare = replace(mixed, propensities=None, features=None, feature_names=())
 
-    with pytest.raises(DataError, match="no placement propensities.*method='count'"):
+    with pytest.raises(DataError, match=r"no placement propensities.*method='count'"):
         PlacementPropensity("known").fit(bare)
     with pytest.raises(DataError, match="no features"):
         PlacementPropensity("model").fit(bare)

@@ -417,6 +417,6 @@ def main() -> None:
     """Run the command line; errors are one sentence on standard error and exit status 2."""
     try:
         app()
-    except IrworksError as error:
+    except (IrworksError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)

@@ -20,6 +20,7 @@ from ltr_twotower.cells import Cells
 from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
 from ltr_twotower.model import NotIdentifiedWarning, TwoTowerClickModel
 from ltr_twotower.newton import Problem, Solution, solve_newton
+from ltr_twotower.reduction import solve_bias_reduced
 from ltr_twotower.variance import difference_covariance, theta_covariance
 from ltr_twotower.weighting import PlacementPropensity, WeightingWarning, WeightSummary
 
@@ -311,11 +312,12 @@ def _against_first(estimate: tuple[Problem, Solution], first: int, *, robust: bo
 def _uniform_target(problem: Problem) -> FloatArray:
     """Theta that this tower would learn if every document of a query stood at every rank equally often (g-computation).
 
-    The click probabilities come from a fit with one relevance per pair, whose theta no logging policy can bias.
+    The click probabilities come from a fit with one relevance per pair, whose theta no logging policy can bias; few
+    impressions per pair can, so their bias is removed.
     """
     cells = problem.cells
     free = Problem(cells, l2=problem.l2)
-    truth = solve_newton(free)
+    truth = solve_bias_reduced(free)
     shown = np.flatnonzero(cells.rank_impressions > 0)
     per_pair = np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
     pair = np.repeat(np.arange(cells.n_pairs, dtype=np.int32), len(shown))

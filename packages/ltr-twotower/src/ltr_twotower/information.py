@@ -51,9 +51,10 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
         curvature: float64 [n_cells], information per cell.
 
     Returns:
-        float64 [n_ranks, n_ranks]. Its null space is what no amount of such data identifies.
+        float64 [n_ranks, n_ranks], for differences of thetas only: a shift of all of them depends on the means of the
+        features, which are taken out. Its null space is what no amount of such data identifies.
     """
-    X = _conditioned(X)
+    X = _standardised(X)
     by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
     by_rank = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
     B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=(cells.n_pairs, cells.n_ranks))
@@ -63,18 +64,16 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
     return np.asarray((information + information.T) / 2)
 
 
-def _conditioned(X: FloatArray) -> FloatArray:
-    """Columns that span the same space, float64 [n_pairs, n_features], of comparable size and far from collinear.
+def _standardised(X: FloatArray) -> FloatArray:
+    """Features with mean 0 and deviation 1, float64 [n_pairs, n_features]; constant ones become 0.
 
-    Features with a large mean (years, identifiers) are all nearly constant; turned so that one column holds the mean,
-    the others show how they differ.
+    Taking the mean out only moves a constant between the relevances and all thetas: no difference of thetas notices,
+    and features with a large mean (years, identifiers) would otherwise all look constant, and alike.
     """
-    scale = X.std(axis=0)
-    X = X / np.where(scale > 0, scale, np.maximum(np.abs(X).max(axis=0, initial=1e-300), 1e-300))
-    turn, _ = np.linalg.qr(X.mean(axis=0)[:, None], mode="complete")
-    X = X @ turn
-    # Only ever shrunk: a column that is zero but for rounding must stay so.
-    return np.asarray(X / np.maximum(np.abs(X).max(axis=0, initial=1), 1))
+    centred = X - X.mean(axis=0)
+    scale = centred.std(axis=0)
+    constant = scale <= 1e-13 * np.abs(X).max(axis=0, initial=0)
+    return np.asarray(np.where(constant, 0, centred / np.where(constant, 1, scale)))
 
 
 def null_directions(

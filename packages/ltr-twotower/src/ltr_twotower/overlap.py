@@ -38,6 +38,8 @@ def feature_overlap(
     if caliper is not None and not caliper >= 0:
         raise ArgumentError(f"caliper={caliper}; expected a distance of at least 0")
     rng = np.random.default_rng(seed)
+    if X.shape[1] == 0:
+        X = np.zeros((len(X), 1))  # a k-d tree needs a dimension
     scale = X.std(axis=0)
     Z = (X - X.mean(axis=0)) / np.where(scale > 0, scale, 1)
     if caliper is None:

@@ -63,7 +63,7 @@ def swaps_identify(ctx: Context) -> Evidence:
     return Evidence(
         measured=(
             f"Spread of theta over refits at T = 0: {fixed['spread'].min():.2f} to {fixed['spread'].max():.2f}; at T "
-            f"= 1: at most {uniform['spread'].max():.4f}"
+            f"= 1: at most {uniform['spread'].max():.1g}"
         ),
         verdict=verdict_from(checks),
         values={

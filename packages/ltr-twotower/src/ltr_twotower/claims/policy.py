@@ -46,7 +46,7 @@ def well_specified_unbiased(ctx: Context) -> Evidence:
     names = [f"{_policy_name(s)} T={T:g}" for s, T in policies]
     return Evidence(
         measured=(
-            f"Range of nDCG@10 over nine policies at most {spread.max():.4f}; theta error at most "
+            f"Range of nDCG@10 over nine policies at most {spread.max():.1g}; theta error at most "
             f"{error.mean(axis=0).max():.3f} on average"
         ),
         verdict=verdict_from(checks),
