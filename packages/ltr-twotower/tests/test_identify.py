@@ -184,7 +184,7 @@ def random_features(seed, cells):
 
 
 @pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=seeds, temperature=st.sampled_from([0.0, 0.0, 0.1]))
 def test_linear_groups_are_the_differences_that_the_design_matrix_determines(seed, temperature, random_log):
     log = random_log(seed, temperature=temperature)
@@ -200,7 +200,7 @@ def test_linear_groups_are_the_differences_that_the_design_matrix_determines(see
 
 
 @pytest.mark.filterwarnings("ignore:An ill-conditioned matrix")
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(seed=seeds, temperature=st.sampled_from([0.0, 0.1]))
 def test_linear_stderr_is_that_of_the_inverted_fisher_matrix(seed, temperature, random_log):
     log = random_log(seed, temperature=temperature)
