@@ -79,8 +79,9 @@ class Shell:
         """
         quickest = float("inf")
         for _ in range(attempts):
-            log = self(interpreter, "-X", "importtime", "-c", f"import {module}").stderr
-            (row,) = (row for row in log.splitlines() if row.rpartition("|")[2].rstrip() == f" {module}")
+            done = self(interpreter, "-X", "importtime", "-c", f"import {module}")
+            assert done.returncode == 0, done.stderr
+            (row,) = (row for row in done.stderr.splitlines() if row.rpartition("|")[2].rstrip() == f" {module}")
             quickest = min(quickest, int(row.split("|")[1]) / 1e6)
             if quickest < limit:
                 break

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+
 from irworks.errors import ArgumentError
 from irworks.simulate import (
     AdditiveTwoTower,

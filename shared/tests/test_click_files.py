@@ -804,3 +804,11 @@ def test_the_open_bandit_logs_are_read_as_a_user_would(open_bandit, name, clicks
     np.testing.assert_allclose(back["propensity"], raw["propensity_score"], rtol=1e-15)
     with pytest.raises(DataError, match="a column is missing"):
         read_click_log(path)
+
+
+def test_one_stray_position_in_a_long_log_is_an_error_and_not_a_full_memory(monkeypatch):
+    monkeypatch.setattr("irworks.data.click_files.MAX_PLACES", 1000)
+    frame = pd.DataFrame({"session_id": range(200), "query_id": 0, "doc_id": 1, "position": 1, "click": 0})
+    frame.loc[17, "position"] = 9000
+    with pytest.raises(DataError, match=r"row 17, column 'position'.*found 9000; expected at most 5 with so many"):
+        ClickLog.from_frame(frame)

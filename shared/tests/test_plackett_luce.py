@@ -5,6 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy import stats
+
 from irworks.errors import ArgumentError
 from irworks.simulate import (
     enumerate_rankings,
@@ -13,7 +15,6 @@ from irworks.simulate import (
     placement_probabilities,
     sample_rankings,
 )
-from scipy import stats
 
 score_lists = st.integers(1, 6).flatmap(
     lambda n: arrays(np.float64, n, elements=st.floats(-8, 8, allow_subnormal=False))

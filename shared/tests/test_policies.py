@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
+
 from irworks.errors import ArgumentError
 from irworks.simulate import (
     EpsilonGreedy,
@@ -16,7 +18,6 @@ from irworks.simulate import (
     log_prob,
     mix_scores,
 )
-from scipy import stats
 
 SIZES = (4, 1, 3, 2)
 OFFSETS = np.concatenate(([0], np.cumsum(SIZES)))

@@ -5,6 +5,7 @@ import time
 
 import numpy as np
 import pytest
+
 from irworks.data.clicks import ClickLog
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import (

@@ -287,3 +287,16 @@ def test_pairs_are_found_by_their_original_ids(seed, other, random_log):
 def test_a_number_is_not_found_by_its_digits():
     cells = Cells.from_log(ClickLog([0], [[0, 1]], [[0, 1]], doc_ids=np.array(["0", "1"], dtype=object)))
     assert pair_lookup(cells, ClickLog([0], [[0, 1]], [[0, 1]])).tolist() == [-1, -1]
+
+
+def test_long_lists_of_rare_documents_give_the_cells_of_the_direct_count(monkeypatch):
+    rng = np.random.default_rng(0)
+    position = rng.integers(1, 3000, 2000)
+    frame = pd.DataFrame(
+        {"query_id": rng.integers(0, 400, 2000), "doc_id": rng.integers(0, 900, 2000), "position": position}
+    ).assign(click=rng.random(2000) < 0.2)
+    cells = Cells.from_log(ClickLog.from_frame(frame))
+    expected = frame.groupby(["query_id", "doc_id", "position"])["click"].agg(["size", "sum"])
+    assert cells.n_pairs * cells.n_ranks > 4 * 2000 + 1_000_000
+    np.testing.assert_array_equal(cells.n, expected["size"])
+    np.testing.assert_array_equal(cells.clicks, expected["sum"])

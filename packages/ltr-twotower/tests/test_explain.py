@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
@@ -198,6 +200,24 @@ def test_the_uniform_target_is_what_a_uniform_logger_teaches() -> None:
     assert np.abs(table["uniform"] - uniform.position_bias_).max() < 0.12
     assert np.abs(table["naive"] - uniform.position_bias_).max() > 0.3
     np.testing.assert_allclose(table["weighted"], uniform.position_bias_, atol=0.12)
+
+
+def test_the_uniform_target_is_a_regression_on_every_document_at_every_rank(bent: ClickLog) -> None:
+    # Queries asked unequally often, so that their weight shows.
+    uneven = bent.select((bent.query < 15) | (np.arange(len(bent)) % 4 == 0))
+    free = TwoTowerClickModel(bias_reduction=True).fit(uneven)
+    asked = np.bincount(uneven.query)[uneven.pairs.query]
+    p = expit(free.position_bias_ + free.gamma_[:, None])
+    design = np.hstack([np.tile(np.eye(5), (len(asked), 1)), np.repeat(uneven.features.astype(float), 5, axis=0)])
+    regression = LogisticRegression(C=1 / 0.1, fit_intercept=False, solver="newton-cholesky", tol=1e-10)
+    regression.fit(
+        np.vstack([design, design]),
+        np.repeat([1, 0], p.size),
+        sample_weight=np.concatenate([(asked[:, None] / 5 * q).ravel() for q in (p, 1 - p)]),
+    )
+
+    theta = regression.coef_[0][:5]
+    np.testing.assert_allclose(report(uneven).thetas["uniform"], theta - theta[0], atol=1e-3)
 
 
 def test_the_uniform_target_survives_few_impressions_per_document() -> None:

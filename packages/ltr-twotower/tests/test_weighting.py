@@ -183,10 +183,11 @@ def test_weighing_merged_parts_is_weighing_the_whole(mixed: ClickLog) -> None:
         np.testing.assert_allclose(merged.n_squared, whole.n_squared, rtol=1e-12)
 
 
-def test_the_clipped_share_is_counted(mixed: ClickLog) -> None:
-    propensity = PlacementPropensity("known", clip=5.0).fit(mixed)
+@pytest.mark.parametrize("method", ["count", "known"])
+def test_the_clipped_share_is_counted(mixed: ClickLog, method: Any) -> None:
+    propensity = PlacementPropensity(method, clip=5.0).fit(mixed)
 
-    expected = (mixed.propensities < 1 / 5).mean()
+    expected = (propensity.propensities(mixed) < 1 / 5).mean()
 
     assert 0 < expected < 1
     assert propensity.summary_.clipped == pytest.approx(expected)

@@ -70,20 +70,18 @@ class Cells:
         pairs = log.pairs
         ranks = np.broadcast_to(np.arange(log.n_ranks, dtype=np.int64), shown.shape)
         key = (pairs.index.astype(np.int64) * log.n_ranks + ranks)[shown]
+        cell, code = _cells_of(key, len(pairs) * log.n_ranks)
         clicked = log.clicks[shown]
-        size = len(pairs) * log.n_ranks
-        impressions = np.bincount(key, minlength=size).astype(np.float64)
-        cell = np.flatnonzero(impressions)
-        clicks = np.bincount(key[clicked], minlength=size).astype(np.float64)
-        if weights is None:
-            sums = [impressions, clicks, impressions, clicks]
-        else:
+
+        def total(rows: NDArray[np.int64], values: FloatArray | None = None) -> FloatArray:
+            return np.bincount(rows, values, minlength=len(cell)).astype(np.float64)
+
+        impressions, clicks = total(code), total(code[clicked])
+        n, c, n_squared, c_squared = impressions, clicks, impressions, clicks
+        if weights is not None:
             w = np.asarray(weights, dtype=np.float64)[shown]
-            sums = [
-                np.bincount(rows, weights=values, minlength=size).astype(np.float64)
-                for rows, values in ((key, w), (key[clicked], w[clicked]), (key, w**2), (key[clicked], w[clicked] ** 2))
-            ]
-        n, c, n_squared, c_squared = (values[cell] for values in sums)
+            n, c = total(code, w), total(code[clicked], w[clicked])
+            n_squared, c_squared = total(code, w**2), total(code[clicked], w[clicked] ** 2)
         return cls(
             pair=(cell // log.n_ranks).astype(np.int32),
             rank=(cell % log.n_ranks).astype(np.int32),
@@ -91,7 +89,7 @@ class Cells:
             clicks=c,
             n_squared=n_squared,
             clicks_squared=c_squared,
-            impressions=impressions[cell],
+            impressions=impressions,
             pair_query=pairs.query,
             pair_doc=pairs.doc,
             sessions=np.bincount(log.query, minlength=log.n_queries).astype(np.float64),
@@ -183,6 +181,19 @@ class Cells:
             clicks_squared=summed(self.clicks_squared, other.clicks_squared),
             impressions=summed(self.impressions, other.impressions),
         )
+
+
+def _cells_of(key: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The sorted distinct keys, and the place of each key among them."""
+    if size > 4 * len(key) + 1_000_000:
+        # Few of the possible cells occur (long lists, rare documents): a table of all of them would not fit.
+        return np.unique(key, return_inverse=True)
+    seen = np.zeros(size, dtype=bool)
+    seen[key] = True
+    cell = np.flatnonzero(seen)
+    place = np.empty(size, dtype=np.int64)
+    place[cell] = np.arange(len(cell))
+    return cell, place[key]
 
 
 def _join_ids(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:

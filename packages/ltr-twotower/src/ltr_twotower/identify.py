@@ -74,14 +74,20 @@ class IdentifiabilityReport:
 
     @property
     def fiedler(self) -> float:
-        """Algebraic connectivity of the information about theta: 0 if not identified, larger is more precise."""
+        """Algebraic connectivity of the information about theta: 0 if not identified, larger is more precise.
+
+        One over the largest variance of any normalised combination of theta differences; with an embedding tower the
+        second-smallest eigenvalue of `information`.
+        """
         shown = self.labels >= 0
         if not self.ok:
             return 0.0
         if shown.sum() < 2:
             return float("inf")
         centre = np.eye(int(shown.sum())) - 1 / shown.sum()
-        return float(np.linalg.eigvalsh(centre @ self.information[np.ix_(shown, shown)] @ centre)[1])
+        if not np.isfinite(variance := self.se_theta[np.ix_(shown, shown)] ** 2).all():
+            return 0.0
+        return float(1 / np.linalg.eigvalsh(-0.5 * centre @ variance @ centre)[-1])
 
     @property
     def worst(self) -> tuple[int, int, float]:

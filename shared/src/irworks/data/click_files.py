@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 __all__ = ["LongColumns", "log_from_frame", "log_to_frame", "read_click_log", "scan_click_log", "write_click_log"]
 
 MAX_POSITION = 10_000
+# Sessions times ranks of one log: some 10 GB of columns. Longer logs are read in parts.
+MAX_PLACES = 1_000_000_000
 
 
 def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: Any) -> ClickLog:
@@ -198,6 +200,7 @@ def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: Place) -> Cli
     doc, doc_ids = _codes(frame, columns.doc, place)
     session, first_row = _sessions(frame, columns, query, query_ids, place)
     shape = (len(first_row), int(position.max()))
+    _check_size(shape, position, columns.position, frame, place)
     _check_once(session, position, columns.position, "position", frame, place)
     _check_doc_once(session, doc, columns.doc, frame, place)
     docs = np.full(shape, -1, dtype=np.int32)
@@ -288,6 +291,23 @@ def _sessions(
             f"{plain(query_ids[query[earlier]])!r} as at {place.where(earlier)}",
         )
     return codes.astype(np.int64), first
+
+
+def _check_size(
+    shape: tuple[int, int], position: NDArray[np.int64], column: str, frame: "pd.DataFrame", place: Place
+) -> None:
+    """A log holds a place for every session and rank: one stray position must not claim all memory."""
+    if shape[0] * shape[1] <= MAX_PLACES:
+        return
+    row = int(position.argmax())
+    raise place.error(
+        f"{shape[0]:,} lists as long as this position ask for too much memory",
+        row,
+        column,
+        shape[1],
+        f"at most {MAX_PLACES // shape[0]:,} with so many sessions",
+        hint="Leave out the rows beyond the ranks that matter, or read the log in parts with scan_click_log",
+    )
 
 
 def _check_once(

@@ -275,7 +275,10 @@ class ClickLog:
         return log_to_frame(self)
 
     def to_parquet(self, path: str | Path) -> None:
-        """Write the long table as Parquet (atomically); `read_click_log` reads it back to an equal log."""
+        """Write the long table as Parquet (atomically); `read_click_log` reads it back to an equal log.
+
+        Features that are not named `f_*` must then be named: `features=[...]`.
+        """
         from irworks.data.click_files import write_click_log
 
         write_click_log(self, path)

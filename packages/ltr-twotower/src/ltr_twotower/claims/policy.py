@@ -84,7 +84,7 @@ def well_specified_unbiased(ctx: Context) -> Evidence:
     seeds={"smoke": 2, "small": 5, "full": 5},
 )
 def misspecified_biased(ctx: Context) -> Evidence:
-    """Distance of theta from the uniform policy's against the strength of the policy, for a tower that misses features."""
+    """Distance of theta from the uniform policy's by strength of the policy, for a tower that misses features."""
     import numpy as np
     import pandas as pd
 
