@@ -2,6 +2,7 @@
 
 import ast
 import re
+import runpy
 import sys
 import tomllib
 
@@ -76,6 +77,18 @@ def test_the_readme_has_exactly_its_two_commands(root):
 def test_ci_runs_the_test_command_of_the_readme(root):
     lines = {line.strip(" ()") for line in (root / ".ci" / "run").read_text(encoding="utf-8").splitlines()}
     assert COMMANDS[1] in lines
+
+
+def test_a_change_concerns_its_package_and_any_other_change_concerns_all(root, members):
+    concerned = runpy.run_path(str(root / ".ci" / "changed_members.py"))["concerned"]
+    everyone = [member.name for member in members]
+    some = f"packages/{members[1].folder.name}"
+    assert [found["name"] for found in concerned([f"{some}/README.md", f"{some}/src/x.py"])] == [members[1].name]
+    assert [found["name"] for found in concerned([f"{some}/README.md", "shared/src/irworks/errors.py"])] == everyone
+    assert [found["name"] for found in concerned(["uv.lock"])] == everyone
+    assert [found["name"] for found in concerned(None)] == everyone
+    assert concerned([]) == []
+    assert concerned([f"{some}-too/README.md"]) == []
 
 
 def test_importing_the_core_is_quick_and_light(workshop):

@@ -549,6 +549,11 @@ def test_unusable_features_are_refused(featured: ClickLog, features: Any) -> Non
         TwoTowerClickModel("linear").fit(bare, features)
 
 
+def test_features_that_an_embedding_would_ignore_are_refused(mixed: ClickLog) -> None:
+    with pytest.raises(ArgumentError, match="takes no features"):
+        TwoTowerClickModel().fit(mixed, np.ones((len(mixed.pairs), 2)))
+
+
 def test_a_table_is_refused_with_the_way_to_read_it(mixed: ClickLog) -> None:
     with pytest.raises(ArgumentError, match="from_frame"):
         TwoTowerClickModel().fit(mixed.to_frame())

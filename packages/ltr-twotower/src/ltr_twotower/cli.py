@@ -175,7 +175,8 @@ def check(
     from ltr_twotower.identify import check_identifiability
 
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
-    report = check_identifiability(data, tower=tower.value)
+    with _warnings_as_lines():
+        report = check_identifiability(data, tower=tower.value)
     plan = report.suggest_swaps(swaps) if swaps else []
     if as_json:
         payload = report.to_dict() | {"suggested_swaps": [_json_swap(vars(swap)) for swap in plan]}
@@ -280,7 +281,9 @@ def report(
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
     if tower is None:
         tower = ExactTower.embedding if data.features is None else ExactTower.linear
-    result = logging_policy_report(TwoTowerClickModel(tower.value, l2=l2), data, propensity=_propensity(weight, clip))
+    model = TwoTowerClickModel(tower.value, l2=l2)
+    with _warnings_as_lines():
+        result = logging_policy_report(model, data, propensity=_propensity(weight, clip))
     if out is not None:
         result.to_html(out)
     if as_json:

@@ -240,6 +240,8 @@ class TwoTowerClickModel:
 
     def _features(self, cells: Cells, X: ArrayLike | None) -> FloatArray | None:
         if self.relevance == "embedding":
+            if X is not None:
+                raise ArgumentError("relevance='embedding' takes no features; choose relevance='linear' or 'deep'")
             return None
         table = cells.features if X is None else X
         if table is None:
