@@ -643,3 +643,28 @@ def test_nothing_is_said_on_standard_output(capsys: pytest.CaptureFixture[str], 
         TwoTowerClickModel().fit(deterministic)
 
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_stream_that_may_not_be_unidentified_goes_on_until_it_is_identified() -> None:
+    fixed, swapped = (
+        ClickLog.from_frame(
+            pd.DataFrame(
+                {
+                    "session_id": [0, 0, 1, 1],
+                    "query_id": 0,
+                    "doc_id": docs,
+                    "position": [1, 2, 1, 2],
+                    "click": [1, 0, 0, 1],
+                }
+            )
+        )
+        for docs in (["a", "b", "a", "b"], ["b", "a", "a", "b"])
+    )
+    model = TwoTowerClickModel(on_unidentified="raise")
+    with pytest.raises(NotIdentifiedError):
+        model.partial_fit(fixed)
+
+    model.partial_fit(swapped)
+
+    assert model.cells_.impressions.sum() == 8
+    assert np.isfinite(model.stderr_).all()

@@ -223,8 +223,10 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model and save it as plain files."""
+    from ltr_twotower.files import check_target
     from ltr_twotower.model import TwoTowerClickModel
 
+    check_target(out)
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
     model = TwoTowerClickModel(
         relevance=tower.value,

@@ -6,7 +6,7 @@ effects leave traces that can be tested on the log alone.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -38,8 +38,8 @@ _VERDICTS: dict[Verdict, str] = {
         "get some randomisation between the groups of ranks."
     ),
     "cannot tell": (
-        "Weighting by placement changes nothing on this log, so it can neither reveal nor mend an influence of the "
-        "policy. Log the policy's propensities, or log queries repeatedly under some randomisation."
+        "No test on this log can reveal an influence of the policy: weighting by placement changes nothing, or the "
+        "log is too thin. Log the policy's propensities, or queries repeatedly under some randomisation."
     ),
     "no sign of policy bias": (
         "Weighted and unweighted position bias agree within their uncertainty, and no residual follows the placement. "
@@ -76,15 +76,18 @@ class WaldTest:
         df: Its degrees of freedom.
         p_value: Upper tail of the chi-square distribution.
         largest: Largest absolute difference of theta_k - theta_1 between the two fits.
+        reliable: Whether the test may decide. Not so for a per-pair tower with so few impressions per pair that the
+            bias which they put on theta (see `ltr_twotower.reduction`) is comparable with the standard errors.
     """
 
     statistic: float
     df: int
     p_value: float
     largest: float
+    reliable: bool = True
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class LoggingPolicyReport:
     """What `logging_policy_report` found.
 
@@ -113,6 +116,9 @@ class LoggingPolicyReport:
     weights: WeightSummary
     level: float
     bins: "pd.DataFrame"
+
+    def __repr__(self) -> str:
+        return f"LoggingPolicyReport({self.verdict!r})"
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain numbers and lists, for JSON; NaN and infinities are None."""
@@ -178,7 +184,7 @@ def logging_policy_report(
     weighted = (weighted_problem, solve_newton(weighted_problem))
     # The residuals of a free relevance per pair sum to zero but for the ridge, which grows significant with the pairs.
     residuals = _placement_test(*naive) if report.ok and problem.X is not None else None
-    shift = _wald(naive, weighted) if report.ok and not propensity.summary_.no_op else None
+    shift = _shift_test(naive, weighted) if report.ok and not propensity.summary_.no_op else None
     verdict = _verdict(report, propensity.summary_, residuals, shift, level)
     return LoggingPolicyReport(
         verdict=verdict,
@@ -202,7 +208,9 @@ def _verdict(
 ) -> Verdict:
     if not report.ok:
         return "not identified"
-    tests = [test.p_value for test in (residuals, shift) if test is not None]
+    tests = [] if residuals is None else [residuals.p_value]
+    if shift is not None and shift.reliable:
+        tests.append(shift.p_value)
     if tests and min(tests) < level / 2:
         return "policy bias"
     return "no sign of policy bias" if tests and not weights.no_op else "cannot tell"
@@ -227,6 +235,12 @@ def _words(
             f"Weighting moves theta by up to {shift.largest:.3f} (Wald test over {shift.df} differences: p "
             f"{_p(shift.p_value)})."
         )
+        if not shift.reliable:
+            parts.append(
+                "That test does not count: there are so few impressions per document that they alone move theta by as "
+                "much. With one relevance per document the policy can bias theta only if clicks are not additive; "
+                "bias_reduction=True mends what few impressions do."
+            )
     parts.append(f"Weights: {weights}.")
     if weights.ess < 0.01 * weights.impressions:
         parts.append("So few impressions carry the weighted fit that its interval is the thing to look at.")
@@ -266,9 +280,13 @@ def _residuals(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatA
     return cells.clicks - cells.n * p, height - typical[cells.rank], curvature
 
 
-def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest | None:
+def _wald(
+    naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution], difference: FloatArray | None = None
+) -> WaldTest | None:
+    """Wald test of a difference of thetas, float64 [n_ranks]; by default that between the two fits."""
     covariance = difference_covariance(naive, weighted)
-    difference = weighted[1].v - naive[1].v
+    if difference is None:
+        difference = weighted[1].v - naive[1].v
     shown = np.flatnonzero(naive[0].cells.rank_impressions > 0)
     if len(shown) < 2:
         return None
@@ -283,6 +301,20 @@ def _wald(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -
         return None
     statistic = float(moved @ inverse @ moved)
     return WaldTest(statistic, df, float(chdtrc(df, statistic)), float(np.abs(moved).max()))
+
+
+def _shift_test(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest | None:
+    """The Wald test; for a per-pair tower after bias reduction, and held against the size of that reduction."""
+    if naive[0].X is not None:
+        return _wald(naive, weighted)
+    first, second = (naive[0], solve_bias_reduced(naive[0])), (weighted[0], solve_bias_reduced(weighted[0]))
+    test = _wald(first, second)
+    if test is None:
+        return None
+    correction = (second[1].v - weighted[1].v) - (first[1].v - naive[1].v)
+    size = _wald(naive, weighted, correction)
+    # What is left after the reduction is of the order of a third of what it removed.
+    return test if size is None else replace(test, reliable=size.statistic <= size.df)
 
 
 def _theta_table(

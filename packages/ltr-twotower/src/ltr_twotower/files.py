@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ltr_twotower.model import TwoTowerClickModel
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["check_target", "load_model", "save_model"]
 
 _FORMAT = 1
 _PER_RANK = ("position_bias_", "stderr_")
@@ -39,8 +39,7 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         DataError: `folder` exists and holds something else.
     """
     target = Path(folder)
-    if target.exists() and not _replaceable(target):
-        raise DataError("the folder exists and is not a saved model", source=target, hint="Choose another name")
+    check_target(target)
     if not isinstance(model.bias, str) and callable(model.bias):
         raise ArgumentError("a bias tower that is a torch module cannot be saved; save its state_dict yourself")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +52,12 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         scratch.replace(target)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_target(folder: Path) -> None:
+    """Raise a `DataError` if a model must not be written to `folder`: it holds something else."""
+    if folder.exists() and not _replaceable(folder):
+        raise DataError("the folder exists and is not a saved model", source=folder, hint="Choose another name")
 
 
 def _replaceable(folder: Path) -> bool:

@@ -39,7 +39,7 @@ FloatArray = NDArray[np.float64]
 Tower = Literal["embedding", "linear", "deep"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class IdentifiabilityReport:
     """What a log can tell about theta, for one kind of relevance tower.
 
@@ -66,6 +66,9 @@ class IdentifiabilityReport:
     labels: NDArray[np.int32]
     overlap: FloatArray | None
     _curvature: FloatArray
+
+    def __repr__(self) -> str:
+        return f"IdentifiabilityReport({self.summary()!r})"
 
     @property
     def components(self) -> list[list[int]]:

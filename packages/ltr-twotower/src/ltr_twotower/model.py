@@ -162,10 +162,12 @@ class TwoTowerClickModel:
     def _fit_cells(self, raw: Cells, X: ArrayLike | None) -> Self:
         features = self._features(raw, X)
         graph = swap_graph(raw)
+        # Kept before anything can be refused, so that a stream of parts can go on until it identifies the model.
+        self.cells_ = raw
         self._check_identified(graph, features)
         weighted = raw if self.sample_weight is None else self.sample_weight.weigh(raw)
         self.weights_ = None if self.sample_weight is None else self.sample_weight.summary_
-        self.cells_, self.graph_, self.X_ = raw, graph, features
+        self.graph_, self.X_ = graph, features
         self.fitted_cells_ = weighted
         self.module_: Any = None
         self.coef_: FloatArray | None = None

@@ -6,12 +6,13 @@ adjustment of the score, restricted to the relevances, removes the leading term:
 pair, half clicked, spread over its ranks in proportion to their information.
 """
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 from scipy.special import expit
 
-from ltr_twotower.newton import Problem, Solution, solve_newton
+from ltr_twotower.newton import ConvergenceWarning, Problem, Solution, solve_newton
 
 __all__ = ["solve_bias_reduced"]
 
@@ -45,4 +46,6 @@ def solve_bias_reduced(problem: Problem, *, tolerance: float = 1e-5) -> Solution
         if np.abs(solution.v - previous.v).max() < tolerance:
             converged = True
             break
+    if not converged:
+        warnings.warn(f"bias reduction stopped after {_MAX_ROUNDS} rounds", ConvergenceWarning, stacklevel=2)
     return replace(solution, value=problem.value(solution.v, solution.u), iterations=steps, converged=converged)

@@ -35,7 +35,7 @@ class Bridge:
     components: list[list[int]]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SwapGraph:
     """Which ranks are joined by documents that were shown at both.
 
@@ -52,6 +52,9 @@ class SwapGraph:
     labels: NDArray[np.int32]
     laplacian: FloatArray
     cells: Cells
+
+    def __repr__(self) -> str:
+        return f"SwapGraph({self.n_ranks} ranks, components {self.components})"
 
     @property
     def n_ranks(self) -> int:

@@ -62,7 +62,8 @@ class PlacementPropensity:
     Args:
         method: "count": share of the query's sessions in which the document stood at the rank (the paper's); it needs
             queries that repeat. "known": the propensities of the log. "model": a multinomial regression of the rank on
-            the features, for queries seen too rarely to count.
+            the features, for queries seen too rarely to count; give it a `clip` (10, say), since a regression is
+            surest of itself where it is wrong.
         smoothing: "count": added to the count of every rank at which the pair was seen, and as often to the sessions.
         clip: Largest weight 1 / propensity; None: no clipping. A low clip takes the correction away.
         self_normalize: Scale the weights to a mean of 1 over impressions, so that ridge and learning rates keep their
