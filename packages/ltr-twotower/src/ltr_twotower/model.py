@@ -168,7 +168,6 @@ class TwoTowerClickModel:
         weighted = raw if self.sample_weight is None else self.sample_weight.weigh(raw)
         self.weights_ = None if self.sample_weight is None else self.sample_weight.summary_
         self.graph_, self.X_ = graph, features
-        self.fitted_cells_ = weighted
         self.module_: Any = None
         self.coef_: FloatArray | None = None
         if self._solver() == "adamw":
@@ -297,7 +296,6 @@ class TwoTowerClickModel:
         solution = solve_bias_reduced(problem) if self.bias_reduction else solve(problem)
         self.converged_, self.n_iter_ = solution.converged, solution.iterations
         self.coef_ = None if X is None else solution.u
-        self.solution_ = solution
         covariance = theta_covariance(problem, solution, robust=self.sample_weight is not None)
         theta, gamma = problem.theta(solution.v), problem.gamma(solution.u)
         if self.relevance_l2 is not None:
