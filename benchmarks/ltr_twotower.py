@@ -8,9 +8,6 @@ and how it is kept fair, is said in `benchmarks/README.md`.
 
 import argparse
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import asdict, dataclass
@@ -18,16 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from harness import HERE, ONE_THREAD, PEERS, Arrays, MethodError, Row, cells, measure, show_targets, write_results
+from peers.environments import CLAX, PeerUnavailableError
 
-from irworks.runtime import atomic_write, environment
+from irworks.runtime import environment
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, simulate_clicks
 
-HERE = Path(__file__).parent
-PEERS = HERE / "peers"
-CLAX_REQUIREMENTS = ["clax-models==0.1.1", "jax==0.7.2", "jaxlib==0.7.2", "flax==0.11.2", "optax==0.2.8"]
-CLAX_PYTHON = ">=3.11,<3.14"
-THREADS = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"),
+THREADS = ONE_THREAD | {
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1",
     "JAX_PLATFORMS": "cpu",
 }
@@ -37,18 +31,6 @@ DEFAULT_RIDGE = 0.1
 TUNING = [(512, 0.003), (512, 0.01), (4096, 0.003), (4096, 0.01), (4096, 0.03)]
 QUICK_TUNING = [(512, 0.01), (4096, 0.01)]
 MAX_EPOCHS = 100
-HOUR = 3600
-
-Row = dict[str, Any]
-Arrays = dict[str, np.ndarray]
-
-
-class MethodError(Exception):
-    """A measured process failed; the message is the last line that it wrote."""
-
-
-class PeerUnavailableError(Exception):
-    """The peer's environment cannot be made; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +99,7 @@ def main() -> None:
         "ratios": ratios(rows, peer_rows),
     }
     results["targets"] = targets(rows, results["ratios"])
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(arguments.out, mode="w") as handle:
-        json.dump(results, handle, indent=2)
+    write_results(results, arguments.out)
     show(results)
 
 
@@ -131,7 +111,7 @@ def workspace_rows(data: Path, arrays: Arrays, repeats: int) -> list[Row]:
     script = [sys.executable, str(PEERS / "workspace_two_tower.py")]
 
     def run(method: str, label: str, **settings: Any) -> tuple[Row, Arrays]:
-        measured, parameters = measure([*script, "--method", method], data, settings, label)
+        measured, parameters = measure([*script, "--method", method], data, settings, label, THREADS)
         return {"method": method, "label": label, **measured}, parameters
 
     newton, parameters = run(
@@ -155,8 +135,9 @@ def workspace_rows(data: Path, arrays: Arrays, repeats: int) -> list[Row]:
 
 def clax_rows(data: Path, arrays: Arrays, tuning: list[tuple[int, float]]) -> tuple[list[Row], str | None]:
     """One row per CLAX setting, or none and the reason."""
+    print(f"peer     {CLAX.label}: its environment is made on first use", flush=True)
     try:
-        python = clax_python(HERE / ".envs" / "clax")
+        python = CLAX.interpreter()
     except PeerUnavailableError as reason:
         return [], str(reason)
     rows = []
@@ -166,71 +147,14 @@ def clax_rows(data: Path, arrays: Arrays, tuning: list[tuple[int, float]]) -> tu
             settings = {"feed": feed, "batch_size": batch_size, "learning_rate": rate}
             settings |= {"patience": 0, "epochs": MAX_EPOCHS, "seed": 42}
             try:
-                measured, parameters = measure([str(python), str(PEERS / "clax_two_tower.py")], data, settings, label)
+                command = [str(python), str(PEERS / "clax_two_tower.py")]
+                measured, parameters = measure(command, data, settings, label, THREADS)
             except MethodError as error:
                 return [], f"CLAX failed: {error}"
             row = {"method": "clax", "label": label, "settings": settings, **measured}
             row["select_nll"] = float(losses(parameters["theta"], parameters["gamma"], arrays, "select").mean())
             rows.append(row | quality(parameters["theta"], parameters["gamma"], arrays))
     return rows, None
-
-
-def measure(command: list[str], data: Path, settings: dict[str, Any], label: str) -> tuple[Row, Arrays]:
-    """Run one method in its own process and read back what it measured and its parameters."""
-    print(f"running  {label}", flush=True)
-    out = data.parent / "out.json"
-    arguments = ["--data", str(data), "--out", str(out), "--settings", json.dumps(settings)]
-    try:
-        done = subprocess.run(
-            command + arguments, env=os.environ | THREADS, capture_output=True, text=True, timeout=HOUR, check=False
-        )
-    except subprocess.TimeoutExpired:
-        raise MethodError("not done after an hour") from None
-    if done.returncode:
-        raise MethodError(last_line(done.stderr) or f"exit code {done.returncode}")
-    with np.load(out.with_suffix(".npz")) as archive:
-        return json.loads(out.read_text()), dict(archive)
-
-
-def clax_python(folder: Path) -> Path:
-    """The interpreter of CLAX's environment, made on first use (several GB: CLAX depends on torch).
-
-    Raises:
-        PeerUnavailableError: No uv, or the packages cannot be had.
-    """
-    python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    stamp = folder / "requirements.txt"
-    wanted = "\n".join(CLAX_REQUIREMENTS) + "\n"
-    if stamp.exists() and stamp.read_text() == wanted:
-        return python
-    uv = os.environ.get("UV") or shutil.which("uv")
-    if uv is None:
-        raise PeerUnavailableError("uv is not on the path: pip install uv")
-    print(f"making   the environment of CLAX ({', '.join(CLAX_REQUIREMENTS[:2])})", flush=True)
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    install = [uv, "pip", "install", "--python", str(python)]
-    failure = uv_failure([uv, "venv", "--python", CLAX_PYTHON, str(folder)])
-    # CLAX uses torch's DataLoader only: the build without CUDA is ten times smaller, but stands on torch's own index.
-    failure = failure or uv_failure([*install, "--torch-backend", "cpu", *CLAX_REQUIREMENTS])
-    if failure and python.exists():
-        failure = uv_failure([*install, *CLAX_REQUIREMENTS])
-    if failure:
-        raise PeerUnavailableError(f"the environment of CLAX cannot be made: {failure}")
-    stamp.write_text(wanted)
-    return python
-
-
-def uv_failure(command: list[str]) -> str | None:
-    """Run uv; its message if it failed."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=HOUR, check=False)
-    return None if done.returncode == 0 else (last_line(done.stderr) or f"exit code {done.returncode}")
-
-
-def last_line(text: str) -> str:
-    """The last line that says something: the exception of a traceback, the error of uv without its hints."""
-    lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-    return lines[-1] if lines else ""
 
 
 # -- judging ----------------------------------------------------------------------------------------------------------
@@ -343,19 +267,15 @@ def show(results: dict[str, Any]) -> None:
         print(f"\nCLAX skipped: {results['peer_skipped']}")
     print("\nratios (peer over ours)")
     print(json.dumps(results["ratios"], indent=2))
-    print()
-    for target, shown in results["targets"].items():
-        print(f"{'yes' if shown else 'NO':<4} {target}")
+    show_targets(results["targets"])
 
 
 def line(row: Row) -> str:
     """One row of the table."""
     columns = [("fit_seconds", 9, ".3f"), ("compile_seconds", 9, ".2f"), ("cpu_seconds", 8, ".2f"), ("nll", 9, ".5f")]
     columns += [("theta_error_max", 10, ".3f"), ("peak_mebibytes", 10, ".0f")]
-    cells = ["" if name not in row else format(row[name], form) for name, _, form in columns]
-    numbers = "".join(f"{cell:>{width}}" for cell, (_, width, _) in zip(cells, columns, strict=True))
     notes = ", ".join(f"{name} {row[name]}" for name in ("l2", "relevance_l2", "iterations", "epochs") if name in row)
-    return f"{row['label']:<40}{numbers}  {notes}"
+    return f"{row['label']:<40}{cells(row, columns)}  {notes}"
 
 
 if __name__ == "__main__":

@@ -2,7 +2,13 @@
 
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from statistics import median
+from time import perf_counter
+from typing import Any, TypeVar
+
+Result = TypeVar("Result")
 
 
 def cpu_seconds() -> float:
@@ -22,3 +28,19 @@ def peak_mebibytes() -> float:
         return int(line.split()[1]) / 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
+
+
+def repeat(work: Callable[[], Result], times: int) -> tuple[Result, dict[str, Any]]:
+    """Do the work several times.
+
+    Returns:
+        The last result; median, best and all wall seconds, and CPU seconds of the mean repeat.
+    """
+    seconds, cpu = [], cpu_seconds()
+    for _ in range(times):
+        start = perf_counter()
+        result = work()
+        seconds.append(perf_counter() - start)
+    cpu = (cpu_seconds() - cpu) / times
+    timing = {"fit_seconds": median(seconds), "best_seconds": min(seconds), "all_seconds": seconds, "cpu_seconds": cpu}
+    return result, timing

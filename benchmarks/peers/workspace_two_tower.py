@@ -9,12 +9,11 @@ import json
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from meter import cpu_seconds, peak_mebibytes
+from meter import peak_mebibytes, repeat
 
 Measured = dict[str, Any]
 Parameters = dict[str, np.ndarray]
@@ -40,12 +39,12 @@ def newton(world: Any, *, ridges: list[float], default_ridge: float, repeats: in
         sweep.append({"relevance_l2": ridge, "fit_seconds": seconds, "select_nll": -fitted.score(select)})
     sweep_seconds = perf_counter() - start
     chosen = min(sweep, key=lambda entry: entry["select_nll"])["relevance_l2"]
-    fitted, timing = _repeat(lambda: model(chosen).fit(_log(world, "fit")), repeats)
+    fitted, timing = repeat(lambda: model(chosen).fit(_log(world, "fit")), repeats)
     default = TwoTowerClickModel(relevance="embedding", solver="newton", l2=default_ridge).fit(_log(world, "fit"))
     measured = {
         **timing,
         "first_fit_seconds": sweep[0]["fit_seconds"],
-        "log_seconds": _repeat(lambda: _log(world, "fit"), repeats)[1]["fit_seconds"],
+        "log_seconds": repeat(lambda: _log(world, "fit"), repeats)[1]["fit_seconds"],
         "l2": default_ridge,
         "relevance_l2": chosen,
         "sweep": sweep,
@@ -65,7 +64,7 @@ def lbfgs(world: Any, *, ridge: float, repeats: int) -> tuple[Measured, Paramete
 
     before = peak_mebibytes()
     model = TwoTowerClickModel(relevance="embedding", solver="lbfgs", l2=ridge)
-    fitted, timing = _repeat(lambda: model.fit(_log(world, "fit")), repeats)
+    fitted, timing = repeat(lambda: model.fit(_log(world, "fit")), repeats)
     measured = {**timing, "l2": ridge, "iterations": int(fitted.n_iter_)}
     measured |= {"peak_mebibytes": peak_mebibytes(), "peak_mebibytes_before_fit": before}
     return measured, _parameters(fitted, world)
@@ -96,7 +95,7 @@ def sklearn(world: Any, *, ridge: float, repeats: int) -> tuple[Measured, Parame
         regression = LogisticRegression(C=1 / ridge, fit_intercept=False, tol=1e-8, max_iter=5_000)
         return regression.fit(X, y, sample_weight=weight)
 
-    fitted, timing = _repeat(fit, repeats)
+    fitted, timing = repeat(fit, repeats)
     theta, gamma = fitted.coef_[0][:ranks], fitted.coef_[0][ranks:]
     measured = {**timing, "l2": ridge, "iterations": int(fitted.n_iter_[0])}
     measured |= {"peak_mebibytes": peak_mebibytes(), "peak_mebibytes_before_fit": before}
@@ -108,7 +107,7 @@ def swap_graph(world: Any, *, repeats: int) -> tuple[Measured, Parameters]:
     from ltr_twotower import swap_graph as build
 
     before = peak_mebibytes()
-    graph, timing = _repeat(lambda: build(_log(world, "fit")), repeats)
+    graph, timing = repeat(lambda: build(_log(world, "fit")), repeats)
     measured = {**timing, "components": [list(map(int, ranks)) for ranks in graph.components]}
     return measured | {"peak_mebibytes": peak_mebibytes(), "peak_mebibytes_before_fit": before}, {}
 
@@ -126,7 +125,7 @@ def networkx(world: Any, *, repeats: int) -> tuple[Measured, Parameters]:
         graph.add_edges_from(zip(docs.ravel().tolist(), ranks.ravel().tolist(), strict=True))
         return [sorted(-vertex for vertex in part if vertex < 0) for part in nx.connected_components(graph)]
 
-    components, timing = _repeat(build, repeats)
+    components, timing = repeat(build, repeats)
     measured = {**timing, "components": sorted(components)}
     return measured | {"peak_mebibytes": peak_mebibytes(), "peak_mebibytes_before_fit": before}, {}
 
@@ -163,18 +162,6 @@ def _log(world: Any, split: str) -> Any:
     from irworks.data import ClickLog
 
     return ClickLog(query=world[f"{split}_query"], docs=world[f"{split}_docs"], clicks=world[f"{split}_clicks"])
-
-
-def _repeat(work: Callable[[], Any], repeats: int) -> tuple[Any, Measured]:
-    """The last result, and median, best and all seconds; CPU seconds of the mean repeat."""
-    result, seconds, cpu = None, [], cpu_seconds()
-    for _ in range(repeats):
-        start = perf_counter()
-        result = work()
-        seconds.append(perf_counter() - start)
-    cpu = (cpu_seconds() - cpu) / repeats
-    timing = {"fit_seconds": median(seconds), "best_seconds": min(seconds), "all_seconds": seconds, "cpu_seconds": cpu}
-    return result, timing
 
 
 def _parameters(model: Any, world: Any) -> Parameters:

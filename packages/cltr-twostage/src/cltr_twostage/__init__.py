@@ -1,0 +1,45 @@
+"""Counterfactual evaluation and joint learning of a candidate generator and a ranker from logged clicks."""
+
+from cltr_twostage.attribution import Attribution, attribute
+from cltr_twostage.data import Pool, ScoreTable, read_scores, write_scores
+from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
+from cltr_twostage.enumeration import Enumeration, Proof, enumerate_two_stage, prove
+from cltr_twostage.estimate import Estimate
+from cltr_twostage.estimator import Estimator, NotFittedError, SupportError, SupportWarning
+from cltr_twostage.exposure import Exposure, Placement
+from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
+from cltr_twostage.policy import MixturePolicy, Stage, TwoStagePolicy
+from cltr_twostage.slate import SlateIPS
+from irworks.data import ClickLog, read_click_log
+
+__all__ = [
+    "Attribution",
+    "ClickLog",
+    "DirectMethod",
+    "DoublyRobust",
+    "Enumeration",
+    "Estimate",
+    "Estimator",
+    "Exposure",
+    "ExposureIPS",
+    "ItemPositionIPS",
+    "MixturePolicy",
+    "NaiveClicks",
+    "NotFittedError",
+    "Placement",
+    "Pool",
+    "Proof",
+    "RankerOnlyIPS",
+    "ScoreTable",
+    "SlateIPS",
+    "Stage",
+    "SupportError",
+    "SupportWarning",
+    "TwoStagePolicy",
+    "attribute",
+    "enumerate_two_stage",
+    "prove",
+    "read_click_log",
+    "read_scores",
+    "write_scores",
+]

@@ -1,0 +1,233 @@
+"""A click log read once: distinct sessions with their counts, from which every estimate of every policy follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cltr_twostage.data import Pool
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
+
+__all__ = ["ClickPatterns", "CollapsedLog", "collapse"]
+
+IntArray = NDArray[np.int32]
+LongArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, eq=False)
+class ClickPatterns:
+    """The distinct sets of clicks of a log, flat: all that an estimate linear in the clicks depends on.
+
+    Attributes:
+        part: int32 [n_patterns], log that the pattern is from.
+        count: float64 [n_patterns], sessions with these clicks and no other.
+        pattern: int64 [n_clicks], pattern of each click, ascending.
+        row: int32 [n_clicks], clicked row of the pool.
+        rank: int64 [n_clicks], column it stood in; 0 throughout where ranks are not told apart.
+    """
+
+    part: IntArray
+    count: FloatArray
+    pattern: LongArray
+    row: IntArray
+    rank: LongArray
+
+    def sums(self, table: FloatArray) -> FloatArray:
+        """Sum of a table [n_rows] or [n_rows, >= k] over the clicks of each pattern: float64 [n_patterns]."""
+        values = table[self.row] if table.ndim == 1 else table[self.row, self.rank]
+        return np.bincount(self.pattern, weights=values, minlength=len(self.count))
+
+
+@dataclass(frozen=True, eq=False)
+class CollapsedLog:
+    """The distinct sessions of one or more logs: same part, query, list and clicks.
+
+    Nothing that an estimator needs is lost: sessions are exchangeable within a part.
+
+    Attributes:
+        pool: The documents.
+        part: int32 [m], which of the logs the session is from.
+        query: int32 [m].
+        rows: int32 [m, k], shown rows of the pool, -1 where nothing is shown.
+        clicks: bool [m, k].
+        count: float64 [m], how many sessions each stands for (the sum of their weights).
+        n_parts: Number of logs.
+        n_read: Number of sessions that were read.
+        code: int64 [n_read], the distinct session of each session read, in the order of the logs.
+    """
+
+    pool: Pool
+    part: IntArray
+    query: IntArray
+    rows: IntArray
+    clicks: BoolArray
+    count: FloatArray
+    n_parts: int
+    n_read: int
+    code: LongArray
+
+    @property
+    def k(self) -> int:
+        """Length of the longest list."""
+        return int(self.rows.shape[1])
+
+    @cached_property
+    def total(self) -> float:
+        """Number of sessions (the sum of their weights)."""
+        return float(self.count.sum())
+
+    @cached_property
+    def part_totals(self) -> FloatArray:
+        """float64 [n_parts], number of sessions of each part."""
+        return np.bincount(self.part, weights=self.count, minlength=self.n_parts)
+
+    @cached_property
+    def part_queries(self) -> FloatArray:
+        """float64 [n_parts, n_queries], sessions of each query in each part."""
+        cell = self.part.astype(np.int64) * self.pool.n_queries + self.query
+        counts = np.bincount(cell, weights=self.count, minlength=self.n_parts * self.pool.n_queries)
+        return counts.reshape(self.n_parts, self.pool.n_queries)
+
+    @cached_property
+    def query_counts(self) -> FloatArray:
+        """float64 [n_queries], sessions of each query."""
+        return np.asarray(self.part_queries.sum(axis=0))
+
+    @cached_property
+    def clicked_rows(self) -> ClickPatterns:
+        """The clicks, whatever the rank."""
+        rows = np.where(self.clicks, self.rows, np.int32(-1))
+        return self._patterns(-np.sort(-rows, axis=1))
+
+    @cached_property
+    def clicked_places(self) -> ClickPatterns:
+        """The clicks, with the rank of each."""
+        return self._patterns(np.where(self.clicks, self.rows, np.int32(-1)))
+
+    def _patterns(self, rows: IntArray) -> ClickPatterns:
+        some = np.flatnonzero((rows >= 0).any(axis=1))
+        rows, query, part = rows[some], self.query[some], self.part[some]
+        code, first = _distinct(part, query, rows, np.zeros(rows.shape, dtype=bool), self.pool)
+        pattern, rank = np.nonzero(rows[first] >= 0)
+        return ClickPatterns(
+            part[first],
+            np.bincount(code, weights=self.count[some], minlength=len(first)),
+            pattern,
+            rows[first][pattern, rank],
+            rank,
+        )
+
+    @cached_property
+    def lists(self) -> tuple[LongArray, LongArray]:
+        """The distinct lists: int64 [m], the list of each distinct session; int64 [n_lists], a session that shows it."""
+        nowhere = np.zeros(self.rows.shape, dtype=bool)
+        return _distinct(np.zeros(len(self.query), dtype=np.int32), self.query, self.rows, nowhere, self.pool)
+
+    @cached_property
+    def impressions(self) -> FloatArray:
+        """float64 [n_rows, k], how often each row was shown at each rank."""
+        return self._count_places(self.rows >= 0)
+
+    @cached_property
+    def click_counts(self) -> FloatArray:
+        """float64 [n_rows, k], how often each row was clicked at each rank."""
+        return self._count_places(self.clicks)
+
+    def _count_places(self, where: BoolArray) -> FloatArray:
+        session, rank = np.nonzero(where)
+        cell = self.rows[session, rank].astype(np.int64) * self.k + rank
+        counts = np.bincount(cell, weights=self.count[session], minlength=self.pool.n_rows * self.k)
+        return counts.reshape(self.pool.n_rows, self.k)
+
+    def at_places(self, table: FloatArray) -> FloatArray:
+        """Entries of a table [n_rows] or [n_rows, >= k] at each place of each session, 0 where nothing is shown.
+
+        Returns:
+            float64 [m, k].
+        """
+        shown = self.rows >= 0
+        if table.ndim == 1:
+            return np.where(shown, table[self.rows], 0.0)
+        return np.where(shown, table[self.rows, np.arange(self.k)], 0.0)
+
+
+def collapse(
+    logs: ClickLog | Sequence[ClickLog], pool: Pool, weights: ArrayLike | Sequence[ArrayLike] | None = None
+) -> CollapsedLog:
+    """Read logs into their distinct sessions.
+
+    Args:
+        logs: One log, or several of different logging policies.
+        pool: The documents that can be shown.
+        weights: float [n], how many sessions each session of the log stands for; a sequence of these for several logs.
+            Default: one.
+
+    Raises:
+        ArgumentError: Weights that are negative, NaN or infinite, sum to zero, or do not fit the log.
+        DataError: The log has a query or document that the pool lacks.
+    """
+    parts = [logs] if isinstance(logs, ClickLog) else list(logs)
+    if not parts:
+        raise ArgumentError("log is an empty sequence; expected at least one click log")
+    given = [None] * len(parts) if weights is None else [weights] if isinstance(logs, ClickLog) else list(weights)  # type: ignore[call-overload]
+    if len(given) != len(parts):
+        raise ArgumentError(f"weights has {len(given)} entries for {len(parts)} logs; expected one for each")
+    k = max(log.n_ranks for log in parts)
+    located = [pool.locate(log) for log in parts]
+    query = np.concatenate([one for one, _ in located])
+    rows = np.concatenate([_widened(two, k, np.int32(-1)) for _, two in located])
+    clicks = np.concatenate([_widened(log.clicks, k, np.False_) for log in parts])
+    part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(log) for log in parts])
+    weight = None
+    if weights is not None:
+        weight = np.concatenate([_checked_weights(one, len(log)) for one, log in zip(given, parts, strict=True)])
+        if weight.sum() <= 0:
+            raise ArgumentError("weights sum to 0; expected at least one session of positive weight")
+    code, first = _distinct(part, query, rows, clicks, pool)
+    count = np.bincount(code, weights=weight, minlength=len(first)).astype(np.float64)
+    return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)
+
+
+def _widened(table: NDArray[np.generic], k: int, filler: np.generic) -> NDArray[np.generic]:
+    missing = k - table.shape[1]
+    return table if not missing else np.pad(table, ((0, 0), (0, missing)), constant_values=filler)
+
+
+def _checked_weights(weights: ArrayLike | None, n: int) -> FloatArray:
+    array = np.asarray(weights, dtype=np.float64)
+    if array.shape != (n,):
+        raise ArgumentError(f"weights has shape {array.shape}; expected [{n}], one for each session")
+    bad = ~(np.isfinite(array) & (array >= 0))
+    if bad.any():
+        session = int(np.flatnonzero(bad)[0])
+        raise ArgumentError(f"weights is {array[session]} at session {session}; expected a finite number of at least 0")
+    return array
+
+
+def _distinct(
+    part: IntArray, query: IntArray, rows: IntArray, clicks: BoolArray, pool: Pool
+) -> tuple[LongArray, LongArray]:
+    """The distinct session of each session [n], and the first session of each distinct one [m]."""
+    import pandas as pd
+
+    if not len(query):
+        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
+    place = np.where(rows >= 0, rows - pool.offsets[query][:, None] + 1, 0)
+    digits = [(part, int(part.max()) + 1), (query, pool.n_queries)]
+    radix = int(pool.sizes.max()) + 1
+    digits += [(place[:, rank] * 2 + clicks[:, rank], 2 * radix) for rank in range(rows.shape[1])]
+    key, span = np.zeros(len(query), dtype=np.int64), 1
+    for digit, base in digits:
+        if span > (1 << 62) // base:
+            key, distinct = pd.factorize(key)
+            span = len(distinct)
+        key, span = key * base + digit, span * base
+    code, distinct = pd.factorize(key)
+    first = np.empty(len(distinct), dtype=np.int64)
+    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
+    return code.astype(np.int64), first

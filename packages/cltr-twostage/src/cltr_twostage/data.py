@@ -1,0 +1,352 @@
+"""The documents that each query can show, the score tables of both stages, and where a click log stands in them."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["Pool", "ScoreTable", "read_scores", "write_scores"]
+
+IntArray = NDArray[np.int32]
+LongArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+MAX_SCORE = 1e12
+
+
+@dataclass(frozen=True, eq=False, init=False)
+class Pool:
+    """The (query, document) pairs that can be shown, as rows of one flat table: query q owns offsets[q]:offsets[q + 1].
+
+    Scores, exposures, relevance and features are arrays over these rows, and lists hold row numbers.
+
+    Args:
+        offsets: int [n_queries + 1], rising from 0 to n_rows; a query owns at least one row.
+        query_ids: [n_queries], original ids. Default: 0, 1, ...
+        doc_ids: [n_rows], original id of the document of each row. Default: the row numbers.
+
+    Raises:
+        ArgumentError: Offsets that do not rise from 0, ids of the wrong length, or ids that are not distinct: of
+            queries, or of documents within one query.
+    """
+
+    offsets: LongArray
+    query_ids: NDArray[Any]
+    doc_ids: NDArray[Any]
+
+    def __init__(
+        self, offsets: ArrayLike, query_ids: ArrayLike | None = None, doc_ids: ArrayLike | None = None
+    ) -> None:
+        bounds = np.asarray(offsets)
+        if bounds.ndim != 1 or len(bounds) < 2 or not np.issubdtype(bounds.dtype, np.integer) or bounds[0] != 0:
+            raise ArgumentError(
+                f"offsets has shape {bounds.shape}, dtype {bounds.dtype}; expected integers [n_queries + 1] from 0 on"
+            )
+        if (np.diff(bounds) < 1).any():
+            query = int(np.flatnonzero(np.diff(bounds) < 1)[0])
+            raise ArgumentError(
+                f"offsets go from {bounds[query]} to {bounds[query + 1]} at query {query}; "
+                "expected at least one document for each query"
+            )
+        set_field = object.__setattr__
+        set_field(self, "offsets", bounds.astype(np.int64))
+        set_field(self, "query_ids", _ids("query_ids", query_ids, len(bounds) - 1))
+        set_field(self, "doc_ids", _ids("doc_ids", doc_ids, int(bounds[-1])))
+        if query_ids is not None:
+            _require_distinct_queries(self.query_ids)
+        if doc_ids is not None:
+            _require_distinct_docs(self)
+
+    @property
+    def n_queries(self) -> int:
+        """Number of queries."""
+        return len(self.offsets) - 1
+
+    @property
+    def n_rows(self) -> int:
+        """Number of (query, document) pairs."""
+        return int(self.offsets[-1])
+
+    @property
+    def sizes(self) -> LongArray:
+        """int64 [n_queries], number of documents of each query."""
+        return np.diff(self.offsets)
+
+    def owner(self) -> LongArray:
+        """int64 [n_rows], the query of each row."""
+        return np.repeat(np.arange(self.n_queries), self.sizes)
+
+    def row_name(self, row: int) -> str:
+        """The original ids of a row, for messages: `(query, document)`."""
+        query = int(np.searchsorted(self.offsets, row, side="right")) - 1
+        return f"(query {self.query_ids[query]}, document {self.doc_ids[row]})"
+
+    def __repr__(self) -> str:
+        return f"Pool({self.n_queries:,} queries, {self.n_rows:,} rows)"
+
+    @classmethod
+    def of(cls, pool: "Pool | ArrayLike") -> "Pool":
+        """The pool itself, or the pool of given offsets."""
+        return pool if isinstance(pool, Pool) else cls(pool)
+
+    @classmethod
+    def from_log(cls, log: ClickLog) -> "Pool":
+        """The pool of the documents that a log shows; queries without a shown document are left out."""
+        query, rows = np.unique(log.pairs.query, return_counts=True)
+        return cls(
+            np.concatenate(([0], np.cumsum(rows))),
+            log.query_vocabulary[query],
+            log.doc_vocabulary[log.pairs.doc],
+        )
+
+    def locate(self, log: ClickLog) -> tuple[IntArray, IntArray]:
+        """Where a log stands in this pool, by the original ids.
+
+        Returns:
+            int32 [n], the query of each session; int32 [n, k], the row of each shown document, -1 where nothing is
+            shown.
+
+        Raises:
+            DataError: A query or a shown document that the pool does not have.
+        """
+        if self._shares_codes(log):
+            query, rows = log.query, np.where(log.shown, log.docs, np.int32(-1))
+            if self._owns(query, rows):
+                return query, rows
+        return self._locate_by_id(log)
+
+    def _shares_codes(self, log: ClickLog) -> bool:
+        """Whether the codes of a log can be the numbers of this pool, as those of a simulated log are."""
+        return np.array_equal(log.query_vocabulary, self.query_ids) and np.array_equal(log.doc_vocabulary, self.doc_ids)
+
+    def _owns(self, query: IntArray, rows: IntArray) -> bool:
+        inside = (rows >= self.offsets[query][:, None]) & (rows < self.offsets[query + 1][:, None])
+        return bool((inside | (rows < 0)).all())
+
+    def _locate_by_id(self, log: ClickLog) -> tuple[IntArray, IntArray]:
+        import pandas as pd
+
+        queries = pd.Index(self.query_ids)
+        query_of_code = queries.get_indexer(pd.Index(log.query_vocabulary)).astype(np.int32)
+        asked = query_of_code[log.query]
+        if (asked < 0).any():
+            session = int(np.flatnonzero(asked < 0)[0])
+            raise _unknown(log, session, "query", log.query_vocabulary[log.query[session]], self)
+        distinct = pd.Index(self.doc_ids).unique()
+        doc_of_code = distinct.get_indexer(pd.Index(log.doc_vocabulary)).astype(np.int64)
+        pairs = log.pairs
+        keys = self.owner() * len(distinct) + distinct.get_indexer(pd.Index(self.doc_ids))
+        wanted = query_of_code[pairs.query].astype(np.int64) * len(distinct) + doc_of_code[pairs.doc]
+        row_of_pair = np.where(doc_of_code[pairs.doc] < 0, -1, pd.Index(keys).get_indexer(pd.Index(wanted)))
+        if (row_of_pair < 0).any():
+            pair = int(np.flatnonzero(row_of_pair < 0)[0])
+            session = int(np.flatnonzero((pairs.index == pair).any(axis=1))[0])
+            raise _unknown(log, session, "document", log.pair_name(pair), self)
+        rows = np.where(pairs.index >= 0, row_of_pair[pairs.index], -1).astype(np.int32)
+        return asked, rows
+
+
+@dataclass(frozen=True, eq=False)
+class ScoreTable:
+    """Scores of both stages for every (query, document) pair that can be shown.
+
+    Attributes:
+        pool: The pairs.
+        candidate_scores: float64 [n_rows], log-weights of the candidate generator; -inf: never a candidate.
+        ranker_scores: float64 [n_rows], log-weights of the ranker; -inf: never shown.
+    """
+
+    pool: Pool
+    candidate_scores: FloatArray
+    ranker_scores: FloatArray
+
+    @classmethod
+    def from_frame(
+        cls,
+        frame: "pd.DataFrame",
+        *,
+        query: str = "query_id",
+        doc: str = "doc_id",
+        candidate: str = "score_c",
+        ranker: str = "score_r",
+        source: str = "table",
+    ) -> "ScoreTable":
+        """Read the scores from a table with a row per (query, document) pair, in any order.
+
+        Args:
+            frame: The table.
+            query: Column of the query id.
+            doc: Column of the document id.
+            candidate: Column of the candidate generator's score.
+            ranker: Column of the ranker's score.
+            source: What to call the table in error messages.
+
+        Returns:
+            Pairs grouped by query, queries and documents in the order of their first row.
+
+        Raises:
+            DataError: A missing column, an id that is missing, a pair twice, or a score that is no number, NaN, +inf or
+                beyond +-1e12: with its row.
+        """
+        from irworks.data.click_columns import Place
+
+        return _scores_from_frame(frame, (query, doc, candidate, ranker), Place(source))
+
+    def aligned_to(self, pool: Pool, what: str = "scores") -> "ScoreTable":
+        """These scores in the row order of another pool; pairs that the other pool lacks are left out.
+
+        Raises:
+            DataError: A pair of the other pool has no score here.
+        """
+        import pandas as pd
+
+        here = pd.MultiIndex.from_arrays([self.pool.query_ids[self.pool.owner()], self.pool.doc_ids])
+        wanted = pd.MultiIndex.from_arrays([pool.query_ids[pool.owner()], pool.doc_ids])
+        rows = here.get_indexer(wanted)
+        if (rows < 0).any():
+            missing = int(np.flatnonzero(rows < 0)[0])
+            raise DataError(
+                f"{what} lack pairs of the pool",
+                found=f"no score of {pool.row_name(missing)}, and {int((rows < 0).sum()) - 1} more",
+                expected="a score for every pair (-inf: never shown)",
+            )
+        return ScoreTable(pool, self.candidate_scores[rows], self.ranker_scores[rows])
+
+    def to_frame(self) -> "pd.DataFrame":
+        """The table with the columns `query_id, doc_id, score_c, score_r`."""
+        import pandas as pd
+
+        return pd.DataFrame(
+            {
+                "query_id": self.pool.query_ids[self.pool.owner()],
+                "doc_id": self.pool.doc_ids,
+                "score_c": self.candidate_scores,
+                "score_r": self.ranker_scores,
+            }
+        )
+
+
+def read_scores(
+    path: str | Path,
+    *,
+    query: str = "query_id",
+    doc: str = "doc_id",
+    candidate: str = "score_c",
+    ranker: str = "score_r",
+) -> ScoreTable:
+    """Read a score table from CSV (`.csv`, `.csv.gz`, `.tsv`) or Parquet; see `ScoreTable.from_frame`.
+
+    Raises:
+        DataError: The file is missing or malformed, or a row breaks the contract: with its line.
+    """
+    from irworks.data.click_columns import Place
+    from irworks.data.click_tables import is_parquet, read_csv, read_parquet
+
+    file = Path(path)
+    columns = (query, doc, candidate, ranker)
+    if is_parquet(file):
+        return _scores_from_frame(read_parquet(file), columns, Place(file.name))
+    return _scores_from_frame(read_csv(file, (query, doc)), columns, Place(file.name, csv=file))
+
+
+def write_scores(table: ScoreTable, path: str | Path) -> None:
+    """Write a score table as Parquet or CSV, by the name; atomically.
+
+    Raises:
+        DataError: The name says neither.
+    """
+    from irworks.data.click_tables import csv_delimiter, is_parquet
+    from irworks.runtime import atomic_path
+
+    file = Path(path)
+    frame = table.to_frame()
+    parquet = is_parquet(file)
+    with atomic_path(file) as scratch:
+        if parquet:
+            frame.to_parquet(scratch, index=False)
+        else:
+            zipped = "gzip" if file.suffix == ".gz" else None
+            frame.to_csv(scratch, index=False, sep=csv_delimiter(file), compression=zipped)
+
+
+def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str], place: Any) -> ScoreTable:
+    import pandas as pd
+
+    from irworks.data.click_columns import check_present
+
+    query, doc, candidate, ranker = columns
+    check_present(columns, [str(name) for name in frame.columns], place.source)
+    if len(frame) == 0:
+        raise DataError("the table is empty", source=place.source, found="no row", expected="a (query, document) pair")
+    for column in (query, doc):
+        missing = frame[column].isna().to_numpy()
+        if missing.any():
+            raise place.error("an id is missing", int(np.flatnonzero(missing)[0]), column, None, "an id")
+    twice = frame.duplicated([query, doc]).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        found = f"({frame[query].iloc[row]}, {frame[doc].iloc[row]})"
+        raise place.error("a (query, document) pair stands in the table twice", row, doc, found, "each pair once")
+    codes, query_ids = pd.factorize(frame[query])
+    order = np.argsort(codes, kind="stable")
+    sizes = np.bincount(codes)
+    pool = Pool(np.concatenate(([0], np.cumsum(sizes))), np.asarray(query_ids), frame[doc].to_numpy()[order])
+    return ScoreTable(pool, _scores(frame, candidate, place)[order], _scores(frame, ranker, place)[order])
+
+
+def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:
+    """A column of scores, which may be -inf."""
+    from irworks.data.click_columns import numbers
+
+    expected = f"a number within +-{MAX_SCORE:.0e}, or -inf"
+    values = numbers(frame, column, place, expected)
+    bad = ~((np.abs(values) <= MAX_SCORE) | np.isneginf(values))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("a score is out of range", row, column, values[row], expected)
+    return values
+
+
+def _ids(name: str, ids: ArrayLike | None, size: int) -> NDArray[Any]:
+    vocabulary = np.arange(size) if ids is None else np.asarray(ids)
+    if vocabulary.shape != (size,):
+        raise ArgumentError(f"{name} has shape {vocabulary.shape}; expected [{size}], as the offsets say")
+    return vocabulary
+
+
+def _require_distinct_queries(ids: NDArray[Any]) -> None:
+    import pandas as pd
+
+    twice = pd.Index(ids).duplicated()
+    if twice.any():
+        raise ArgumentError(f"query_ids holds {ids[twice][0]!r} twice; expected distinct ids")
+
+
+def _require_distinct_docs(pool: Pool) -> None:
+    import pandas as pd
+
+    codes = pd.factorize(pool.doc_ids)[0].astype(np.int64)
+    twice = pd.Index(pool.owner() * (int(codes.max()) + 1) + codes).duplicated()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise ArgumentError(f"doc_ids holds {pool.row_name(row)} twice; expected distinct documents within a query")
+
+
+def _unknown(log: ClickLog, session: int, what: str, found: Hashable, pool: Pool) -> DataError:
+    return DataError(
+        f"the log has a {what} that the pool lacks",
+        source=log.source,
+        row=f"session {session}",
+        found=str(found),
+        expected=f"one of the pool's {pool.n_queries:,} queries and {pool.n_rows:,} (query, document) pairs",
+        hint="The scores of a policy must cover every document that was logged",
+    )

@@ -1,0 +1,245 @@
+"""Estimators with a model of relevance: the direct method, naive clicks, and the doubly robust combination."""
+
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cltr_twostage.collapse import CollapsedLog
+from cltr_twostage.estimate import Contribution, WeightDiagnostics
+from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.ips import ExposureIPS
+from cltr_twostage.policy import Policy
+from irworks.errors import ArgumentError
+
+__all__ = ["DirectMethod", "DoublyRobust", "NaiveClicks"]
+
+FloatArray = NDArray[np.float64]
+Relevance = ArrayLike | Literal["fit"]
+
+
+class DirectMethod(Estimator):
+    """The direct method: estimate relevance, then add up what the target policy exposes. Not unbiased.
+
+    Relevance is clicks per expected examination of each document, shrunk to the mean of the log by `smoothing`
+    examinations; a document that was not shown gets that mean. Or bring your own.
+
+    Args:
+        examination: See `Estimator`.
+        rank_weights: See `Estimator`.
+        relevance: float [n_rows], relevance from a model of your own, taken as known (its error is not in the
+            interval); or "fit".
+        smoothing: How many examinations the mean of the log weighs, above 0.
+        **options: `method`, `n_samples`, `seed`, `level` of `Estimator`.
+
+    Attributes after `fit`:
+        relevance_: float64 [n_rows].
+    """
+
+    def __init__(
+        self,
+        examination: Any,
+        rank_weights: ArrayLike | None = None,
+        *,
+        relevance: Relevance = "fit",
+        smoothing: float = 1.0,
+        **options: Any,
+    ) -> None:
+        super().__init__(examination, rank_weights, **_without_weights(options))
+        if not (np.isfinite(smoothing) and smoothing > 0):
+            raise ArgumentError(f"smoothing={smoothing!r}; expected a finite number above 0")
+        self.relevance, self.smoothing = relevance, float(smoothing)
+
+    def _fit(self, logging: Logging) -> None:
+        log = self.collapsed_
+        self._seen = self._seen_probability()[: log.k]
+        self._fitted = isinstance(self.relevance, str)
+        self.relevance_ = _relevance(self.relevance, log, self._seen, self.smoothing, log.count)
+
+    def _seen_probability(self) -> FloatArray:
+        """Examination by rank, as this estimator believes it to be."""
+        return self.examination
+
+    def _contribution(self, policy: Policy) -> Contribution:
+        log = self.collapsed_
+        exposure = self._exposure(policy)
+        of_row = exposure.value * self.relevance_
+        of_query = np.add.reduceat(of_row, self.pool_.offsets[:-1])
+        value = float(self.query_weights_ @ of_query)
+        x = of_query[log.query]
+        per_row = self.query_weights_[self.pool_.owner()] * exposure.value
+        if self._fitted:
+            seen = log.impressions @ self._seen
+            x = x + log.total * _residuals(log, per_row / (seen + self.smoothing), self._seen, self.relevance_)
+        spread = np.empty(0)
+        if exposure.batches is not None:
+            weights = self.query_weights_[self.pool_.owner()] * self.relevance_
+            spread = (exposure.batches - exposure.value) @ weights
+        diagnostics = WeightDiagnostics(ess=log.total, n_weighted=log.total, max_weight=1.0)
+        return Contribution(value, x, log.part, log.count, spread, diagnostics)
+
+
+class NaiveClicks(DirectMethod):
+    """The baseline that takes clicks at their word: click-through rate is relevance, as if all that is shown were seen.
+
+    Biased by position, and by what the logging pair did not show.
+    """
+
+    def __init__(self, examination: Any, rank_weights: ArrayLike | None = None, **options: Any) -> None:
+        super().__init__(examination, rank_weights, **options)
+
+    def _seen_probability(self) -> FloatArray:
+        return np.ones_like(self.examination)
+
+
+class DoublyRobust(ExposureIPS):
+    """Doubly robust: the direct method, plus exposure IPS of what its model of relevance leaves unexplained.
+
+    x = sum_d rho(d) R^(d) + sum_{shown d} rho(d) / rho_0(d) (c(d) - e_k(d) R^(d)): unbiased whatever R^ is, as long as
+    it is not fitted to the same sessions; the better R^, the lower the variance. "fit" is cross-fitted for that reason:
+    each part of the log is corrected with relevance from the other parts. Source: Oosterhuis (2023), "Doubly robust
+    estimation for correcting position bias in click feedback for unbiased learning to rank".
+
+    Args:
+        examination: See `Estimator`.
+        rank_weights: See `Estimator`.
+        relevance: float [n_rows], relevance from a model that did not see this log; or "fit".
+        smoothing: See `DirectMethod`.
+        folds: Parts for cross-fitting, at least 2.
+        **options: The other arguments of `Estimator`, but `self_normalized`.
+    """
+
+    def __init__(
+        self,
+        examination: Any,
+        rank_weights: ArrayLike | None = None,
+        *,
+        relevance: Relevance = "fit",
+        smoothing: float = 1.0,
+        folds: int = 2,
+        **options: Any,
+    ) -> None:
+        if options.get("self_normalized"):
+            raise ArgumentError("self_normalized=True; a doubly robust estimate has no mean weight to divide by")
+        super().__init__(examination, rank_weights, **options)
+        if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or folds < 2:
+            raise ArgumentError(f"folds={folds!r}; expected a whole number of at least 2")
+        self.relevance, self.smoothing, self.folds = relevance, smoothing, int(folds)
+
+    def _fit(self, logging: Logging) -> None:
+        super()._fit(logging)
+        log = self.collapsed_
+        self._seen = self.examination[: log.k]
+        if not isinstance(self.relevance, str):
+            self._models = [_relevance(self.relevance, log, self._seen, self.smoothing, log.count)]
+            self._fold_counts = [log.count]
+            return
+        self._fold_counts = _folds(log.count, self.folds, np.random.default_rng([self.seed, 2]))
+        self._models = [
+            _relevance(self.relevance, log, self._seen, self.smoothing, log.count - own) for own in self._fold_counts
+        ]
+
+    @property
+    def relevance_(self) -> FloatArray:
+        """float64 [n_rows], the model's relevance, plus what exposure IPS says it misses."""
+        log = self.collapsed_
+        sessions = np.maximum(log.query_counts[self.pool_.owner()], 1e-300)
+        inverse = np.divide(1.0, self.logging_table_, out=np.zeros_like(sessions), where=self.logging_table_ > 0)
+        inverse = self._clipped(inverse)
+        out = np.zeros(self.pool_.n_rows)
+        for own, model in zip(self._fold_counts, self._models, strict=True):
+            left = _row_residuals(log, own, self._seen, model)
+            share = np.bincount(log.query, weights=own, minlength=self.pool_.n_queries)[self.pool_.owner()] / sessions
+            out += share * model + left * inverse / sessions
+        return out
+
+    def _contribution(self, policy: Policy) -> Contribution:
+        log = self.collapsed_
+        exposure = self._exposure(policy)
+        rho, rho_0 = exposure.value, self.logging_table_
+        supported = rho_0 > 0
+        raw = np.divide(rho, rho_0, out=np.zeros_like(rho), where=supported)
+        weights = self._clipped(raw)
+        gap = self._support_gap(rho, supported)
+        diagnostics = WeightDiagnostics.of(raw, self._shown_counts(), clip=self.clip, support_gap=gap)
+        x, slope, logging_slope = [], np.zeros_like(rho), np.zeros_like(rho)
+        for own, model in zip(self._fold_counts, self._models, strict=True):
+            of_query = np.add.reduceat(rho * model, self.pool_.offsets[:-1])
+            x.append(of_query[log.query] + _residuals(log, weights, self._seen, model))
+            sessions = np.bincount(log.query, weights=own, minlength=self.pool_.n_queries)[self.pool_.owner()]
+            left = _row_residuals(log, own, self._seen, model)
+            inner = np.where(supported & (weights >= raw), left / np.where(supported, rho_0, 1.0), 0.0)
+            slope += (sessions * model + inner) / log.total
+            logging_slope += inner * raw / log.total
+        count = np.concatenate(self._fold_counts)
+        joined = np.concatenate(x)
+        value = float(count @ joined) / log.total
+        spread = np.zeros(0)
+        if exposure.batches is not None:
+            spread = (exposure.batches - rho) @ slope
+        if self._logging_batches is not None:
+            off = (self._logging_batches - rho_0) @ logging_slope
+            spread = -off if not len(spread) else spread - off
+        return Contribution(value, joined, np.tile(log.part, len(x)), count, spread, diagnostics)
+
+
+def _without_weights(options: dict[str, Any]) -> dict[str, Any]:
+    """Refuse the options that only weights have."""
+    for name in ("clip", "self_normalized", "support"):
+        if name in options:
+            raise ArgumentError(f"{name}={options[name]!r}; an estimator without weights has no such option")
+    return options
+
+
+def _relevance(
+    relevance: Relevance, log: CollapsedLog, seen: FloatArray, smoothing: float, count: FloatArray
+) -> FloatArray:
+    """The relevance of every row: as given, or fitted to some sessions [m counts] of the log."""
+    if isinstance(relevance, str):
+        if relevance != "fit":
+            raise ArgumentError(f'relevance={relevance!r}; expected an array [n_rows], or "fit"')
+        return _fitted_relevance(log, seen, smoothing, count)
+    table = np.asarray(relevance, dtype=np.float64)
+    if table.shape != (log.pool.n_rows,) or not np.isfinite(table).all():
+        raise ArgumentError(f"relevance has shape {table.shape}; expected [{log.pool.n_rows}] finite numbers")
+    return table
+
+
+def _fitted_relevance(log: CollapsedLog, seen: FloatArray, smoothing: float, count: FloatArray) -> FloatArray:
+    """Clicks per examination of each row, shrunk to that of all."""
+    clicks = _row_sums(log, log.clicks.astype(np.float64), count)
+    examined = _row_sums(log, np.broadcast_to(seen, log.rows.shape), count)
+    mean = float(clicks.sum() / examined.sum()) if examined.sum() > 0 else 0.0
+    return np.asarray((clicks + smoothing * mean) / (examined + smoothing))
+
+
+def _row_sums(log: CollapsedLog, values: FloatArray, count: FloatArray) -> FloatArray:
+    """Sum over sessions of a value [m, k] at each place, by row: float64 [n_rows]."""
+    shown = log.rows >= 0
+    weights = (values * count[:, None])[shown]
+    return np.bincount(log.rows[shown], weights=weights, minlength=log.pool.n_rows)
+
+
+def _row_residuals(log: CollapsedLog, count: FloatArray, seen: FloatArray, relevance: FloatArray) -> FloatArray:
+    """Sum over sessions of c - e_k R, by row: float64 [n_rows]."""
+    return _row_sums(log, log.clicks - seen * log.at_places(relevance), count)
+
+
+def _residuals(log: CollapsedLog, weights: FloatArray, seen: FloatArray, relevance: FloatArray) -> FloatArray:
+    """Sum over the places of each session of weight (c - e_k R): float64 [m]."""
+    return np.asarray((log.at_places(weights) * (log.clicks - seen * log.at_places(relevance))).sum(axis=1))
+
+
+def _folds(count: FloatArray, folds: int, rng: np.random.Generator) -> list[FloatArray]:
+    """Split the sessions behind each distinct one at random: `folds` arrays of counts [m].
+
+    Raises:
+        ArgumentError: Counts that are not whole: sessions with weights cannot be split.
+    """
+    whole = np.rint(count).astype(np.int64)
+    if not np.allclose(whole, count, rtol=0, atol=1e-9):
+        raise ArgumentError(
+            'relevance="fit" needs whole sessions to cross-fit; expected weights that are whole numbers'
+        )
+    parts = rng.multinomial(whole, np.full(folds, 1.0 / folds))
+    return [parts[:, fold].astype(np.float64) for fold in range(folds)]

@@ -1,0 +1,231 @@
+"""What the estimators of a two-stage policy's value share: their arguments, the log they read, the estimate they give.
+
+Clicks follow the position-based model: P(click on d at rank k) = e_k R(d). The value of a policy is
+U = E_q[sum_d rho(d) R(d)] with rho(d) the policy's expected rank weight of d. Each estimator is `fit` to a log, which
+is read once, and then gives the `value` of any number of policies.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cltr_twostage.collapse import CollapsedLog, collapse
+from cltr_twostage.data import Pool
+from cltr_twostage.estimate import Contribution, Estimate, estimate_of
+from cltr_twostage.examination import checked_examination
+from cltr_twostage.exposure import Exposure, checked_rank_weights
+from cltr_twostage.policy import N_SAMPLES, Method, Policy, require_same_pool
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError, IrworksError
+
+__all__ = [
+    "Estimator",
+    "Logging",
+    "NotFittedError",
+    "SupportError",
+    "SupportWarning",
+    "logging_policies",
+    "part_shares",
+    "require_policy_per_log",
+]
+
+FloatArray = NDArray[np.float64]
+LongArray = NDArray[np.int64]
+Logging = Policy | ArrayLike | Sequence[Policy] | Literal["counts"]
+Support = Literal["raise", "warn", "drop"]
+
+
+class NotFittedError(IrworksError, RuntimeError):
+    """The estimator has not been fitted to a log yet."""
+
+
+class SupportError(IrworksError, ValueError):
+    """The target policy shows documents that the logging policy never shows."""
+
+
+class SupportWarning(UserWarning):
+    """The target policy shows documents that the logging policy never shows; they count as never clicked."""
+
+
+class Estimator:
+    """What all estimators share; use one of the subclasses.
+
+    Args:
+        examination: float [>= k], probability e_k that rank k is examined; or a fitted model with `combine="pbm"` and
+            `examination_`.
+        rank_weights: float [>= k], what a relevant document is worth at each rank: 1 / log2(k + 1) for DCG. Default:
+            the examination, so that values are expected clicks, and do not depend on its scale.
+        clip: Largest weight; what lies above is cut, which biases towards zero. Default: no clipping.
+        self_normalized: Divide by the mean weight: biased by O(1/n), less variable.
+        support: What to do where the target shows a document that the logging policy never shows: "raise", "warn",
+            or "drop" it (`Estimate.support_gap` says how much that was).
+        method: How exposures of policies are computed: "exact", "mc" or "auto". See `TwoStagePolicy.placement`.
+        n_samples: Draws a query for Monte Carlo exposures of a target; the logging policy, which every weight divides by,
+            gets 16 times as many.
+        seed: Of the Monte Carlo exposures: the same for all policies, so that differences between them gain.
+        level: Confidence of the intervals.
+
+    Raises:
+        ArgumentError: An argument out of range.
+    """
+
+    _normalizable: ClassVar[bool] = True
+
+    def __init__(
+        self,
+        examination: Any,
+        rank_weights: ArrayLike | None = None,
+        *,
+        clip: float | None = None,
+        self_normalized: bool = False,
+        support: Support = "raise",
+        method: Method = "auto",
+        n_samples: int = N_SAMPLES,
+        seed: int = 0,
+        level: float = 0.95,
+    ) -> None:
+        self.examination = checked_examination(examination)
+        self.rank_weights = (
+            None if rank_weights is None else checked_rank_weights(rank_weights, len(np.atleast_1d(rank_weights)))
+        )
+        if clip is not None and not (np.isfinite(clip) and clip > 0):
+            raise ArgumentError(f"clip={clip!r}; expected a finite number above 0, or None")
+        if support not in ("raise", "warn", "drop"):
+            raise ArgumentError(f'support={support!r}; expected "raise", "warn" or "drop"')
+        if not 0 < level < 1:
+            raise ArgumentError(f"level={level!r}; expected a confidence between 0 and 1")
+        self.clip, self.self_normalized, self.support = clip, self_normalized, support
+        self.method, self.n_samples, self.seed, self.level = method, n_samples, seed, level
+
+    def fit(
+        self,
+        log: ClickLog | Sequence[ClickLog],
+        logging: Logging,
+        *,
+        pool: Pool | None = None,
+        weights: ArrayLike | Sequence[ArrayLike] | None = None,
+    ) -> Self:
+        """Read a log, once.
+
+        Args:
+            log: What was shown and clicked; several logs, if several policies made them.
+            logging: The policy that made the log; several, one a log (each document's weight is then its exposure under
+                the mixture that was really used, the balance heuristic); or what the estimator weighs by: an array, see
+                the estimator; or "counts": how often the log itself shows each document.
+            pool: The documents that can be shown. Default: those of the logging policy, or of the log.
+            weights: float [n], number of sessions that each session of the log stands for. Default: one.
+
+        Raises:
+            ArgumentError: Logs, policies and weights that do not match; lists longer than `examination`.
+            DataError: A query or document that the pool lacks, or a logged document that the logging policy cannot
+                show.
+        """
+        pool = _pool_of(log, logging, pool)
+        collapsed = collapse(log, pool, weights)
+        for name, weight in (("examination", self.examination), ("rank_weights", self.rank_weights)):
+            if weight is not None and len(weight) < collapsed.k:
+                raise ArgumentError(f"{name} has {len(weight)} ranks and the log {collapsed.k}; expected one for each")
+        self.collapsed_, self.pool_ = collapsed, pool
+        self.query_weights_ = collapsed.query_counts / collapsed.total
+        self._fit(logging)
+        return self
+
+    def value(self, policy: Policy) -> Estimate:
+        """What a policy would earn a session.
+
+        Raises:
+            NotFittedError: Before `fit`.
+            SupportError: The policy shows a document that the logging policy never shows, and support is "raise".
+            ArgumentError: The policy stands on another pool, or shows longer lists than were logged.
+        """
+        return self.combine([policy], [1.0])
+
+    def difference(self, policy: Policy, baseline: Policy) -> Estimate:
+        """What one policy would earn more than another; tighter than two separate intervals. Raises as `value`."""
+        return self.combine([policy, baseline], [1.0, -1.0])
+
+    def combine(self, policies: Sequence[Policy], coefficients: Sequence[float]) -> Estimate:
+        """A linear combination of the values of policies, with the error of the combination. Raises as `value`."""
+        return self.contrasts(policies, {"combination": coefficients})["combination"]
+
+    def contrasts(self, policies: Sequence[Policy], coefficients: Mapping[str, Sequence[float]]) -> dict[str, Estimate]:
+        """Several linear combinations of the values of the same policies, by name. Raises as `value`."""
+        for name, one in coefficients.items():
+            if len(one) != len(policies):
+                raise ArgumentError(
+                    f"{name} has {len(one)} coefficients for {len(policies)} policies; expected one each"
+                )
+        parts = [self._checked_contribution(policy) for policy in policies]
+        return {name: estimate_of(parts, one, self.collapsed_, self.level) for name, one in coefficients.items()}
+
+    def values(self, policies: Sequence[Policy]) -> list[Estimate]:
+        """The value of each of many policies. Raises as `value`."""
+        return [self.value(policy) for policy in policies]
+
+    # -- for the subclasses -------------------------------------------------------------------------------------------
+
+    def _fit(self, logging: Logging) -> None:
+        raise TypeError(f"{type(self).__name__} is not an estimator by itself; use one of the subclasses")
+
+    def _contribution(self, policy: Policy) -> Contribution:
+        raise TypeError(f"{type(self).__name__} is not an estimator by itself; use one of the subclasses")
+
+    def _checked_contribution(self, policy: Policy) -> Contribution:
+        if not hasattr(self, "collapsed_"):
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(log, logging) first")
+        require_same_pool(policy.pool, self.pool_, "policy and log")
+        if policy.k > len(self._rank_weights()):
+            raise ArgumentError(
+                f"the policy shows {policy.k} documents and there are weights for {len(self._rank_weights())} ranks; "
+                "expected a weight for each rank"
+            )
+        return self._contribution(policy)
+
+    def _rank_weights(self) -> FloatArray:
+        return self.examination if self.rank_weights is None else self.rank_weights
+
+    def _rng(self) -> np.random.Generator:
+        return np.random.default_rng(self.seed)
+
+    def _exposure(self, policy: Policy) -> Exposure:
+        """The target's expected rank weights."""
+        return policy.exposure(self._rank_weights(), self.method, n_samples=self.n_samples, rng=self._rng())
+
+    def _clipped(self, weights: FloatArray) -> FloatArray:
+        return weights if self.clip is None else np.minimum(weights, self.clip)
+
+
+def _pool_of(log: ClickLog | Sequence[ClickLog], logging: Logging, pool: Pool | None) -> Pool:
+    """The pool that is given, or that of the logging policies, or that of the log."""
+    policies = logging_policies(logging)
+    for policy in policies:
+        require_same_pool(policy.pool, policies[0].pool if pool is None else pool, "logging policies")
+    if pool is not None:
+        return pool
+    if policies:
+        return policies[0].pool
+    if isinstance(log, ClickLog):
+        return Pool.from_log(log)
+    raise ArgumentError("several logs without logging policies need pool=, the documents that they share")
+
+
+def logging_policies(logging: Logging) -> list[Policy]:
+    """The policies among what `fit` was given as `logging`; none, if it was an array or a word."""
+    if hasattr(logging, "exposure"):
+        return [logging]  # type: ignore[list-item]
+    if isinstance(logging, list | tuple) and logging and hasattr(logging[0], "exposure"):
+        return list(logging)  # type: ignore[arg-type]
+    return []
+
+
+def part_shares(log: CollapsedLog) -> FloatArray:
+    """float64 [n_parts, n_queries], share of each log in the sessions of each query."""
+    return log.part_queries / np.maximum(log.query_counts, 1e-300)
+
+
+def require_policy_per_log(policies: Sequence[Policy], log: CollapsedLog) -> None:
+    """Raise an ArgumentError unless there is one logging policy for each log."""
+    if len(policies) != log.n_parts:
+        raise ArgumentError(f"{len(policies)} logging policies for {log.n_parts} logs; expected one for each")

@@ -1,0 +1,486 @@
+"""Two-stage policies: a candidate generator picks documents, a ranker orders them; both Plackett-Luce."""
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cltr_twostage.data import Pool, ScoreTable
+from cltr_twostage.exposure import Exposure, Placement, checked_rank_weights
+from cltr_twostage.sampling import sampled_placement
+from irworks.errors import ArgumentError
+from irworks.simulate import PlackettLucePolicy
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["MixturePolicy", "Policy", "Stage", "TwoStagePolicy"]
+
+IntArray = NDArray[np.int32]
+LongArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+Method = Literal["auto", "exact", "mc"]
+
+N_SAMPLES = 256
+# "auto" computes exactly where that takes about this many seconds or less.
+EXACT_SECONDS = 0.1
+
+
+class Policy(Protocol):
+    """What the estimators ask of a policy."""
+
+    @property
+    def pool(self) -> Pool:
+        """The documents that can be shown."""
+        ...
+
+    @property
+    def k(self) -> int:
+        """Length of the shown lists."""
+        ...
+
+    def placement(
+        self, method: Method = "auto", *, n_samples: int = N_SAMPLES, rng: np.random.Generator | None = None
+    ) -> Placement:
+        """Probability of each document at each rank."""
+        ...
+
+    def exposure(
+        self,
+        rank_weights: ArrayLike,
+        method: Method = "auto",
+        *,
+        n_samples: int = N_SAMPLES,
+        rng: np.random.Generator | None = None,
+    ) -> Exposure:
+        """Expected rank weight of each document."""
+        ...
+
+    def log_prob(self, query: ArrayLike, rows: ArrayLike) -> FloatArray:
+        """Log-probability of complete lists."""
+        ...
+
+
+class Stage:
+    """One stage of a policy: Plackett-Luce log-weights from a table, a function of features, or a torch module.
+
+    Args:
+        source: float [n_rows] scores; or a function from features to them; or a torch module.
+        X: float [n_rows, n_features], what a function or module is called with.
+        temperature: Scores are divided by it; near 0 the stage sorts, towards infinity it draws uniformly.
+        batch_size: Rows that a torch module scores at a time.
+        device: Torch device of the module's input. Default: that of its parameters.
+
+    Raises:
+        ArgumentError: A temperature that is not above 0, a function without features, features with a table, or scores
+            that are not finite numbers or -inf, one a row.
+    """
+
+    def __init__(
+        self,
+        source: "ArrayLike | Callable[[NDArray[Any]], ArrayLike] | torch.nn.Module",
+        X: ArrayLike | None = None,
+        *,
+        temperature: float = 1.0,
+        batch_size: int = 65_536,
+        device: str | None = None,
+    ) -> None:
+        if not (np.isfinite(temperature) and temperature > 0):
+            raise ArgumentError(f"temperature={temperature!r}; expected a finite number above 0")
+        if callable(source) != (X is not None):
+            kind = "a function" if callable(source) else "a table of scores"
+            raise ArgumentError(
+                f"source is {kind} and X is {'given' if X is not None else 'missing'}; expected X with "
+                "a function or module, and none with a table"
+            )
+        self.source, self.X, self.temperature = source, X, float(temperature)
+        self.batch_size, self.device = batch_size, device
+
+    @cached_property
+    def scores(self) -> FloatArray:
+        """float64 [n_rows], log-weights, divided by the temperature."""
+        if self.X is None:
+            raw = np.asarray(self.source, dtype=np.float64)
+        elif hasattr(self.source, "parameters"):
+            raw = _module_scores(self.source, np.asarray(self.X), self.batch_size, self.device)
+        else:
+            raw = np.asarray(self.source(np.asarray(self.X)), dtype=np.float64)  # type: ignore[operator]
+        return (
+            raw.reshape(len(raw)) / self.temperature if raw.ndim == 2 and raw.shape[1] == 1 else raw / self.temperature
+        )
+
+
+class TwoStagePolicy:
+    """A candidate generator and a ranker: y_c ~ PL(generator) of `n_candidates`, then y ~ PL(ranker | y_c) of `k`.
+
+    A query with fewer documents than `n_candidates` has all of them as candidates; one with fewer than `k` fills its
+    list up with -1. Source: the two-stage setting of "Counterfactual learning to rank in two-stage systems", B1.
+
+    Args:
+        candidate: float [n_rows] log-weights of the generator, or a `Stage`; -inf: never a candidate.
+        ranker: float [n_rows] log-weights of the ranker, or a `Stage`; -inf: never shown.
+        n_candidates: Size of the candidate list.
+        k: Length of the shown list.
+        pool: The documents, or their offsets [n_queries + 1].
+
+    Raises:
+        ArgumentError: k > n_candidates, scores that do not fit the pool, NaN, +inf or beyond +-1e12, or a query without
+            a document that can be shown.
+    """
+
+    def __init__(
+        self,
+        candidate: ArrayLike | Stage,
+        ranker: ArrayLike | Stage,
+        n_candidates: int,
+        k: int,
+        *,
+        pool: Pool | ArrayLike,
+    ) -> None:
+        self.pool = Pool.of(pool)
+        self.n_candidates, self.k = _size("n_candidates", n_candidates), _size("k", k)
+        if self.k > self.n_candidates:
+            raise ArgumentError(
+                f"k={k} is larger than n_candidates={n_candidates}; expected a list no longer than its candidates"
+            )
+        self.candidate_scores = _stage_scores("candidate", candidate, self.pool)
+        self.ranker_scores = _stage_scores("ranker", ranker, self.pool)
+        # The core's policy over the generator's scores knows which rows can be candidates, and draws them.
+        self.generator = PlackettLucePolicy(self.candidate_scores, self.pool.offsets, self.n_candidates)
+
+    @classmethod
+    def from_scores(cls, table: ScoreTable, n_candidates: int, k: int) -> "TwoStagePolicy":
+        """The policy of a score table."""
+        return cls(table.candidate_scores, table.ranker_scores, n_candidates, k, pool=table.pool)
+
+    def __repr__(self) -> str:
+        return f"TwoStagePolicy({self.pool!r}, n_candidates={self.n_candidates}, k={self.k})"
+
+    @property
+    def offsets(self) -> LongArray:
+        """int64 [n_queries + 1]."""
+        return self.pool.offsets
+
+    def replace(
+        self, *, candidate: ArrayLike | Stage | None = None, ranker: ArrayLike | Stage | None = None
+    ) -> "TwoStagePolicy":
+        """The same policy with another generator or another ranker."""
+        return TwoStagePolicy(
+            self.candidate_scores if candidate is None else candidate,
+            self.ranker_scores if ranker is None else ranker,
+            self.n_candidates,
+            self.k,
+            pool=self.pool,
+        )
+
+    def ranker_only(self) -> "TwoStagePolicy":
+        """The ranker with every document as a candidate: what one sees who does not know of the first stage."""
+        everything = int(self.pool.sizes.max())
+        return TwoStagePolicy(
+            np.zeros(self.pool.n_rows), self.ranker_scores, max(everything, self.k), self.k, pool=self.pool
+        )
+
+    def sample_candidates(self, query: ArrayLike, rng: np.random.Generator) -> IntArray:
+        """One candidate list for each query code [n], in the order of the draw: rows int32 [n, n_candidates]."""
+        return self.generator.sample(query, rng)
+
+    def sample(self, query: ArrayLike, rng: np.random.Generator) -> IntArray:
+        """One shown list for each query code [n]: rows int32 [n, k], -1 after the last document."""
+        candidates = self.sample_candidates(query, rng)
+        return self._rank(candidates, rng)
+
+    def _rank(self, candidates: IntArray, rng: np.random.Generator) -> IntArray:
+        from irworks.simulate.plackett_luce import first_k, gumbel
+
+        keys = np.where(candidates >= 0, self.ranker_scores[candidates], -np.inf)
+        keys += gumbel(keys.shape, rng)
+        places = first_k(keys, self.k)
+        chosen = np.take_along_axis(candidates, np.maximum(places, 0), axis=1)
+        return np.where(places >= 0, chosen, np.int32(-1))
+
+    def inclusion(self) -> FloatArray:
+        """Probability of each document to be a candidate, exact to about 1e-12: float64 [n_rows]."""
+        return self.generator.inclusion()
+
+    def placement(
+        self, method: Method = "auto", *, n_samples: int = N_SAMPLES, rng: np.random.Generator | None = None
+    ) -> Placement:
+        """Probability of each document at each rank.
+
+        Args:
+            method: "exact" integrates, "mc" draws `n_samples` times for each query, "auto" integrates where that
+                takes about a tenth of a second.
+            n_samples: Draws a query for "mc", rounded up to a multiple of 16.
+            rng: Source of randomness for "mc". Default: seeded with 0, so that policies share their random numbers.
+
+        Raises:
+            ArgumentError: An unknown method, or `n_samples` below 16.
+        """
+        if self._exactly(method):
+            value = self._exact_placement()
+            return Placement(value, np.zeros_like(value))
+        rng = np.random.default_rng(0) if rng is None else rng
+        batches, stderr = sampled_placement(self, n_samples, rng)
+        return Placement(batches.mean(axis=0), stderr, batches)
+
+    def exposure(
+        self,
+        rank_weights: ArrayLike,
+        method: Method = "auto",
+        *,
+        n_samples: int = N_SAMPLES,
+        rng: np.random.Generator | None = None,
+    ) -> Exposure:
+        """Expected rank weight of each document, rho(d) = E_{y_c} E_{y | y_c}[rank_weights[rank of d]].
+
+        Args:
+            rank_weights: float [>= k], weight of each rank: examination probabilities, or 1 / log2(rank + 1).
+            method: See `placement`.
+            n_samples: See `placement`.
+            rng: See `placement`.
+
+        Returns:
+            Exposures with their standard errors, zero where exact. They sum to the weights of the filled ranks of each
+            query.
+
+        Raises:
+            ArgumentError: As `placement`; or weights that are too few, negative or not finite.
+        """
+        weights = checked_rank_weights(rank_weights, self.k)
+        if self._exactly(method):
+            value = self._exact_placement() @ weights
+            return Exposure(value, np.zeros_like(value))
+        rng = np.random.default_rng(0) if rng is None else rng
+        batches, stderr = sampled_placement(self, n_samples, rng, weights)
+        return Exposure(batches.mean(axis=0), stderr, batches)
+
+    def log_prob(self, query: ArrayLike, rows: ArrayLike) -> FloatArray:
+        """Log-probability of each complete list [n, k] for its query [n], summed over the candidate sets behind it.
+
+        Raises:
+            ArgumentError: A list that is not complete, a row of another query or twice in a list, or a query with too
+                many candidate sets to sum over.
+        """
+        from cltr_twostage.joint_quadrature import two_stage_log_prob
+
+        codes = self.generator.candidates.checked_queries(query)
+        lists = np.asarray(rows)
+        if lists.ndim != 2 or lists.shape[1] != self.k:
+            raise ArgumentError(f"rows has shape {lists.shape}; expected [n, {self.k}], complete lists")
+        out = np.empty(len(codes))
+        order = np.argsort(codes, kind="stable")
+        for group in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []:
+            own = self._rows_of(int(codes[group[0]]))
+            places = np.where(lists[group] >= 0, lists[group] - own.start, -1)
+            outside = (places < -1) | (places >= own.stop - own.start)
+            if outside.any():
+                raise ArgumentError(
+                    f"a list of query {codes[group[0]]} holds row {lists[group][outside][0]}; expected rows "
+                    f"{own.start} to {own.stop - 1}"
+                )
+            out[group] = two_stage_log_prob(
+                self.candidate_scores[own], self.ranker_scores[own], places, self.n_candidates
+            )
+        return out
+
+    def _rows_of(self, query: int) -> slice:
+        return slice(int(self.offsets[query]), int(self.offsets[query + 1]))
+
+    def _exactly(self, method: Method) -> bool:
+        from cltr_twostage.joint_quadrature import two_stage_cost
+
+        if method not in ("auto", "exact", "mc"):
+            raise ArgumentError(f'method={method!r}; expected "auto", "exact" or "mc"')
+        if method != "auto":
+            return method == "exact"
+        sizes, counts = np.unique(self.pool.sizes, return_counts=True)
+        seconds = sum(
+            count * two_stage_cost(int(n), self.n_candidates, self.k) for n, count in zip(sizes, counts, strict=True)
+        )
+        return bool(seconds <= EXACT_SECONDS)
+
+    def _exact_placement(self) -> FloatArray:
+        return self._placement_table
+
+    @cached_property
+    def _placement_table(self) -> FloatArray:
+        from cltr_twostage.joint_quadrature import two_stage_placement
+
+        out = np.zeros((self.pool.n_rows, self.k))
+        for size in np.unique(self.pool.sizes):
+            first = self.offsets[:-1][self.pool.sizes == size]
+            rows = first[:, None] + np.arange(size)
+            out[rows] = two_stage_placement(
+                self.candidate_scores[rows], self.ranker_scores[rows], self.n_candidates, self.k
+            )
+        return out
+
+
+class MixturePolicy:
+    """A policy that serves each session by one of several policies, drawn with given probabilities.
+
+    Args:
+        policies: The policies, over one pool, with lists of one length.
+        weights: float [n_policies] or [n_policies, n_queries], how likely each is; they sum to one.
+
+    Raises:
+        ArgumentError: No policy, pools or list lengths that differ, or weights that are negative, NaN, or do not sum to
+            one.
+    """
+
+    def __init__(self, policies: Sequence[TwoStagePolicy], weights: ArrayLike) -> None:
+        if not policies:
+            raise ArgumentError("policies is empty; expected at least one")
+        self.policies = tuple(policies)
+        self.pool, self.k = policies[0].pool, policies[0].k
+        for policy in policies[1:]:
+            require_same_pool(policy.pool, self.pool, "policies")
+            if policy.k != self.k:
+                raise ArgumentError(f"policies show lists of {self.k} and {policy.k} documents; expected one length")
+        self.weights = _mixture_weights(weights, len(policies), self.pool.n_queries)
+
+    @property
+    def offsets(self) -> LongArray:
+        """int64 [n_queries + 1]."""
+        return self.pool.offsets
+
+    def sample(self, query: ArrayLike, rng: np.random.Generator) -> IntArray:
+        """One shown list for each query code [n]: rows int32 [n, k], -1 after the last document."""
+        codes = np.asarray(query)
+        cumulative = np.cumsum(self.weights, axis=0)[:, codes]
+        chosen = np.minimum((rng.random(len(codes)) >= cumulative).sum(axis=0), len(self.policies) - 1)
+        rows = np.empty((len(codes), self.k), dtype=np.int32)
+        for number, policy in enumerate(self.policies):
+            here = np.flatnonzero(chosen == number)
+            rows[here] = policy.sample(codes[here], rng)
+        return rows
+
+    def placement(
+        self, method: Method = "auto", *, n_samples: int = N_SAMPLES, rng: np.random.Generator | None = None
+    ) -> Placement:
+        """Probability of each document at each rank; see `TwoStagePolicy.placement`."""
+        parts = [policy.placement(method, n_samples=n_samples, rng=rng) for policy in self.policies]
+        shares = self._row_weights()[:, :, None]
+        return Placement(
+            _weighted([part.value for part in parts], shares),
+            np.sqrt(_weighted([part.stderr**2 for part in parts], shares**2)),
+            _weighted_batches([part.batches for part in parts], [part.value for part in parts], shares),
+        )
+
+    def exposure(
+        self,
+        rank_weights: ArrayLike,
+        method: Method = "auto",
+        *,
+        n_samples: int = N_SAMPLES,
+        rng: np.random.Generator | None = None,
+    ) -> Exposure:
+        """Expected rank weight of each document; see `TwoStagePolicy.exposure`."""
+        parts = [policy.exposure(rank_weights, method, n_samples=n_samples, rng=rng) for policy in self.policies]
+        shares = self._row_weights()
+        return Exposure(
+            _weighted([part.value for part in parts], shares),
+            np.sqrt(_weighted([part.stderr**2 for part in parts], shares**2)),
+            _weighted_batches([part.batches for part in parts], [part.value for part in parts], shares),
+        )
+
+    def log_prob(self, query: ArrayLike, rows: ArrayLike) -> FloatArray:
+        """Log-probability of each complete list [n, k] for its query [n]."""
+        codes = np.asarray(query)
+        with np.errstate(divide="ignore"):
+            parts = [
+                np.log(self.weights[number, codes]) + policy.log_prob(codes, rows)
+                for number, policy in enumerate(self.policies)
+            ]
+        return np.asarray(np.logaddexp.reduce(parts, axis=0))
+
+    def ranker_only(self) -> "MixturePolicy":
+        """The same mixture of the rankers alone; see `TwoStagePolicy.ranker_only`."""
+        return MixturePolicy([policy.ranker_only() for policy in self.policies], self.weights)
+
+    def _row_weights(self) -> FloatArray:
+        return np.repeat(self.weights, self.pool.sizes, axis=1)
+
+
+def require_same_pool(found: Pool, expected: Pool, name: str) -> None:
+    """Raise an ArgumentError unless two pools have the same rows in the same order."""
+    if found is expected:
+        return
+    same = np.array_equal(found.offsets, expected.offsets)
+    same = same and np.array_equal(found.query_ids, expected.query_ids)
+    if not (same and np.array_equal(found.doc_ids, expected.doc_ids)):
+        raise ArgumentError(
+            f"{name} stand on different pools: {found!r} and {expected!r}; expected the same queries and documents in "
+            "the same order (ScoreTable.aligned_to brings scores into the order of a pool)"
+        )
+
+
+def _weighted(parts: Sequence[FloatArray], shares: FloatArray) -> FloatArray:
+    total: FloatArray = sum(share * part for share, part in zip(shares, parts, strict=True))  # type: ignore[assignment]
+    return total
+
+
+def _weighted_batches(
+    batches: Sequence[FloatArray | None], values: Sequence[FloatArray], shares: FloatArray
+) -> FloatArray | None:
+    """Batches of a mixture; what is exact is the same in each."""
+    if all(batch is None for batch in batches):
+        return None
+    return _weighted(
+        [value[None] if batch is None else batch for batch, value in zip(batches, values, strict=True)], shares
+    )
+
+
+def _mixture_weights(weights: ArrayLike, n_policies: int, n_queries: int) -> FloatArray:
+    table = np.asarray(weights, dtype=np.float64)
+    if table.shape == (n_policies,):
+        table = np.repeat(table[:, None], n_queries, axis=1)
+    if table.shape != (n_policies, n_queries):
+        raise ArgumentError(f"weights has shape {table.shape}; expected [{n_policies}] or [{n_policies}, {n_queries}]")
+    bad = ~(np.isfinite(table) & (table >= 0))
+    if bad.any():
+        raise ArgumentError(f"weights holds {table[bad][0]}; expected finite numbers of at least 0")
+    sums = table.sum(axis=0)
+    if not np.allclose(sums, 1.0):
+        raise ArgumentError(f"weights sum to {sums[~np.isclose(sums, 1.0)][0]}; expected 1")
+    return table
+
+
+def _size(name: str, value: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        raise ArgumentError(f"{name}={value!r}; expected a whole number of at least 1")
+    return int(value)
+
+
+def _stage_scores(name: str, stage: ArrayLike | Stage, pool: Pool) -> FloatArray:
+    scores = (stage if isinstance(stage, Stage) else Stage(stage)).scores
+    if scores.shape != (pool.n_rows,):
+        raise ArgumentError(f"{name} gives scores of shape {scores.shape}; expected [{pool.n_rows}], one a row")
+    bad = ~((np.abs(scores) <= 1e12) | np.isneginf(scores))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ArgumentError(
+            f"{name} scores {pool.row_name(row)} with {scores[row]}; expected a number within +-1e12, or -inf"
+        )
+    return scores
+
+
+def _module_scores(module: Any, X: NDArray[Any], batch_size: int, device: str | None) -> FloatArray:
+    import torch
+
+    first = next(module.parameters(), None)
+    where = device if device is not None else ("cpu" if first is None else first.device)
+    kind = torch.float32 if first is None else first.dtype
+    was_training = module.training
+    module.eval()
+    try:
+        with torch.no_grad():
+            parts = [
+                module(torch.as_tensor(X[begin : begin + batch_size], dtype=kind, device=where)).double().cpu().numpy()
+                for begin in range(0, len(X), batch_size)
+            ]
+    finally:
+        module.train(was_training)
+    return np.concatenate(parts)
