@@ -141,13 +141,14 @@ def pairs(bench: Bench) -> None:
     generators = 4 if bench.quick else 40
     row, _ = bench.run(
         "pairs",
-        f"evaluate {generators * 25:,} pairs on the collapsed log, exposures included",
+        f"evaluate {generators * 25:,} pairs on the collapsed log, two processes",
         bench.world("natural", bench.size(1_000_000)),
         generators=generators,
         rankers=25,
+        jobs=2,
         seed=bench.seed,
     )
-    bench.targets[f"{row['pairs']:,} policy pairs evaluated in under 60 s"] = row["fit_seconds"] < 60
+    bench.targets[f"{row['pairs']:,} policy pairs evaluated in under 60 s by two processes"] = row["fit_seconds"] < 60
 
 
 def obp(bench: Bench) -> None:
@@ -220,7 +221,26 @@ def generator(bench: Bench) -> None:
         bench.targets[target] = row["build_seconds"] + row["first_seconds"] < 60 and row["distinct"]
 
 
-PARTS = {part.__name__: part for part in (log, pairs, obp, exposure, generator)}
+def learn(bench: Bench) -> None:
+    """Learning both stages in turn."""
+    steps = bench.size(400)
+    for held_out in (0.0, 0.2):
+        row, _ = bench.run(
+            "learn",
+            f"learn, {steps} alternating steps, 80 queries x 30 documents, {held_out:.0%} held out",
+            world="natural",
+            mode="alternating",
+            sessions=16_000,
+            steps=steps,
+            held_out=held_out,
+            repeats=3,
+            seed=bench.seed,
+        )
+        if not held_out:
+            bench.targets[f"{steps} alternating steps in under 5 s"] = row["fit_seconds"] < 5
+
+
+PARTS = {part.__name__: part for part in (log, pairs, obp, exposure, generator, learn)}
 
 
 # -- judging ----------------------------------------------------------------------------------------------------------

@@ -7,7 +7,9 @@ imports.
 import argparse
 import json
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,6 +19,9 @@ from meter import cpu_seconds, peak_mebibytes, repeat
 
 Measured = dict[str, Any]
 Arrays = dict[str, np.ndarray]
+
+# What the processes that share one method's work find when they are forked.
+INHERITED: dict[str, Any] = {}
 
 
 # -- worlds -----------------------------------------------------------------------------------------------------------
@@ -77,13 +82,17 @@ def aggregate(data: Arrays, *, repeats: int, n_samples: int) -> tuple[Measured, 
     start = perf_counter()
     exposure = policy.exposure(data["examination"], n_samples=n_samples)
     exposure_seconds = perf_counter() - start
+    # A million sessions show documents that the Monte Carlo has not drawn: its standard error stands in for their zero.
+    given = np.maximum(exposure.value, exposure.stderr)
     before = peak_mebibytes()
+
+    def fit() -> Any:
+        return ExposureIPS(data["examination"]).fit(_log(data), given, pool=pool)
+
     begun = perf_counter()
-    ExposureIPS(data["examination"]).fit(_log(data), exposure.value, pool=pool)
+    fit()
     first = perf_counter() - begun
-    fitted, timing = repeat(
-        lambda: ExposureIPS(data["examination"]).fit(_log(data), exposure.value, pool=pool), repeats
-    )
+    fitted, timing = repeat(fit, repeats)
     measured = {
         **timing,
         "first_fit_seconds": first,
@@ -92,13 +101,16 @@ def aggregate(data: Arrays, *, repeats: int, n_samples: int) -> tuple[Measured, 
         "exposure_exact": bool(exposure.exact),
         "peak_mebibytes": peak_mebibytes(),
         "peak_mebibytes_before_fit": before,
-        "relevance_error": _weighted_error(fitted.relevance_, data["relevance"], exposure.value),
+        "relevance_error": _weighted_error(fitted.relevance_, data["relevance"], given),
     }
     return measured, {}
 
 
-def pairs(data: Arrays, *, generators: int, rankers: int, seed: int) -> tuple[Measured, Arrays]:
-    """Every pair of some generators and some rankers evaluated on one fitted estimator, exposures included."""
+def pairs(data: Arrays, *, generators: int, rankers: int, jobs: int, seed: int) -> tuple[Measured, Arrays]:
+    """Every pair of some generators and some rankers evaluated on one fitted estimator, exposures included.
+
+    `jobs` processes share the pairs and the fitted estimator.
+    """
     from cltr_twostage import ExposureIPS
 
     rng = np.random.default_rng(seed)
@@ -106,29 +118,37 @@ def pairs(data: Arrays, *, generators: int, rankers: int, seed: int) -> tuple[Me
     logging, target = _policy(data, "logging"), _policy(data, "target")
     estimator = ExposureIPS(data["examination"]).fit(_log(data), logging)
     before = peak_mebibytes()
-    exposures, estimates, values = 0.0, 0.0, []
-    cpu = cpu_seconds()
-    for first in noise[:generators]:
-        for second in noise[generators:]:
-            policy = target.replace(candidate=target.candidate_scores + first, ranker=target.ranker_scores + second)
-            start = perf_counter()
-            policy.exposure(data["examination"])
-            middle = perf_counter()
-            values.append(estimator.value(policy))
-            exposures, estimates = exposures + middle - start, estimates + perf_counter() - middle
-    truth = float(np.mean([value.value for value in values]))
+    policies = [
+        target.replace(candidate=target.candidate_scores + first, ranker=target.ranker_scores + second)
+        for first in noise[:generators]
+        for second in noise[generators:]
+    ]
+    INHERITED.update(estimator=estimator, policies=policies, jobs=jobs)
+    start = perf_counter()
+    with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
+        parts = list(pool.map(_evaluate_part, range(jobs)))
+    seconds = perf_counter() - start
+    some = [target.replace(candidate=target.candidate_scores + first) for first in noise[:3]]
+    exposures = [estimator._exposure(policy) for policy in some]
     measured = {
-        "fit_seconds": exposures + estimates,
-        "exposure_seconds": exposures,
-        "estimate_seconds": estimates,
-        "cpu_seconds": cpu_seconds() - cpu,
-        "pairs": len(values),
-        "mean_value": truth,
-        "mean_stderr": float(np.mean([value.stderr for value in values])),
+        "fit_seconds": seconds,
+        "cpu_seconds": sum(cpu for _, _, cpu in parts),
+        "jobs": jobs,
+        "pairs": len(policies),
+        "exact": all(one.exact for one in exposures),
+        "mean_value": float(np.mean([value for values, _, _ in parts for value in values])),
+        "mean_stderr": float(np.mean([error for _, errors, _ in parts for error in errors])),
         "peak_mebibytes": peak_mebibytes(),
         "peak_mebibytes_before_fit": before,
     }
     return measured, {}
+
+
+def _evaluate_part(first: int) -> tuple[list[float], list[float], float]:
+    """Values and standard errors of one process's share of the pairs, and its CPU seconds."""
+    cpu = cpu_seconds()
+    estimates = INHERITED["estimator"].values(INHERITED["policies"][first :: INHERITED["jobs"]])
+    return [one.value for one in estimates], [one.stderr for one in estimates], cpu_seconds() - cpu
 
 
 def item_position(data: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
@@ -144,7 +164,7 @@ def item_position(data: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
     before = peak_mebibytes()
 
     def fit() -> Any:
-        return ItemPositionIPS(data["examination"]).fit(_log(data), logging)
+        return ItemPositionIPS(data["examination"], method="exact").fit(_log(data), logging)
 
     begun = perf_counter()
     estimate = fit().value(target)
@@ -160,7 +180,7 @@ def item_position(data: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
         "value_seconds": again["fit_seconds"],
         "value": float(estimate.value),
         "stderr": float(estimate.stderr),
-        "ci": [float(end) for end in estimate.ci],
+        "ci": [float(estimate.ci.low), float(estimate.ci.high)],
         "peak_mebibytes": peak_mebibytes(),
         "peak_mebibytes_before_fit": before,
     }
@@ -213,7 +233,7 @@ def generator(
     _: Arrays, *, docs: int, dim: int, queries: int, n_candidates: int, temperature: float, index: str, seed: int
 ) -> tuple[Measured, Arrays]:
     """Candidate lists from embeddings by faiss. Scores have standard deviation 1 / temperature."""
-    from cltr_twostage import EmbeddingGenerator
+    from cltr_twostage.generator import EmbeddingGenerator
 
     rng = np.random.default_rng(seed)
     embeddings = rng.standard_normal((docs, dim), dtype=np.float32) / np.float32(dim**0.25)
@@ -237,8 +257,46 @@ def generator(
     return measured, {}
 
 
+def learn(
+    _: Arrays, *, world: str, mode: str, sessions: int, steps: int, held_out: float, repeats: int, seed: int
+) -> tuple[Measured, Arrays]:
+    """`TwoStageLearner.fit` on a log of one of the package's own worlds, estimator included; every step is done."""
+    from cltr_twostage import ExposureIPS
+    from cltr_twostage import simulate as worlds
+    from cltr_twostage.train import TwoStageLearner
+
+    rng = np.random.default_rng(seed)
+    made = getattr(worlds, f"{world}_world")(rng)
+    log = made.simulate(sessions, rng)
+
+    def fit() -> Any:
+        learner = TwoStageLearner(mode, n_steps=steps, held_out=held_out, patience=steps, random_state=seed)
+        return learner.fit(
+            log,
+            made.generator_features,
+            made.ranker_features,
+            logging=made.logging,
+            estimator=ExposureIPS(made.examination, made.rank_weights),
+        )
+
+    before = peak_mebibytes()
+    learner, timing = repeat(fit, repeats)
+    measured = {
+        **timing,
+        "first_fit_seconds": timing["all_seconds"][0],
+        "logging_value": float(made.value(made.logging)),
+        "learned_value": float(made.value(learner.policy_)),
+        "ideal_value": float(made.ideal()),
+        "best_step": int(learner.best_step_),
+        "peak_mebibytes": peak_mebibytes(),
+        "peak_mebibytes_before_fit": before,
+    }
+    return measured, {}
+
+
 METHODS: dict[str, Callable[..., tuple[Measured, Arrays]]] = {
-    method.__name__: method for method in (world, placements, aggregate, pairs, item_position, exposure, generator)
+    method.__name__: method
+    for method in (world, placements, aggregate, pairs, item_position, exposure, generator, learn)
 }
 
 
@@ -262,7 +320,14 @@ def main() -> None:
 
 def import_everything() -> None:
     """Load what the methods import where they use it: no method's imports are timed, nor are the peer's."""
-    for name in ("pandas", "scipy.special", "scipy.stats", "cltr_twostage"):
+    for name in (
+        "pandas",
+        "scipy.special",
+        "scipy.stats",
+        "cltr_twostage",
+        "cltr_twostage.simulate",
+        "cltr_twostage.train",
+    ):
         import_module(name)
 
 

@@ -498,7 +498,7 @@ def test_a_log_without_rows_is_empty(frame, medium, tmp_path):
 def test_a_csv_file_without_rows_is_an_empty_log(text, tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(text)
-    with pytest.raises(DataError, match=r"log\.csv: the log is empty"):
+    with pytest.raises(DataError, match=r"log\.csv: the (log|table) is empty"):
         read_click_log(path)
 
 
@@ -770,7 +770,7 @@ def test_a_bad_cell_in_a_part_is_named_by_its_row_in_the_file(name, batch_rows, 
 
 
 def test_an_empty_parquet_file_has_no_part(tmp_path):
-    with pytest.raises(DataError, match="the log is empty"):
+    with pytest.raises(DataError, match="the table is empty"):
         list(scan_click_log(write(long_frame().iloc[:0], tmp_path, "parquet")))
 
 

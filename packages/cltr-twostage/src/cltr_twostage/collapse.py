@@ -25,6 +25,7 @@ class ClickPatterns:
 
     Attributes:
         part: int32 [n_patterns], log that the pattern is from.
+        query: int32 [n_patterns].
         count: float64 [n_patterns], sessions with these clicks and no other.
         pattern: int64 [n_clicks], pattern of each click, ascending.
         row: int32 [n_clicks], clicked row of the pool.
@@ -32,6 +33,7 @@ class ClickPatterns:
     """
 
     part: IntArray
+    query: IntArray
     count: FloatArray
     pattern: LongArray
     row: IntArray
@@ -98,24 +100,30 @@ class CollapsedLog:
         """float64 [n_queries], sessions of each query."""
         return np.asarray(self.part_queries.sum(axis=0))
 
+    def sums(self, table: FloatArray) -> FloatArray:
+        """Sum of a table [n_rows] or [n_rows, >= k] over the clicks of each session: float64 [m]."""
+        return np.asarray(np.where(self.clicks, self.at_places(table), 0.0).sum(axis=1))
+
     @cached_property
     def clicked_rows(self) -> ClickPatterns:
-        """The clicks, whatever the rank."""
+        """The clicks, whatever the rank; of a single log, the sessions without one are left out."""
         rows = np.where(self.clicks, self.rows, np.int32(-1))
         return self._patterns(-np.sort(-rows, axis=1))
 
     @cached_property
     def clicked_places(self) -> ClickPatterns:
-        """The clicks, with the rank of each."""
+        """The clicks, with the rank of each; of a single log, the sessions without one are left out."""
         return self._patterns(np.where(self.clicks, self.rows, np.int32(-1)))
 
     def _patterns(self, rows: IntArray) -> ClickPatterns:
-        some = np.flatnonzero((rows >= 0).any(axis=1))
+        # They add nothing, unless the shares of several logs in a query have to be told.
+        some = np.flatnonzero((rows >= 0).any(axis=1) | (self.n_parts > 1))
         rows, query, part = rows[some], self.query[some], self.part[some]
         code, first = _distinct(part, query, rows, np.zeros(rows.shape, dtype=bool), self.pool)
         pattern, rank = np.nonzero(rows[first] >= 0)
         return ClickPatterns(
             part[first],
+            query[first],
             np.bincount(code, weights=self.count[some], minlength=len(first)),
             pattern,
             rows[first][pattern, rank],
@@ -168,12 +176,10 @@ def collapse(
             Default: one.
 
     Raises:
-        ArgumentError: Weights that are negative, NaN or infinite, sum to zero, or do not fit the log.
+        ArgumentError: No click log; weights that are negative, NaN or infinite, sum to zero, or do not fit the log.
         DataError: The log has a query or document that the pool lacks.
     """
-    parts = [logs] if isinstance(logs, ClickLog) else list(logs)
-    if not parts:
-        raise ArgumentError("log is an empty sequence; expected at least one click log")
+    parts = _as_logs(logs)
     given = [None] * len(parts) if weights is None else [weights] if isinstance(logs, ClickLog) else list(weights)  # type: ignore[call-overload]
     if len(given) != len(parts):
         raise ArgumentError(f"weights has {len(given)} entries for {len(parts)} logs; expected one for each")
@@ -191,6 +197,16 @@ def collapse(
     code, first = _distinct(part, query, rows, clicks, pool)
     count = np.bincount(code, weights=weight, minlength=len(first)).astype(np.float64)
     return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)
+
+
+def _as_logs(logs: ClickLog | Sequence[ClickLog]) -> list[ClickLog]:
+    if isinstance(logs, ClickLog):
+        return [logs]
+    if not isinstance(logs, list | tuple) or not all(isinstance(log, ClickLog) for log in logs):
+        raise ArgumentError(f"log is a {type(logs).__name__}; expected a ClickLog, or a list of these")
+    if not logs:
+        raise ArgumentError("log is an empty sequence; expected at least one click log")
+    return list(logs)
 
 
 def _widened(table: NDArray[np.generic], k: int, filler: np.generic) -> NDArray[np.generic]:

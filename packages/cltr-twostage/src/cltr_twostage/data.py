@@ -197,7 +197,7 @@ class ScoreTable:
             DataError: A missing column, an id that is missing, a pair twice, or a score that is no number, NaN, +inf or
                 beyond +-1e12: with its row.
         """
-        from irworks.data.click_columns import Place
+        from irworks.data.columns import Place
 
         return _scores_from_frame(frame, (query, doc, candidate, ranker), Place(source))
 
@@ -248,8 +248,8 @@ def read_scores(
     Raises:
         DataError: The file is missing or malformed, or a row breaks the contract: with its line.
     """
-    from irworks.data.click_columns import Place
-    from irworks.data.click_tables import is_parquet, read_csv, read_parquet
+    from irworks.data.columns import Place
+    from irworks.data.tables import is_parquet, read_csv, read_parquet
 
     file = Path(path)
     columns = (query, doc, candidate, ranker)
@@ -264,7 +264,7 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
     Raises:
         DataError: The name says neither.
     """
-    from irworks.data.click_tables import csv_delimiter, is_parquet
+    from irworks.data.tables import csv_delimiter, is_parquet
     from irworks.runtime import atomic_path
 
     file = Path(path)
@@ -281,7 +281,7 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
 def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str], place: Any) -> ScoreTable:
     import pandas as pd
 
-    from irworks.data.click_columns import check_present
+    from irworks.data.columns import check_present
 
     query, doc, candidate, ranker = columns
     check_present(columns, [str(name) for name in frame.columns], place.source)
@@ -305,7 +305,7 @@ def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str]
 
 def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:
     """A column of scores, which may be -inf."""
-    from irworks.data.click_columns import numbers
+    from irworks.data.columns import numbers
 
     expected = f"a number within +-{MAX_SCORE:.0e}, or -inf"
     values = numbers(frame, column, place, expected)

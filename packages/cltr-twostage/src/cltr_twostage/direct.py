@@ -1,15 +1,18 @@
 """Estimators with a model of relevance: the direct method, naive clicks, and the doubly robust combination."""
 
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.collapse import CollapsedLog
+from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import Estimator, Logging
 from cltr_twostage.ips import ExposureIPS
 from cltr_twostage.policy import Policy
+from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 
 __all__ = ["DirectMethod", "DoublyRobust", "NaiveClicks"]
@@ -50,6 +53,17 @@ class DirectMethod(Estimator):
             raise ArgumentError(f"smoothing={smoothing!r}; expected a finite number above 0")
         self.relevance, self.smoothing = relevance, float(smoothing)
 
+    def fit(
+        self,
+        log: ClickLog | Sequence[ClickLog],
+        logging: Logging | None = None,
+        *,
+        pool: Pool | None = None,
+        weights: ArrayLike | Sequence[ArrayLike] | None = None,
+    ) -> Self:
+        """Read a log, once. As `Estimator.fit`, but of `logging` no more than its pool is asked: it can be left out."""
+        return super().fit(log, "counts" if logging is None else logging, pool=pool, weights=weights)
+
     def _fit(self, logging: Logging) -> None:
         log = self.collapsed_
         self._seen = self._seen_probability()[: log.k]
@@ -64,19 +78,28 @@ class DirectMethod(Estimator):
         log = self.collapsed_
         exposure = self._exposure(policy)
         of_row = exposure.value * self.relevance_
-        of_query = np.add.reduceat(of_row, self.pool_.offsets[:-1])
+        of_query = self._of_query(of_row)
         value = float(self.query_weights_ @ of_query)
         x = of_query[log.query]
         per_row = self.query_weights_[self.pool_.owner()] * exposure.value
         if self._fitted:
-            seen = log.impressions @ self._seen
-            x = x + log.total * _residuals(log, per_row / (seen + self.smoothing), self._seen, self.relevance_)
+            x = x + log.total * self._influence_of_fit(per_row)
         spread = np.empty(0)
         if exposure.batches is not None:
             weights = self.query_weights_[self.pool_.owner()] * self.relevance_
             spread = (exposure.batches - exposure.value) @ weights
         diagnostics = WeightDiagnostics(ess=log.total, n_weighted=log.total, max_weight=1.0)
         return Contribution(value, x, log.part, log.count, spread, diagnostics)
+
+    def _influence_of_fit(self, per_row: FloatArray) -> FloatArray:
+        """What each session moves sum_d per_row(d) R(d) by, through the clicks on d and through the mean of the log."""
+        log, seen = self.collapsed_, self.collapsed_.impressions @ self._seen
+        per_click = per_row / (seen + self.smoothing)
+        own = _residuals(log, per_click, self._seen, self.relevance_)
+        examined = max(float(seen.sum()), 1e-300)
+        mean = np.full(self.pool_.n_rows, float(log.click_counts.sum()) / examined)
+        shrunk = self.smoothing * float(per_click.sum()) / examined
+        return own + shrunk * _residuals(log, np.ones(self.pool_.n_rows), self._seen, mean)
 
 
 class NaiveClicks(DirectMethod):
@@ -142,44 +165,36 @@ class DoublyRobust(ExposureIPS):
     @property
     def relevance_(self) -> FloatArray:
         """float64 [n_rows], the model's relevance, plus what exposure IPS says it misses."""
-        log = self.collapsed_
-        sessions = np.maximum(log.query_counts[self.pool_.owner()], 1e-300)
-        inverse = np.divide(1.0, self.logging_table_, out=np.zeros_like(sessions), where=self.logging_table_ > 0)
-        inverse = self._clipped(inverse)
-        out = np.zeros(self.pool_.n_rows)
+        asked, out = self.collapsed_.query_counts[self.pool_.owner()], np.zeros(self.pool_.n_rows)
         for own, model in zip(self._fold_counts, self._models, strict=True):
-            left = _row_residuals(log, own, self._seen, model)
-            share = np.bincount(log.query, weights=own, minlength=self.pool_.n_queries)[self.pool_.owner()] / sessions
-            out += share * model + left * inverse / sessions
+            # Of a query that was not asked there is nothing but the models.
+            share = np.where(asked > 0, self._sessions_of(own) / np.maximum(asked, 1e-300), 1.0 / len(self._models))
+            left = _row_residuals(self.collapsed_, own, self._seen, model)
+            out += share * model + self._per_examination(left)
         return out
+
+    def _sessions_of(self, count: FloatArray) -> FloatArray:
+        """Sessions of the query of each row, when distinct sessions count `count` [m]: float64 [n_rows]."""
+        of_query = np.bincount(self.collapsed_.query, weights=count, minlength=self.pool_.n_queries)
+        return of_query[self.pool_.owner()]
 
     def _contribution(self, policy: Policy) -> Contribution:
         log = self.collapsed_
         exposure = self._exposure(policy)
-        rho, rho_0 = exposure.value, self.logging_table_
-        supported = rho_0 > 0
-        raw = np.divide(rho, rho_0, out=np.zeros_like(rho), where=supported)
-        weights = self._clipped(raw)
-        gap = self._support_gap(rho, supported)
-        diagnostics = WeightDiagnostics.of(raw, self._shown_counts(), clip=self.clip, support_gap=gap)
-        x, slope, logging_slope = [], np.zeros_like(rho), np.zeros_like(rho)
+        rho = exposure.value
+        raw, weights, diagnostics = self._weighed(rho)
+        x, modelled, left = [], np.zeros_like(rho), np.zeros_like(rho)
         for own, model in zip(self._fold_counts, self._models, strict=True):
-            of_query = np.add.reduceat(rho * model, self.pool_.offsets[:-1])
-            x.append(of_query[log.query] + _residuals(log, weights, self._seen, model))
-            sessions = np.bincount(log.query, weights=own, minlength=self.pool_.n_queries)[self.pool_.owner()]
-            left = _row_residuals(log, own, self._seen, model)
-            inner = np.where(supported & (weights >= raw), left / np.where(supported, rho_0, 1.0), 0.0)
-            slope += (sessions * model + inner) / log.total
-            logging_slope += inner * raw / log.total
-        count = np.concatenate(self._fold_counts)
-        joined = np.concatenate(x)
+            x.append(self._of_query(rho * model)[log.query] + _residuals(log, weights, self._seen, model))
+            modelled += self._sessions_of(own) * model / log.total
+            left += _row_residuals(log, own, self._seen, model)
+        count, joined = np.concatenate(self._fold_counts), np.concatenate(x)
         value = float(count @ joined) / log.total
-        spread = np.zeros(0)
+        error = self._share_error(log, self._slope(raw, weights, left))
+        joined = joined - np.tile(np.broadcast_to(error, log.count.shape), len(x))
+        spread = self._spread(raw, weights, left, rho, exposure.batches)
         if exposure.batches is not None:
-            spread = (exposure.batches - rho) @ slope
-        if self._logging_batches is not None:
-            off = (self._logging_batches - rho_0) @ logging_slope
-            spread = -off if not len(spread) else spread - off
+            spread = spread + (exposure.batches - rho) @ modelled
         return Contribution(value, joined, np.tile(log.part, len(x)), count, spread, diagnostics)
 
 

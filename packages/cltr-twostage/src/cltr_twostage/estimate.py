@@ -23,13 +23,14 @@ class Estimate:
 
     Attributes:
         value: Point estimate.
-        stderr: Standard error: of the sessions drawn, and of Monte Carlo exposures where those were drawn.
+        stderr: Standard error: of the sessions drawn, and of Monte Carlo exposures where those were drawn; infinite for
+            a log of one session.
         ci: Normal confidence interval.
         ess: Kish's effective number of impressions (of sessions, for whole lists), out of `n_weighted`.
         n_weighted: Number of impressions (sessions) that were weighted.
-        max_weight: Largest weight that a logged impression (session) has.
+        max_weight: Largest weight that a logged impression (session) has, after clipping.
         support_gap: Share of the target's exposure that falls on documents the logging policy never shows. Their
-            clicks cannot be estimated, and count as zero; NaN where unknown.
+            clicks cannot be estimated: they count as zero, or as what a model of relevance says. NaN where unknown.
         clipped: Share of the weighted impressions (sessions) whose weight was clipped.
         n_sessions: Number of sessions.
     """
@@ -88,16 +89,17 @@ class WeightDiagnostics:
         cls, weights: FloatArray, counts: FloatArray, *, clip: float | None, support_gap: float
     ) -> "WeightDiagnostics":
         """Diagnostics of weights before clipping, each standing for a count of impressions or sessions."""
+        weights, counts = weights[counts > 0], counts[counts > 0]
         used = weights if clip is None else np.minimum(weights, clip)
-        squares = float(counts @ used**2)
-        total = float(counts.sum())
-        clipped = 0.0 if clip is None else float(counts @ (weights > clip)) / total
+        total, largest = float(counts.sum()), float(used.max(initial=0.0))
+        relative = used / largest if largest > 0 else used
+        squares = float(counts @ relative**2)
         return cls(
-            ess=float(counts @ used) ** 2 / squares if squares > 0 else 0.0,
+            ess=float(counts @ relative) ** 2 / squares if squares > 0 else 0.0,
             n_weighted=total,
-            max_weight=float(used[counts > 0].max(initial=0.0)),
+            max_weight=largest,
             support_gap=support_gap,
-            clipped=clipped,
+            clipped=0.0 if clip is None or not total else float(counts @ (weights > clip)) / total,
         )
 
 
@@ -116,12 +118,12 @@ def estimate_of(
     first = parts[0]
     sums = np.bincount(first.part, weights=first.count * x, minlength=log.n_parts)
     squares = np.bincount(first.part, weights=first.count * x**2, minlength=log.n_parts)
-    centred = np.maximum(squares - sums**2 / log.part_totals, 0.0)
+    centred = np.maximum(squares - sums**2 / np.maximum(log.part_totals, 1e-300), 0.0)
     # Rounding leaves a trace of what is exactly constant.
     centred[centred < 1e-14 * squares] = 0.0
     variance = float(centred.sum()) / log.total**2
     variance += _sampling_variance(parts, coefficients)
-    stderr = float(np.sqrt(variance)) if log.n_read > 1 else float("inf")
+    stderr = float(np.sqrt(variance)) if log.n_read > log.n_parts else float("inf")
     worst = max(parts, key=lambda part: part.weights.max_weight).weights
     return Estimate(
         value=value,

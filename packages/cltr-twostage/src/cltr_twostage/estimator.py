@@ -5,8 +5,10 @@ U = E_q[sum_d rho(d) R(d)] with rho(d) the policy's expected rank weight of d. E
 is read once, and then gives the `value` of any number of policies.
 """
 
+import sys
+import warnings
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -37,6 +39,10 @@ Logging = Policy | ArrayLike | Sequence[Policy] | Literal["counts"]
 Support = Literal["raise", "warn", "drop"]
 
 
+# Exact exposures are exact to about this much.
+NEGLIGIBLE = 1e-12
+
+
 class NotFittedError(IrworksError, RuntimeError):
     """The estimator has not been fitted to a log yet."""
 
@@ -46,7 +52,7 @@ class SupportError(IrworksError, ValueError):
 
 
 class SupportWarning(UserWarning):
-    """The target policy shows documents that the logging policy never shows; they count as never clicked."""
+    """The target policy shows documents that the logging policy never shows."""
 
 
 class Estimator:
@@ -70,8 +76,6 @@ class Estimator:
     Raises:
         ArgumentError: An argument out of range.
     """
-
-    _normalizable: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -110,7 +114,8 @@ class Estimator:
         """Read a log, once.
 
         Args:
-            log: What was shown and clicked; several logs, if several policies made them.
+            log: What was shown and clicked; several logs, if several policies made them. A masked place is one where
+                nothing was shown.
             logging: The policy that made the log; several, one a log (each document's weight is then its exposure under
                 the mixture that was really used, the balance heuristic); or what the estimator weighs by: an array, see
                 the estimator; or "counts": how often the log itself shows each document.
@@ -118,7 +123,8 @@ class Estimator:
             weights: float [n], number of sessions that each session of the log stands for. Default: one.
 
         Raises:
-            ArgumentError: Logs, policies and weights that do not match; lists longer than `examination`.
+            ArgumentError: Logs, policies and weights that do not match; lists longer than `examination`, or of another
+                length than those of the logging policy.
             DataError: A query or document that the pool lacks, or a logged document that the logging policy cannot
                 show.
         """
@@ -129,7 +135,12 @@ class Estimator:
                 raise ArgumentError(f"{name} has {len(weight)} ranks and the log {collapsed.k}; expected one for each")
         self.collapsed_, self.pool_ = collapsed, pool
         self.query_weights_ = collapsed.query_counts / collapsed.total
-        self._fit(logging)
+        try:
+            self._fit(logging)
+        except BaseException:
+            # Half a fit must not answer.
+            del self.collapsed_
+            raise
         return self
 
     def value(self, policy: Policy) -> Estimate:
@@ -138,7 +149,8 @@ class Estimator:
         Raises:
             NotFittedError: Before `fit`.
             SupportError: The policy shows a document that the logging policy never shows, and support is "raise".
-            ArgumentError: The policy stands on another pool, or shows longer lists than were logged.
+            ArgumentError: The policy stands on another pool, or shows longer lists than there are rank weights (than
+                were logged, for estimators that weigh by rank or by list).
         """
         return self.combine([policy], [1.0])
 
@@ -175,6 +187,8 @@ class Estimator:
     def _checked_contribution(self, policy: Policy) -> Contribution:
         if not hasattr(self, "collapsed_"):
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(log, logging) first")
+        if not hasattr(policy, "pool"):
+            raise ArgumentError(f"policy is a {type(policy).__name__}; expected a TwoStagePolicy or MixturePolicy")
         require_same_pool(policy.pool, self.pool_, "policy and log")
         if policy.k > len(self._rank_weights()):
             raise ArgumentError(
@@ -195,6 +209,47 @@ class Estimator:
 
     def _clipped(self, weights: FloatArray) -> FloatArray:
         return weights if self.clip is None else np.minimum(weights, self.clip)
+
+    def _of_query(self, table: FloatArray) -> FloatArray:
+        """Sum of a table [n_rows] or [n_rows, k] over what belongs to each query: float64 [n_queries]."""
+        of_row = table if table.ndim == 1 else table.sum(axis=1)
+        return np.asarray(np.add.reduceat(of_row, self.pool_.offsets[:-1]))
+
+    def _support_gap(self, worth: FloatArray, supported: NDArray[np.bool_]) -> float:
+        """Share of what the target exposes that the logging policy never shows, if `support` lets that pass.
+
+        Args:
+            worth: float64 [n_rows] or [n_rows, k], expected rank weights of the target.
+            supported: bool, of the same shape.
+        """
+        share = self.query_weights_[self.pool_.owner()]
+        lost = np.where(supported, 0.0, (share * worth.T).T)
+        if not lost.any():
+            return 0.0
+        gap = float(lost.sum() / (share @ worth).sum())
+        if gap < NEGLIGIBLE:
+            return gap
+        rows = np.unique(np.argwhere(lost > 0)[:, 0])
+        names = ", ".join(self.pool_.row_name(int(row)) for row in rows[:3])
+        message = (
+            f"the logging policy never shows {len(rows):,} documents that the target shows, with {gap:.2%} of its "
+            f"exposure: {names}{', ...' if len(rows) > 3 else ''}"
+        )
+        if self.support == "raise":
+            raise SupportError(
+                f'{message}. Their clicks cannot be estimated; support="drop" goes on without and reports the share'
+            )
+        if self.support == "warn":
+            warnings.warn(f"{message}; their clicks cannot be estimated", SupportWarning, stacklevel=_users_level())
+        return gap
+
+
+def _users_level() -> int:
+    """The `stacklevel` at which a warning of the caller points at the line that called this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cltr_twostage."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _pool_of(log: ClickLog | Sequence[ClickLog], logging: Logging, pool: Pool | None) -> Pool:

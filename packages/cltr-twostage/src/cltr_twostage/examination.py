@@ -191,7 +191,7 @@ def _first_fault(values: FloatArray) -> tuple[int, str] | None:
 
 
 def _from_model(folder: Path) -> FloatArray:
-    from irworks.data.click_columns import numbers
+    from irworks.data.columns import numbers
 
     _require_position_based(folder)
     file = folder / "position_bias.csv"
@@ -230,7 +230,7 @@ def _require_position_based(folder: Path) -> None:
 
 
 def _from_table(file: Path) -> FloatArray:
-    from irworks.data.click_columns import numbers
+    from irworks.data.columns import numbers
 
     frame, place = _table(file, ("position", "examination"))
     order = _by_position(frame, place)
@@ -240,8 +240,8 @@ def _from_table(file: Path) -> FloatArray:
 
 def _table(file: Path, columns: tuple[str, ...]) -> tuple[Any, Any]:
     """The rows of a file (a data frame) with the wanted columns, and how to speak of them (a `Place`)."""
-    from irworks.data.click_columns import Place
-    from irworks.data.click_tables import is_parquet, read_csv, read_parquet
+    from irworks.data.columns import Place
+    from irworks.data.tables import is_parquet, read_csv, read_parquet
 
     try:
         parquet = is_parquet(file)
@@ -261,7 +261,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> tuple[Any, Any]:
 
 def _by_position(frame: Any, place: Any) -> NDArray[np.int64]:
     """Where each rank stands in the table, from rank 1 on."""
-    from irworks.data.click_columns import numbers
+    from irworks.data.columns import numbers
 
     expected = f"each position from 1 to {len(frame)} once"
     position = numbers(frame, "position", place, expected)

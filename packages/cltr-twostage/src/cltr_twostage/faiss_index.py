@@ -37,7 +37,7 @@ def build_index(embeddings: NDArray[np.floating], description: str, search_optio
         embeddings: float [n_docs, dim], read in blocks.
         description: `"flat"`, or a string for faiss's `index_factory` such as `"IVF1024,Flat"`.
         search_options: Options of the index as faiss's `ParameterSpace` reads them, such as `"nprobe=64"`. By default
-            an inverted file probes a sixteenth of its lists, and as many as hold four times `depth` documents.
+            an inverted file probes an eighth of its lists, and as many as hold four times `depth` documents.
         depth: Number of documents that searches will ask for.
 
     Raises:
@@ -56,7 +56,7 @@ def build_index(embeddings: NDArray[np.floating], description: str, search_optio
         raise ArgumentError(f"index={description!r}: faiss cannot build it ({_reason(error)})") from None
     n_lists = _n_lists(index)
     if search_options is None and n_lists > 0:
-        probes = max(n_lists // 16, -(-4 * depth * n_lists // n_docs), 1)
+        probes = max(n_lists // 8, -(-4 * depth * n_lists // n_docs), 1)
         search_options = f"nprobe={min(probes, n_lists)}"
     set_search_options(index, search_options)
     return index

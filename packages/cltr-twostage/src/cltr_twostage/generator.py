@@ -74,12 +74,12 @@ class EmbeddingGenerator:
         n_candidates: Length of the lists.
         temperature: Above 0; near 0 the candidates are the best documents, towards infinity they are uniform.
         depth: Number of documents searched for, from `n_candidates` to any; `n_docs` and more scores all documents.
-            It changes the speed, not the law. Default: max(4 n_candidates, 1000, sqrt(n_docs n_candidates)), where even
-            flat scores leave no more documents to race than the search has found.
+            It changes the speed, not the law. Default: max(4 n_candidates, 1000, sqrt(n_docs n_candidates)), with
+            which about as many documents at most are raced as are searched for, whatever the scores.
         index: `"flat"`, a string for faiss's `index_factory` such as `"IVF1024,Flat"`, or a ready index over the
             inner product whose ids are the rows of `doc_embeddings`.
         search_options: Options of the index for faiss's `ParameterSpace`, such as `"nprobe=64"` or `"efSearch=256"`;
-            they are set on a ready index, too. By default an inverted file probes a sixteenth of its lists, and
+            they are set on a ready index, too. By default an inverted file probes an eighth of its lists, and
             as many as hold 4 `depth` documents on average.
         doc_ids: [n_docs], distinct original ids, for pools. Default: the row numbers.
 

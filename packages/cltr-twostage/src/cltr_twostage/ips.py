@@ -1,16 +1,16 @@
 """Inverse propensity scoring by document: joint exposure IPS, its one-stage baseline, and item-position IPS."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.collapse import ClickPatterns
+from cltr_twostage.collapse import ClickPatterns, CollapsedLog
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import (
     Estimator,
     Logging,
-    SupportError,
-    SupportWarning,
     logging_policies,
     part_shares,
     require_policy_per_log,
@@ -27,86 +27,121 @@ FloatArray = NDArray[np.float64]
 LOGGING_DRAWS = 16
 
 
+@dataclass(frozen=True, eq=False)
+class LoggingTable:
+    """What every weight of an estimator divides by.
+
+    Attributes:
+        value: float64 [n_rows] or [n_rows, k].
+        batches: float64 [n_batches, ...], independent Monte Carlo estimates whose mean is `value`; None where exact.
+        parts: float64 [n_parts, ...], the table of each of several logs, which `value` mixes by their shares in a query;
+            None for one log.
+        counted: Whether the log was counted.
+    """
+
+    value: FloatArray
+    batches: FloatArray | None = None
+    parts: FloatArray | None = None
+    counted: bool = False
+
+
 class _RatioEstimator(Estimator):
     """Weights each click by a ratio of two tables: what the target does, over what the logging policy did."""
 
     def _fit(self, logging: Logging) -> None:
-        value, batches = _mixed_table(self, logging)
-        cannot = (value <= 0) & (self._shown_counts() > 0)
+        self._logging = _logging_table(self, logging)
+        self.logging_table_ = self._logging.value
+        cannot = (self.logging_table_ <= 0) & (self._shown_counts() > 0)
         if cannot.any():
             raise self._impossible(int(np.argwhere(cannot)[0][0]))
-        self.logging_table_, self._logging_batches = value, batches
 
     def _contribution(self, policy: Policy) -> Contribution:
         target, batches = self._table(policy)
-        supported = self.logging_table_ > 0
-        raw = np.divide(target, self.logging_table_, out=np.zeros_like(target), where=supported)
-        gap = self._support_gap(target, supported)
-        weights = self._clipped(raw)
-        diagnostics = WeightDiagnostics.of(raw.ravel(), self._shown_counts().ravel(), clip=self.clip, support_gap=gap)
+        raw, weights, diagnostics = self._weighed(target)
         if self.self_normalized:
-            return self._normalized(weights, target, diagnostics)
-        groups = self._click_patterns()
+            return self._normalized(target, batches, raw, weights, diagnostics)
+        log = self.collapsed_
+        groups = log if self._logging.counted else self._click_patterns()
+        clicks = self._clicks() * self._gain()
         x = groups.sums(weights * self._gain())
-        value = float(groups.count @ x) / self.collapsed_.total
-        spread = self._spread(weights, raw, target, batches)
+        value = float(groups.count @ x) / log.total
+        x = x - self._share_error(groups, self._slope(raw, weights, clicks))
+        spread = self._spread(raw, weights, clicks, target, batches)
         return Contribution(value, x, groups.part, groups.count, spread, diagnostics)
 
-    def _normalized(self, weights: FloatArray, target: FloatArray, diagnostics: WeightDiagnostics) -> Contribution:
+    def _weighed(self, target: FloatArray) -> tuple[FloatArray, FloatArray, WeightDiagnostics]:
+        """The weights of what was shown, before and after clipping, and their diagnostics."""
+        supported, shown = self.logging_table_ > 0, self._shown_counts()
+        worth = target * self._weight_unit()[: target.shape[1]] if target.ndim == 2 else target
+        gap = self._support_gap(worth, supported)
+        raw = np.divide(target, self.logging_table_, out=np.zeros_like(target), where=supported & (shown > 0))
+        diagnostics = WeightDiagnostics.of(raw.ravel(), shown.ravel(), clip=self.clip, support_gap=gap)
+        return raw, self._clipped(raw), diagnostics
+
+    def _normalized(
+        self,
+        target: FloatArray,
+        batches: FloatArray | None,
+        raw: FloatArray,
+        weights: FloatArray,
+        diagnostics: WeightDiagnostics,
+    ) -> Contribution:
         """U = mean(x) mean(a) / mean(b): x the weighted clicks, b the weights themselves, a what b is on average."""
-        log = self.collapsed_
-        x = np.where(log.clicks, log.at_places(weights * self._gain()), 0.0).sum(axis=1)
-        b = (log.at_places(weights) * self._weight_unit()[: log.k]).sum(axis=1)
-        a = self._expected_unit(target)[log.query]
+        log, unit = self.collapsed_, self._weight_unit()[: self.collapsed_.k]
+        clicks, shown = self._clicks() * self._gain(), self._shown_units()
+        x, b = log.sums(weights * self._gain()), (log.at_places(weights) * unit).sum(axis=1)
+        # What cannot be shown is in no weight.
+        supported = np.where(self.logging_table_ > 0, target, 0.0)
+        a = self._expected_unit(supported)[log.query]
         mean_x, mean_b, mean_a = (float(log.count @ one) / log.total for one in (x, b, a))
         if mean_b <= 0:
             return Contribution(0.0, np.zeros_like(x), log.part, log.count, np.empty(0), diagnostics)
         value = mean_x * mean_a / mean_b
+        x = x - self._share_error(log, self._slope(raw, weights, clicks))
+        b = b - self._share_error(log, self._slope(raw, weights, shown))
         influence = mean_a / mean_b * (x - mean_x) + mean_x / mean_b * (a - mean_a) - value / mean_b * (b - mean_b)
-        return Contribution(value, value + influence, log.part, log.count, np.empty(0), diagnostics)
+        spread = mean_a / mean_b * self._spread(raw, weights, clicks, target, batches)
+        spread = spread - value / mean_b * self._spread(raw, weights, shown, target, batches)
+        if batches is not None:
+            drawn = [self._expected_unit(np.where(self.logging_table_ > 0, one, 0.0)) for one in batches]
+            spread = spread + mean_x / mean_b * (np.array(drawn) @ self.query_weights_ - mean_a)
+        return Contribution(value, value + influence, log.part, log.count, spread, diagnostics)
+
+    def _slope(self, raw: FloatArray, weights: FloatArray, counts: FloatArray) -> FloatArray:
+        """How much a sum of weighted counts falls, for each session of the query, as the logging table rises."""
+        sessions = self.collapsed_.query_counts[self.pool_.owner()]
+        divisor = (sessions * self.logging_table_.T).T
+        kept = np.where(weights < raw, 0.0, raw * counts)
+        return np.divide(kept, divisor, out=np.zeros_like(raw), where=divisor > 0)
+
+    def _share_error(self, groups: ClickPatterns | CollapsedLog, slope: FloatArray) -> FloatArray | float:
+        """What a session takes from an estimate by its part in the logging table, where the log itself shaped that.
+
+        It counts in the table if the log was counted, and in the shares of several logs. Without this, the standard
+        error would be that of an estimate with a known table, which is another.
+        """
+        log, table = self.collapsed_, self._logging
+        if table.counted:
+            moved = (log.at_places(slope) * self._impression_unit()[: log.k]).sum(axis=1)
+        elif table.parts is not None:
+            moved = np.stack([self._of_query(slope * part) for part in table.parts])[groups.part, groups.query]
+        else:
+            return 0.0
+        return np.asarray(moved - self._of_query(slope * table.value)[groups.query])
 
     def _spread(
-        self, weights: FloatArray, raw: FloatArray, target: FloatArray, batches: FloatArray | None
+        self, raw: FloatArray, weights: FloatArray, counts: FloatArray, target: FloatArray, batches: FloatArray | None
     ) -> FloatArray:
-        """Deviation of the value under each batch of Monte Carlo tables, of the target and of the logging policy."""
-        if batches is None and self._logging_batches is None:
-            return np.empty(0)
-        per_weight = np.where(weights < raw, 0.0, self._clicks() * self._gain()) / self.collapsed_.total
-        deviation: FloatArray | float = 0.0
+        """Deviation of a sum of weighted counts under each batch of Monte Carlo tables, of target and logging policy."""
+        table, off = self._logging, np.zeros(0)
+        per_weight = np.where(weights < raw, 0.0, counts) / self.collapsed_.total
+        slope = np.divide(per_weight, table.value, out=np.zeros_like(raw), where=table.value > 0)
         if batches is not None:
-            slope = np.divide(per_weight, self.logging_table_, out=np.zeros_like(raw), where=self.logging_table_ > 0)
-            deviation = (batches - target).reshape(len(batches), -1) @ slope.ravel()
-        if self._logging_batches is not None:
-            table = self.logging_table_
-            slope = np.divide(per_weight * raw, table, out=np.zeros_like(raw), where=table > 0)
-            off = (self._logging_batches - table).reshape(len(self._logging_batches), -1)
-            deviation = deviation - off @ slope.ravel()
-        return np.asarray(deviation, dtype=np.float64)
-
-    def _support_gap(self, target: FloatArray, supported: NDArray[np.bool_]) -> float:
-        owner = self.pool_.owner()
-        share = self.query_weights_[owner]
-        worth = target * self._weight_unit()[: target.shape[1]] if target.ndim == 2 else target
-        worth = (share * worth.T).T
-        total, lost = float(worth.sum()), np.where(supported, 0.0, worth)
-        if not lost.any():
-            return 0.0
-        rows = np.unique(np.argwhere(lost > 0)[:, 0])
-        gap = float(lost.sum()) / total
-        names = ", ".join(self.pool_.row_name(int(row)) for row in rows[:3])
-        message = (
-            f"the logging policy never shows {len(rows):,} documents that the target shows, with {gap:.2%} of its "
-            f"exposure: {names}{', ...' if len(rows) > 3 else ''}"
-        )
-        if self.support == "raise":
-            raise SupportError(
-                f'{message}. Their clicks cannot be estimated; support="drop" counts them as zero and reports the share'
-            )
-        if self.support == "warn":
-            import warnings
-
-            warnings.warn(f"{message}; they count as never clicked", SupportWarning, stacklevel=5)
-        return gap
+            off = (batches - target).reshape(len(batches), -1) @ slope.ravel()
+        if table.batches is None:
+            return off
+        of_logging = (table.batches - table.value).reshape(len(table.batches), -1) @ (slope * raw).ravel()
+        return off - of_logging if len(off) else -of_logging
 
     def _impossible(self, row: int) -> DataError:
         return DataError(
@@ -150,10 +185,18 @@ class _RatioEstimator(Estimator):
 
     def _expected_unit(self, target: FloatArray) -> FloatArray:
         """float64 [n_queries], average of the summed weights of a session."""
-        return np.asarray(np.add.reduceat(target, self.pool_.offsets[:-1]))
+        return self._of_query(target)
+
+    def _impression_unit(self) -> FloatArray:
+        """What an impression counts, by rank, in a logging table that is counted."""
+        return self.examination
 
     def _shown_counts(self) -> FloatArray:
         return np.asarray(self.collapsed_.impressions.sum(axis=1))
+
+    def _shown_units(self) -> FloatArray:
+        """Impressions, each as much as `_weight_unit` says."""
+        return np.asarray(self.collapsed_.impressions @ self._weight_unit()[: self.collapsed_.k])
 
     def _clicks(self) -> FloatArray:
         return np.asarray(self.collapsed_.click_counts.sum(axis=1))
@@ -182,11 +225,13 @@ class ExposureIPS(_RatioEstimator):
     @property
     def relevance_(self) -> FloatArray:
         """float64 [n_rows], clicks over expected examinations (with `clip`, 1 / rho_0 at most that)."""
-        sessions = self.collapsed_.query_counts[self.pool_.owner()]
-        inverse = np.divide(1.0, self.logging_table_, out=np.zeros_like(sessions), where=self.logging_table_ > 0)
-        return np.divide(
-            self._clicks() * self._clipped(inverse), sessions, out=np.zeros_like(sessions), where=sessions > 0
-        )
+        return self._per_examination(self._clicks())
+
+    def _per_examination(self, clicks: FloatArray) -> FloatArray:
+        """Clicks [n_rows], of each session of the query, times 1 / rho_0; 0 where nothing was shown."""
+        sessions, shown = self.collapsed_.query_counts[self.pool_.owner()], self._shown_counts() > 0
+        inverse = np.divide(1.0, self.logging_table_, out=np.zeros_like(sessions), where=shown)
+        return np.divide(clicks * self._clipped(inverse), sessions, out=np.zeros_like(sessions), where=shown)
 
 
 class RankerOnlyIPS(ExposureIPS):
@@ -220,15 +265,16 @@ class ItemPositionIPS(_RatioEstimator):
 
     def _placement(self, placement: Placement) -> tuple[FloatArray, FloatArray | None]:
         """Placement brought to as many ranks as the log has."""
-        missing = self.collapsed_.k - placement.value.shape[1]
-        if missing < 0:
+        k, ranks = self.collapsed_.k, placement.value.shape[1]
+        asked = self.query_weights_[self.pool_.owner()] > 0
+        if (placement.value[asked, k:] > 0).any():
             raise ArgumentError(
-                f"the policy shows {placement.value.shape[1]} documents and the log {self.collapsed_.k}; item-position "
-                "IPS cannot speak of ranks that were not logged"
+                f"the policy shows {ranks} documents and the log {k}; item-position IPS cannot speak of ranks that were "
+                "not logged"
             )
-        pad = ((0, 0), (0, missing))
-        batches = None if placement.batches is None else np.pad(placement.batches, ((0, 0), *pad))
-        return np.pad(placement.value, pad), batches
+        pad = ((0, 0), (0, max(0, k - ranks)))
+        batches = None if placement.batches is None else np.pad(placement.batches[..., :k], ((0, 0), *pad))
+        return np.pad(placement.value[:, :k], pad), batches
 
     def _counted_table(self) -> FloatArray:
         log = self.collapsed_
@@ -248,8 +294,14 @@ class ItemPositionIPS(_RatioEstimator):
     def _expected_unit(self, target: FloatArray) -> FloatArray:
         return super()._expected_unit(target @ self._rank_weights()[: target.shape[1]])
 
+    def _impression_unit(self) -> FloatArray:
+        return np.ones_like(self.examination)
+
     def _shown_counts(self) -> FloatArray:
         return self.collapsed_.impressions
+
+    def _shown_units(self) -> FloatArray:
+        return self.collapsed_.impressions * self._weight_unit()[: self.collapsed_.k]
 
     def _clicks(self) -> FloatArray:
         return self.collapsed_.click_counts
@@ -264,30 +316,51 @@ def _ranker_only(policy: Policy) -> Policy:
     return policy.ranker_only()
 
 
-def _mixed_table(estimator: _RatioEstimator, logging: Logging) -> tuple[FloatArray, FloatArray | None]:
-    """The logging table and its Monte Carlo batches, of whatever `fit` was given."""
+def _logging_table(estimator: _RatioEstimator, logging: Logging) -> LoggingTable:
+    """The logging table of whatever `fit` was given."""
     log = estimator.collapsed_
     policies = logging_policies(logging)
     if policies:
         require_policy_per_log(policies, log)
         tables = [estimator._logging_table(policy) for policy in policies]
-        if len(tables) == 1:
-            return tables[0]
-        shares = np.repeat(part_shares(log), log.pool.sizes, axis=1)
-        shares = shares.reshape(*shares.shape, *[1] * (tables[0][0].ndim - 1))
-        value = sum(share * table for share, (table, _) in zip(shares, tables, strict=True))
-        if all(batches is None for _, batches in tables):
-            return np.asarray(value), None
-        drawn = sum(
-            share * (table[None] if batches is None else batches)
-            for share, (table, batches) in zip(shares, tables, strict=True)
-        )
-        return np.asarray(value), np.asarray(drawn)
+        for number, (policy, (table, _)) in enumerate(zip(policies, tables, strict=True)):
+            _require_whole_lists(policy, table, log, number)
+        return LoggingTable(*tables[0]) if len(tables) == 1 else _mixture(tables, log)
     if isinstance(logging, str):
         if logging != "counts":
             raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
-        return estimator._counted_table(), None
-    return _checked_table(np.asarray(logging, dtype=np.float64), estimator._table_shape(), log.pool), None
+        return LoggingTable(estimator._counted_table(), counted=True)
+    return LoggingTable(_checked_table(np.asarray(logging, dtype=np.float64), estimator._table_shape(), log.pool))
+
+
+def _mixture(tables: list[tuple[FloatArray, FloatArray | None]], log: CollapsedLog) -> LoggingTable:
+    """The tables of several logs, mixed by their shares in the sessions of each query."""
+    parts = np.stack([table for table, _ in tables])
+    shares = np.repeat(part_shares(log), log.pool.sizes, axis=1)
+    shares = shares.reshape(*shares.shape, *[1] * (parts.ndim - 2))
+    value = (shares * parts).sum(axis=0)
+    if all(batches is None for _, batches in tables):
+        return LoggingTable(value, parts=parts)
+    drawn = sum(
+        share * (table[None] if batches is None else batches)
+        for share, (table, batches) in zip(shares, tables, strict=True)
+    )
+    return LoggingTable(value, np.asarray(drawn), parts)
+
+
+def _require_whole_lists(policy: Policy, table: FloatArray, log: CollapsedLog, number: int) -> None:
+    """Raise an ArgumentError if a log has longer lists than its policy shows, or only the first ranks of them."""
+    if policy.k == log.k:
+        return
+    longest = log.k if (log.rows[log.part == number, policy.k :] >= 0).any() else policy.k
+    if policy.k > log.k:
+        possible = (table if table.ndim == 1 else table.sum(axis=1)) > 0
+        of_query = np.bincount(log.pool.owner(), weights=possible, minlength=log.pool.n_queries)
+        longest = log.k if of_query[log.part_queries[number] > 0].max(initial=0) > log.k else policy.k
+    if longest != policy.k:
+        raise ArgumentError(
+            f"the log has lists of {longest} documents and its logging policy shows {policy.k}; expected equal lengths"
+        )
 
 
 def _checked_table(table: FloatArray, shape: tuple[int, ...], pool: Pool) -> FloatArray:

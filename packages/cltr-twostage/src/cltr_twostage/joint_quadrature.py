@@ -2,29 +2,27 @@
 
 Give each document two independent arrival times, exponential with rates exp(candidate score) and exp(ranker score). The
 candidates are the first `n_candidates` arrivals of the first race; the shown list is the order in which these arrive in
-the second. A set of candidates is complete when the next document, the first one left out, arrives at time t. So
-document d stands at rank r with probability
+the second. A set of candidates is complete until the next document arrives, say at time t. So document d stands at rank
+r with probability
 
     integral over t and u of  P(d arrived by t) * density(d arrives in the second race at u)
-        * P(of the others: one is the first left out, at t; n_candidates - 1 arrived by t, and r - 1 of these by u)
+        * P(of the others: one is the next to arrive, at t; n_candidates - 1 arrived by t, r - 1 of these by u)
 
-Given t and u the others are independent, so the last factor is a polynomial in three counts, grown document by
-document. Nothing is subtracted, so nothing cancels, and no set of candidates is enumerated.
+Given t and u the others are independent, so the last factor comes from a polynomial that grows document by document.
+Nothing is subtracted, so nothing cancels, and no set of candidates is enumerated.
 
-Where the integrand is smooth the trapezoid rule converges faster than any power of the step (Takahasi and Mori, 1974).
-The steps are chosen before the costly integrand is evaluated, on one-dimensional integrals with the same kinks: the
-time at which the candidates are complete, and the first `k` arrivals of a second race with independent candidates.
+The nodes are chosen before the costly integrand is evaluated, on one-dimensional integrals with the same kinks: the
+time at which the next document arrives, and the first `k` arrivals of the second race if, given t, documents were
+candidates independently.
 
 Cost per query: n_times * n_second_times * n log n * k * the smaller of `n_candidates` and n - `n_candidates`, at most.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import wrightomega
 
+from cltr_twostage.quadrature_counts import Chances, admit_all, hazard, leave_one_out, tails
+from cltr_twostage.quadrature_nodes import EARLY, LATE, NEGLIGIBLE, Nodes, bracket, nodes_between, pair_up
 from irworks.errors import ArgumentError
 from irworks.simulate import placement_probabilities
 from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
@@ -32,275 +30,183 @@ from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 __all__ = ["two_stage_cost", "two_stage_placement"]
 
 FloatArray = NDArray[np.float64]
-LongArray = NDArray[np.int64]
-BoolArray = NDArray[np.bool_]
-Profile = Callable[[FloatArray], FloatArray]
 
-# Nodes below this share of the mass are not visited.
-NEGLIGIBLE = 1e-15
-TAIL = 1e-17
-# A time later than exp(3.7) / rate, or earlier than exp(-40) / rate, has probability below 1e-17.
-LATE, EARLY = 3.7, -40.0
 # exp(-40) is below rounding: a document that far behind another follows it.
 MAX_GAP = 40.0
-GRID, MAX_GRID = 128, 1 << 13
-STRIDES = (2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32)
-TOLERANCE = 1e-10
+GRID, COARSE_GRID = 128, 64
+# Times of the first race at which the second is looked at: by the chance that the set is complete, and the chance of
+# being near such a time.
+LEVELS = np.array([1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.9, 0.999])
+SHARES = np.array([1e-9, 1e-6, 1e-3, 0.1, 1.0, 1.0, 1.0, 1.0])[:, None, None]
+MIDDLE = 5
 # Numbers per array: small enough for the processor's cache, large enough to hide the cost of a numpy call.
-BLOCK = 1 << 15
-QUERIES = 64
+BLOCK, LEAST_WIDTH, QUERIES = 1 << 15, 128, 64
 
 
 def two_stage_placement(candidate_scores: ArrayLike, ranker_scores: ArrayLike, n_candidates: int, k: int) -> FloatArray:
-    candidate, ranker = checked_scores(candidate_scores), checked_scores(ranker_scores)
+    """The probability of each document at each rank of the list that a two-stage policy shows.
+
+    The candidates are the first `n_candidates` of a Plackett-Luce ranking by the candidate scores, all documents where
+    there are fewer; the shown list is the first `k` of a Plackett-Luce ranking of the candidates by the ranker scores.
+    Exact to about 1e-10. Summing over the ranks gives the probability of being shown.
+
+    Args:
+        candidate_scores: float [..., n], log-weights of the candidate stage; -inf: never a candidate.
+        ranker_scores: float [..., n], log-weights of the ranker; -inf: takes a place among the candidates if drawn, but
+            is never shown.
+        n_candidates: Number of candidates.
+        k: Number of ranks, at most `n_candidates`.
+
+    Returns:
+        float64 [..., n, k]. Each rank sums over documents to the probability that it is filled.
+
+    Raises:
+        ArgumentError: Scores of different shapes, NaN, +inf or beyond +-1e12; candidate scores of a row that are all
+            -inf; or `n_candidates` or `k` below 1, or `k` above `n_candidates`.
+    """
+    candidate, ranker = _checked(candidate_scores, ranker_scores, n_candidates, k)
     n = candidate.shape[-1]
-    out = np.zeros((candidate.size // n, n, k))
-    flat, second = candidate.reshape(-1, n), ranker.reshape(-1, n)
-    drawn = np.isfinite(flat)
+    first, second = candidate.reshape(-1, n), ranker.reshape(-1, n)
+    drawn = np.isfinite(first)
+    if (empty := ~drawn.any(axis=1)).any():
+        raise ArgumentError(
+            f"row {int(np.flatnonzero(empty)[0])} of candidate_scores is all -inf; expected a document to draw"
+        )
     second = np.where(drawn, second, -np.inf)
-    sampled = drawn.sum(axis=1) > n_candidates
-    whole = ~sampled & np.isfinite(second).any(axis=1)
+    out = np.zeros((len(first), n, k))
+    contested = drawn.sum(axis=1) > n_candidates
+    whole = ~contested & np.isfinite(second).any(axis=1)
     if whole.any():
         out[whole] = placement_probabilities(second[whole], k)
-    rows = np.flatnonzero(sampled)
+    rows = np.flatnonzero(contested)
     for start in range(0, len(rows), QUERIES):
-        part = rows[start : start + QUERIES]
-        out[part] = _integrate(flat[part], second[part], n_candidates, k)
+        block = rows[start : start + QUERIES]
+        out[block] = _integrate(first[block], second[block], n_candidates, k)
+    # Rounding can carry a certainty an ulp above one.
     return np.minimum(out, 1.0).reshape(*candidate.shape, k)
 
 
-@dataclass(frozen=True)
-class Nodes:
-    """Trapezoid nodes of several rows, one after the other.
-
-    Attributes:
-        count: int64 [n_rows], number of nodes of each row.
-        time: float64 [count.sum()], logarithm of the time.
-        weight: float64 [count.sum()], step in log time.
-    """
-
-    count: LongArray
-    time: FloatArray
-    weight: FloatArray
-
-    @property
-    def row(self) -> LongArray:
-        return np.repeat(np.arange(len(self.count)), self.count)
+def _checked(
+    candidate_scores: ArrayLike, ranker_scores: ArrayLike, n_candidates: int, k: int
+) -> tuple[FloatArray, FloatArray]:
+    """Both tables of scores as float64 [..., n]."""
+    candidate, ranker = checked_scores(candidate_scores), checked_scores(ranker_scores)
+    if candidate.shape != ranker.shape:
+        raise ArgumentError(
+            f"candidate_scores has shape {candidate.shape}, ranker_scores {ranker.shape}; expected the same"
+        )
+    require_at_least_one("n_candidates", n_candidates)
+    require_at_least_one("k", k)
+    if k > n_candidates:
+        raise ArgumentError(f"k={k} with n_candidates={n_candidates}; expected no more ranks than candidates")
+    return candidate, ranker
 
 
 def _integrate(candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: int) -> FloatArray:
-    first, middle = _completion_nodes(candidate, n_candidates)
-    likely = -np.expm1(-_hazard(candidate, middle[:, None])[..., 0]).T
+    """Placement [n_queries, n, k] where every query has more than `n_candidates` documents to draw."""
+    candidate = candidate - np.logaddexp.reduce(candidate, axis=1, keepdims=True)
     ranker = _closed_up(ranker)
-    second = _display_nodes(ranker, likely, k)
+    first, typical = _completion_nodes(candidate, n_candidates)
+    second = _display_nodes(ranker, _membership(candidate, n_candidates, typical), k)
     return _sum_over_pairs(candidate, ranker, n_candidates, k, first, second)
 
 
-def _hazard(scores: FloatArray, time: FloatArray) -> FloatArray:
-    """Rate times time: float64 [n, n_rows, n_nodes] of scores [n_rows, n] and log times [n_rows, n_nodes]."""
-    return np.exp(np.minimum(scores.T[:, :, None] + time, 700.0))
-
-
 def _closed_up(scores: FloatArray) -> FloatArray:
+    """The scores [n_queries, n] with every gap between neighbours cut to MAX_GAP, the largest moved to zero."""
     order = np.argsort(-scores, axis=1)
-    ordered = np.take_along_axis(scores, order, axis=1)
-    with np.errstate(invalid="ignore"):
-        gaps = np.minimum(ordered[:, :-1] - ordered[:, 1:], MAX_GAP)
+    descending = np.take_along_axis(scores, order, axis=1)
+    finite = np.isfinite(descending)
+    gaps = -np.diff(np.where(finite, descending, 0.0), axis=1)
     closed = np.zeros_like(scores)
-    closed[:, 1:] = -np.cumsum(np.nan_to_num(gaps), axis=1)
-    closed = np.where(np.isfinite(ordered), closed, -np.inf)
+    closed[:, 1:] = -np.cumsum(np.minimum(gaps, MAX_GAP), axis=1)
+    closed[~finite] = -np.inf
     out = np.empty_like(scores)
     np.put_along_axis(out, order, closed, axis=1)
     return out
 
 
 def _completion_nodes(scores: FloatArray, count: int) -> tuple[Nodes, FloatArray]:
-    """Nodes for the time at which document number `count` + 1 arrives, and the median of its logarithm."""
+    """Nodes for the time at which document number `count` + 1 arrives, and log times [n_queries, n_levels] around it."""
     descending = -np.sort(-scores, axis=1)
     rest = np.logaddexp.accumulate(descending[:, ::-1], axis=1)[:, ::-1]
-    low, high = rest[:, count] * -1 + EARLY, -descending[:, count] + LATE
-    time = np.linspace(low, high, GRID // 2, axis=1)
-    arrived = -np.expm1(-_hazard(scores, time))
-    waiting_tail = _at_most(arrived, count)
-    complete_tail = _at_least(arrived, count + 1)
-    low, high = _bracket(time, complete_tail, waiting_tail)
-    middle = np.take_along_axis(time, np.argmax(waiting_tail < 0.5, axis=1)[:, None], axis=1)[:, 0]
+    log_time = np.linspace(EARLY - rest[:, count], LATE - descending[:, count], COARSE_GRID, axis=1)
+    by_document = scores.T[:, :, None]
+    still_open, complete = tails(-np.expm1(-hazard(by_document, log_time)), count)
+    rows = np.arange(len(scores))
+    typical = np.stack([log_time[rows, np.argmax(complete >= level, axis=1)] for level in LEVELS], axis=1)
 
-    def density(time: FloatArray) -> FloatArray:
-        hazard = _hazard(scores, time)
-        waiting = np.exp(-hazard)
-        state = _opening(1, time.shape)
-        total = scores.shape[1]
-        low = 0
-        for done in range(total):
-            start, stop = max(0, count - (total - 1 - done)), min(count, done + 1) + 1
-            state = _admit(state, low, start, stop, waiting[done], hazard[done] * waiting[done], -np.expm1(-hazard[done]))
-            low = start
-        return state[1, :1, 0]
+    def density(log_time: FloatArray) -> FloatArray:
+        return admit_all(_arrivals(hazard(by_document, log_time)), count)[0]
 
-    nodes = _thinned(low, high, middle, density, GRID)
-    return nodes, middle
+    low, high = bracket(log_time, complete, still_open)
+    return nodes_between(low, high, typical[:, MIDDLE], density, GRID), typical
 
 
-def _bracket(time: FloatArray, early: FloatArray, late: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The grid times between which something happens: the last with `early` tiny, the first with `late` tiny."""
-    last = time.shape[1] - 1
-    begin = np.maximum((early < TAIL).sum(axis=1) - 1, 0)
-    end = np.minimum((late >= TAIL).sum(axis=1), last)
-    index = np.arange(len(time))
-    return time[index, begin], time[index, end]
+def _arrivals(risk: FloatArray) -> Chances:
+    """The first race alone: waiting, arriving now (density in log time), arrived; for hazards [n, ...]."""
+    waiting = np.exp(-risk)
+    return Chances(waiting, risk * waiting, -np.expm1(-risk))
 
 
-def _at_most(arrived: FloatArray, count: int) -> FloatArray:
-    state = np.zeros((count + 1, *arrived.shape[1:]))
-    state[0] = 1.0
-    for chance in arrived:
-        moved = state[:-1] * chance
-        state *= 1.0 - chance
-        state[1:] += moved
-    return state.sum(axis=0)
+def _membership(scores: FloatArray, count: int, log_time: FloatArray) -> FloatArray:
+    """Chance of being a candidate if the next one arrives at these times [n_queries, n_times]: [n, n_times, n_queries]."""
+    n_queries, n_times = log_time.shape
+    chances = _arrivals(hazard(np.repeat(scores, n_times, axis=0).T, log_time.ravel()))
+    nodes = np.arange(log_time.size)
+    joint = leave_one_out(chances, chances.join, count - 1, 1, nodes)[:, 0]
+    # Every completed set has `count` members.
+    share = count * joint / joint.sum(axis=0)
+    return np.minimum(share, 1.0).reshape(-1, n_queries, n_times).transpose(0, 2, 1)
 
 
-def _at_least(arrived: FloatArray, count: int) -> FloatArray:
-    return _at_most(1.0 - arrived, len(arrived) - count)
-
-
-def _display_nodes(scores: FloatArray, likely: FloatArray, k: int) -> Nodes:
-    """Nodes for the first k arrivals of the second race. likely [n_rows, n]."""
-    with np.errstate(divide="ignore"):
-        centre = -np.logaddexp.reduce(scores + np.log(likely), axis=1)
+def _display_nodes(scores: FloatArray, member: FloatArray, k: int) -> Nodes:
+    """Nodes for the first `k` arrivals of the second race among candidates of the given chances [n, n_times, n_queries]."""
+    # Even a rare candidate has to be resolved, so the nodes may spread only before all of these arrive.
+    expected = np.where((member.max(axis=1).T > NEGLIGIBLE) & np.isfinite(scores), scores, -np.inf)
+    centre = -np.logaddexp.reduce(expected, axis=1)
     centre = np.where(np.isfinite(centre), centre, 0.0)
-    last = np.where(np.isfinite(scores), -scores, -np.inf).max(axis=1)
-    last = np.where(np.isfinite(last), last, 0.0) + LATE
-    low = centre + EARLY
-    time = np.linspace(low, np.maximum(last, low + 1), GRID // 2, axis=1)
-    arrived = likely.T[:, :, None] * -np.expm1(-_hazard(scores, time))
-    none_tail = 1 - _at_most(arrived, 0)
-    low, high = _bracket(time, none_tail, _at_most(arrived, k - 1))
+    end = LATE - np.where(np.isfinite(scores), scores, 0.0).min(axis=1)
+    log_time = np.linspace(centre + EARLY, np.maximum(end, centre), COARSE_GRID, axis=1)
+    by_document, member = scores.T[:, :, None], member[..., None]
+    arrived = member * -np.expm1(-hazard(by_document, log_time))[:, None]
+    begun, unfinished = arrived.sum(axis=0), tails(arrived, k - 1)[0]
+    low, high = bracket(log_time, (begun * SHARES).max(axis=0), (unfinished * SHARES).max(axis=0))
 
-    def density(time: FloatArray) -> FloatArray:
-        hazard = _hazard(scores, time)
-        waiting = np.exp(-hazard)
-        state = _opening(1, time.shape)
-        for done in range(len(hazard)):
-            chance = likely[:, done, None]
-            arrive = -np.expm1(-hazard[done]) * chance
-            state = _admit(state, 0, 0, min(k, done + 2), 1.0 - arrive, hazard[done] * waiting[done] * chance, arrive)
-        return state[1, :, 0]
+    def density(log_time: FloatArray) -> FloatArray:
+        alone = _arrivals(hazard(by_document, log_time)[:, None])
+        join = alone.join * member
+        ranks = admit_all(Chances(1.0 - join, alone.leave * member, join), k - 1, every_count=True)[:, 0]
+        return np.asarray((ranks * SHARES).reshape(-1, *log_time.shape))
 
-    grid = max(GRID, int((high - low).max() * 4))
-    return _thinned(low, high, centre, density, grid)
-
-
-def _opening(k: int, shape: tuple[int, ...]) -> FloatArray:
-    state = np.zeros((2, 1, k, *shape))
-    state[0, 0, 0] = 1.0
-    return state
-
-
-def _thinned(low: FloatArray, high: FloatArray, centre: FloatArray, density: Profile, grid: int) -> Nodes:
-    """As few nodes as integrate every row of `density` between the given log times."""
-    begin, end = (v + wrightomega(-v) for v in (low - centre, high - centre))
-    while True:
-        step = (end - begin) / (grid - 1)
-        place = begin[:, None] + step[:, None] * np.arange(grid)
-        bend = np.exp(-place)
-        time = centre[:, None] + place - bend
-        slope = step[:, None] * (1.0 + bend)
-        mass = density(time) * slope
-        halved = _stride_error(mass, 2)
-        if halved.max() < TOLERANCE**0.5 or 2 * grid > MAX_GRID:
-            break
-        grid *= 2
-    stride = np.ones(len(low), dtype=np.int64)
-    for s in STRIDES:
-        stride[_stride_error(mass, s) < TOLERANCE] = s
-    used = (np.arange(grid) % stride[:, None] == 0) & (mass.max(axis=0) > NEGLIGIBLE)
-    used[~used.any(axis=1), 0] = True
-    return Nodes(used.sum(axis=1), time[used], (slope * stride[:, None])[used])
-
-
-def _stride_error(mass: FloatArray, stride: int) -> FloatArray:
-    total = mass.sum(axis=-1)
-    sums = [stride * mass[..., offset::stride].sum(axis=-1) - total for offset in range(stride)]
-    return np.abs(sums).max(axis=(0, 1))
-
-
-def _admit(
-    state: FloatArray,
-    low: int,
-    start: int,
-    stop: int,
-    stay: FloatArray,
-    leave: FloatArray,
-    after: FloatArray,
-    before: FloatArray | None = None,
-) -> FloatArray:
-    new = np.empty((2, stop - start, *state.shape[2:]))
-    held = low + state.shape[1]
-    begin, end = max(start, low), min(stop, held)
-    new[:, : begin - start] = 0.0
-    new[:, end - start :] = 0.0
-    kept = state[:, begin - low : end - low]
-    np.multiply(kept, stay, out=new[:, begin - start : end - start])
-    new[1, begin - start : end - start] += kept[0] * leave
-    begin, end = max(start, low + 1), min(stop, held + 1)
-    moved = state[:, begin - 1 - low : end - 1 - low]
-    target = new[:, begin - start : end - start]
-    target += moved * after
-    if before is not None:
-        target[:, :, 1:] += moved[:, :, :-1] * before
-    return new
+    return nodes_between(low, high, centre, density, max(GRID, int(4 * (high - low).max())))
 
 
 def _sum_over_pairs(
     candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: int, first: Nodes, second: Nodes
 ) -> FloatArray:
+    """The two-dimensional trapezoid sum: float64 [n_queries, n, k]."""
+    race = _arrivals(hazard(candidate[first.row].T, first.log_time))
+    display = _arrivals(hazard(ranker[second.row].T, second.log_time))
+    query, t, u = pair_up(first, second)
+    weight = first.step[t] * second.step[u]
     n = candidate.shape[1]
-    hazard = np.exp(np.minimum(candidate[first.row].T + first.time, 700.0))
-    stay = np.exp(-hazard)
-    leave, joined = hazard * stay, -np.expm1(-hazard)
-    hazard = np.exp(np.minimum(ranker[second.row].T + second.time, 700.0))
-    later = np.exp(-hazard)
-    earlier, now = -np.expm1(-hazard), hazard * later
-    pairs = first.count * second.count
-    total = int(pairs.sum())
-    query = np.repeat(np.arange(len(pairs)), pairs)
-    within = np.arange(total) - (np.cumsum(pairs) - pairs)[query]
-    t = (np.cumsum(first.count) - first.count)[query] + within // second.count[query]
-    u = (np.cumsum(second.count) - second.count)[query] + within % second.count[query]
-    weight = first.weight[t] * second.weight[u]
     out = np.zeros((len(candidate), n, k))
-    width = max(128, BLOCK // (2 * min(n_candidates, n - n_candidates + 1) * k))
-    global stats
-    stats = (first.count, second.count, total, width)
-    for begin in range(0, total, width):
-        part = slice(begin, begin + width)
-        tp, up, qp = t[part], u[part], query[part]
-        j = joined[:, tp]
-        before = j * earlier[:, up]
-        after = j * later[:, up]
-        own = j * now[:, up] * weight[part]
-        edges = np.flatnonzero(np.diff(qp, prepend=-1))
-        block = np.empty((n, k, len(edges)))
-        _leave_one_out(_opening(k, before.shape[1:]), 0, 0, n, n, n_candidates - 1, stay[:, tp], leave[:, tp], after, before, own, edges, block)
-        out[qp[edges]] += block.transpose(2, 0, 1)
+    width = max(LEAST_WIDTH, BLOCK // (2 * k * min(n_candidates, n - n_candidates + 1)))
+    for start in range(0, len(query), width):
+        part = slice(start, start + width)
+        joined = race.join[:, t[part]]
+        chances = Chances(
+            stay=race.stay[:, t[part]],
+            leave=race.leave[:, t[part]],
+            join=joined * display.stay[:, u[part]],
+            before=joined * display.join[:, u[part]],
+        )
+        own = joined * display.leave[:, u[part]] * weight[part]
+        edges = np.flatnonzero(np.diff(query[part], prepend=-1))
+        # A query whose pairs end in the next block comes up again there.
+        out[query[part][edges]] += leave_one_out(chances, own, n_candidates - 1, k, edges).transpose(2, 0, 1)
     return out
 
 
-def _leave_one_out(state, low, begin, end, n, count, stay, leave, after, before, own, edges, out):
-    if end - begin == 1:
-        out[begin] = np.add.reduceat(state[1, 0] * own[begin], edges, axis=-1)
-        return
-    mid = (begin + end) // 2
-    for mine, other in (((begin, mid), (mid, end)), ((mid, end), (begin, mid))):
-        grown, at = state, low
-        done = n - (end - begin)
-        for j in range(*other):
-            done += 1
-            start, stop = max(0, count - (n - 1 - done)), min(count, done) + 1
-            grown = _admit(grown, at, start, stop, stay[j], leave[j], after[j], before[j])
-            at = start
-        _leave_one_out(grown, at, *mine, n, count, stay, leave, after, before, own, edges, out)
 def two_stage_cost(n: int, n_candidates: int, k: int) -> float:
     return 1.0

@@ -6,10 +6,10 @@ and `bound` a score that no document outside exceeds. Once k documents have keys
 can only matter if E < exp(bound - floor). How many of them do is binomial, which ones is uniform, and their E is a
 truncated exponential: so the others need not be looked at, and the result is still an exact draw.
 
-The threshold falls while keys are found. So a first band of E, wide enough for about as many documents as the head
-holds, raises the floor; a second one covers what the raised floor leaves open. Where that is a large part of the
-catalogue (flat scores, a head that is too small), all documents left are scored in blocks instead, each with an E
-beyond the first band, which the exponential's lack of memory makes the right conditional draw.
+The threshold falls while keys are found. So a first band of E, wide enough for about 2 k documents, raises the floor,
+and a second one covers what the raised floor leaves open. Where that is a large part of the catalogue (a head that is
+too small), all documents left are scored in blocks instead, each with an E beyond the first band, which the
+exponential's lack of memory makes the right conditional draw.
 
 Source of the lazy tail for the largest key: Mussmann, Levy, Ermon (2017), Fast amortized inference and learning in
 log-linear models with randomly perturbed nearest neighbor search. The k largest, and the two bands, are ours.
@@ -33,6 +33,8 @@ CELLS, TAIL = 1 << 21, 1 << 21
 # Numbers per gathered block of embeddings: small enough for the processor's cache.
 GATHER = 1 << 18
 SCANNED = 1 << 14
+# Documents in the first band, as a multiple of k.
+FIRST_BAND = 2
 # Beyond this share of the documents left, reading all of them in order beats gathering some of them.
 DENSE_SHARE = 1 / 8
 
@@ -171,7 +173,9 @@ class _Race:
             return np.asarray(np.exp(self.bound - self.keys.min(axis=1)))
 
     def _draw_first_band(self) -> None:
-        limit = np.minimum(self._limit(), self.depth / np.maximum(self.outside, 1))
+        # With flat scores the k largest keys are those of the k smallest E: twice as many leave no second band.
+        wanted = FIRST_BAND * self.keys.shape[1]
+        limit = np.minimum(self._limit(), wanted / np.maximum(self.outside, 1))
         cells = np.flatnonzero((self.outside > 0) & (-np.expm1(-limit) <= DENSE_SHARE))
         self.drawn = self._draw_band(cells, limit[cells])
 
@@ -201,7 +205,7 @@ class _Race:
         # random() is in [0, 1): its complement keeps E above zero.
         fraction = 1.0 - self.rng.random(len(codes))
         of_cell = np.searchsorted(cells, cell)
-        waits = start[of_cell] - np.log1p(fraction * np.expm1(-width[of_cell]))
+        waits = start[of_cell] - np.log1p(fraction * (-width[of_cell]))
         scores = self.catalogue.scores_at(self.vectors, self.query[cell], docs)
         self._enter(cell, docs, scores - np.log(waits))
         return codes

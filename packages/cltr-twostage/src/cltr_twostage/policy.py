@@ -116,7 +116,7 @@ class TwoStagePolicy:
     """A candidate generator and a ranker: y_c ~ PL(generator) of `n_candidates`, then y ~ PL(ranker | y_c) of `k`.
 
     A query with fewer documents than `n_candidates` has all of them as candidates; one with fewer than `k` fills its
-    list up with -1. Source: the two-stage setting of "Counterfactual learning to rank in two-stage systems", B1.
+    list up with -1. Source: the two-stage setting of "Towards Two-Stage Counterfactual Learning to Rank" (2025).
 
     Args:
         candidate: float [n_rows] log-weights of the generator, or a `Stage`; -inf: never a candidate.

@@ -4,10 +4,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.examination import dcg_weights, inverse_rank
 from cltr_twostage.policy import TwoStagePolicy
 from cltr_twostage.semisynthetic import letor_world, lowrank_ratings, lowrank_world, movielens_world
-from cltr_twostage.world import World
+from cltr_twostage.world import World, dcg_world
 from irworks.errors import ArgumentError
 from irworks.simulate.plackett_luce import require_at_least_one
 
@@ -22,9 +21,7 @@ __all__ = [
     "tiny_world",
 ]
 
-FloatArray = NDArray[np.float64]
-
-# Sizes of the natural and of the shift world.
+# Documents of a query and length of the lists, in the natural and in the shift world.
 _N_DOCS, _K = 30, 4
 
 
@@ -39,44 +36,49 @@ def tiny_world(
         n_candidates: Size of the candidate list.
         k: Length of the shown list.
         n_queries: Number of queries; they are asked with random, unequal frequencies.
+
+    Raises:
+        ArgumentError: A number below 1, or k above `n_candidates`.
     """
-    n_rows = n_queries * n_docs
-    relevance = rng.uniform(0.05, 0.95, n_rows)
-    about = (
-        f"{n_queries} queries x {n_docs} documents, {n_candidates} candidates, lists of {k}: small enough to enumerate. "
-        "Relevance uniform in [.05, .95]; standard normal features and logging scores, unrelated to it; queries asked "
-        f"with random frequencies; {_USER}"
-    )
     pool = _pool(n_queries, n_docs)
-    logging = TwoStagePolicy(rng.normal(size=n_rows), rng.normal(size=n_rows), n_candidates, k, pool=pool)
-    features = rng.normal(size=(2, n_rows, 2)).astype(np.float32)
-    weights = rng.uniform(0.5, 1.5, n_queries)
-    return World(
-        "tiny", about, pool, relevance, *features, logging, inverse_rank(k), dcg_weights(k), weights
+    scores = rng.normal(size=(2, pool.n_rows))
+    logging = TwoStagePolicy(scores[0], scores[1], n_candidates, k, pool=pool)
+    relevance = rng.uniform(0.05, 0.95, pool.n_rows)
+    features = rng.normal(size=(2, pool.n_rows, 2)).astype(np.float32)
+    about = (
+        f"{n_queries} queries x {n_docs} documents, {n_candidates} candidates, lists of {k}: small enough to "
+        "enumerate. Relevance uniform in [.05, .95]; features and logging scores standard normal and unrelated to it; "
+        "queries asked with random frequencies"
+    )
+    return dcg_world(
+        "tiny", about, relevance, (features[0], features[1]), logging, rng.uniform(0.5, 1.5, pool.n_queries)
     )
 
 
 def natural_world(rng: np.random.Generator, *, n_queries: int = 80) -> World:
-    """Both stages see part of what makes a document relevant: an ordinary case, not made to separate any methods.
+    """Each stage sees part of what makes a document relevant: an ordinary case, not made to separate methods.
 
     Args:
         rng: Source of randomness.
         n_queries: Number of queries, of 30 documents each.
+
+    Raises:
+        ArgumentError: `n_queries` is below 1.
     """
-    n_rows = n_queries * _N_DOCS
-    features = rng.normal(size=(n_rows, 10)).astype(np.float32)
-    direction = rng.normal(size=10)
-    relevance = _sigmoid(3.5 * (features @ direction) / np.linalg.norm(direction) - 2.3)
-    about = (
-        f"{n_queries} queries x {_N_DOCS} documents, 10 candidates, lists of {_K}. Relevance is sigmoid(3.5 x'w - 2.3) "
-        "with 10 independent Gaussian features x and a random unit vector w; the generator sees features 1-6, the "
-        "ranker features 5-10. The logging policy is weak: its scores are noise of standard deviation .5, unrelated to "
-        f"relevance; {_USER}"
-    )
     pool = _pool(n_queries, _N_DOCS)
-    scores = rng.normal(0, 0.5, size=(2, n_rows))
-    logging = TwoStagePolicy(*scores, n_candidates=10, k=_K, pool=pool)
-    return _dcg_world("natural", about, pool, relevance, (features[:, :6], features[:, 4:]), logging)
+    features = rng.normal(size=(pool.n_rows, 10))
+    direction = rng.normal(size=10)
+    logits = 3.5 * (features @ direction) / np.linalg.norm(direction) - 2.3
+    relevance = 1 / (1 + np.exp(-logits))
+    scores = rng.normal(0, 0.5, size=(2, pool.n_rows))
+    logging = TwoStagePolicy(scores[0], scores[1], n_candidates=10, k=_K, pool=pool)
+    about = (
+        f"{n_queries} queries x {_N_DOCS} documents, 10 candidates, lists of {_K}. R = sigmoid(3.5 x'w - 2.3) with 10 "
+        "independent Gaussian features x and a random unit vector w; the generator sees features 1-6, the ranker "
+        "features 5-10. The logging policy is weak: its scores are noise of standard deviation .5, unrelated to "
+        "relevance"
+    )
+    return dcg_world("natural", about, relevance, (_single(features[:, :6]), _single(features[:, 4:])), logging)
 
 
 def shift_world(rng: np.random.Generator, *, n_queries: int = 80, disagreement: float = 1.0) -> World:
@@ -90,28 +92,36 @@ def shift_world(rng: np.random.Generator, *, n_queries: int = 80, disagreement: 
     Args:
         rng: Source of randomness.
         n_queries: Number of queries, of 30 documents each.
-        disagreement: In [0, 1]; the slope of type 1 is .4 (1 - 2 disagreement). Over all documents it turns against
-            that of type 0 at about .82, where a ranker that learns on its own turns with it.
+        disagreement: In [0, 1]; the slope of type 1 is .4 (1 - 2 disagreement). Over all documents the slope is
+            negative above about .82, and a ranker that learns on its own turns there.
 
     Raises:
-        ArgumentError: `disagreement` is outside [0, 1].
+        ArgumentError: `n_queries` is below 1, or `disagreement` outside [0, 1].
     """
     if not 0 <= disagreement <= 1:
         raise ArgumentError(f"disagreement={disagreement!r}; expected a number in [0, 1]")
-    require_at_least_one("n_queries", n_queries)
-    first_type = np.tile(np.arange(_N_DOCS) < 0.3 * _N_DOCS, n_queries)
-    s = rng.uniform(size=len(first_type))
+    pool = _pool(n_queries, _N_DOCS)
+    preferred = np.tile(np.arange(_N_DOCS) < 0.3 * _N_DOCS, pool.n_queries)
+    s = rng.uniform(size=pool.n_rows)
     slope = 0.4 * (1 - 2 * disagreement)
-    relevance = np.where(first_type, 0.3 + 0.6 * s, 0.25 + slope * (s - 0.5))
+    relevance = np.where(preferred, 0.3 + 0.6 * s, 0.25 + slope * (s - 0.5))
+    seen = _single(preferred), _single((s - 0.5) * np.sqrt(12))
+    logging = TwoStagePolicy(2.0 * preferred, seen[1][:, 0], n_candidates=8, k=_K, pool=pool)
     about = (
         f"Constructed to separate joint from independent learning. {n_queries} queries x {_N_DOCS} documents, 8 "
         f"candidates, lists of {_K}; s uniform in [0, 1]. 30% of a query's documents are of type 0 with R = .3 + .6 s, "
-        f"70% of type 1 with R = .25 + {slope:.2f} (s - .5) (disagreement {disagreement:g}). The generator sees the type "
-        "only, the ranker s only. The logging policy prefers type 0 and large s a little (scores 2 and s, in standard "
-        f"deviations); {_USER}"
+        f"70% of type 1 with R = .25 + {slope:.2f} (s - .5) (disagreement {disagreement:g}). The generator sees the "
+        "type only, the ranker s only (standardised). The logging policy prefers type 0 (score 2) and large s (score s)"
     )
-    pool = _pool(n_queries, _N_DOCS)
-    generator_features = first_type[:, None].astype(np.float32)
-    ranker_features = ((s - 0.5) * np.sqrt(12))[:, None].astype(np.float32)
-    logging = TwoStagePolicy(2.0 * first_type, ranker_features[:, 0], n_candidates=8, k=_K, pool=pool)
-    return _dcg_world("shift", about, pool, relevance, (generator_features, ranker_features), logging)
+    return dcg_world("shift", about, relevance, seen, logging)
+
+
+def _pool(n_queries: int, n_docs: int) -> Pool:
+    require_at_least_one("n_queries", n_queries)
+    require_at_least_one("n_docs", n_docs)
+    return Pool(np.arange(n_queries + 1) * n_docs)
+
+
+def _single(features: NDArray[np.generic]) -> NDArray[np.float32]:
+    """As float32 [n_rows, n_features]."""
+    return np.asarray(features.reshape(len(features), -1), dtype=np.float32)

@@ -6,14 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.examination import checked_examination
+from cltr_twostage.examination import checked_examination, dcg_weights, inverse_rank
 from cltr_twostage.policy import N_SAMPLES, Method, Policy, TwoStagePolicy
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate import PositionBased, simulate_clicks
 from irworks.simulate.policies import RankingSampler
 
-__all__ = ["World"]
+__all__ = ["World", "dcg_world"]
 
 FloatArray = NDArray[np.float64]
 
@@ -22,8 +22,8 @@ FloatArray = NDArray[np.float64]
 class World:
     """A population of queries and documents with known relevance, a user, and the policy that is in production.
 
-    The user examines rank k with probability `examination[k]` and clicks what is examined and relevant. A policy is worth
-    U = sum_q p(q) sum_d rho(d) R(d), where rho(d) is the expected rank weight of document d.
+    The user examines rank k with probability `examination[k]` and clicks what is examined and relevant. A policy is
+    worth U = sum_q p(q) sum_d rho(d) R(d), where rho(d) is the expected rank weight of document d.
 
     Attributes:
         name: In kebab-case.
@@ -148,6 +148,41 @@ class World:
         weights = np.sort(self.rank_weights)[::-1]
         gain = self.query_weights[owner[top]] * weights[rank[top]] * self.relevance[order[top]]
         return float(gain.sum())
+
+
+def dcg_world(
+    name: str,
+    about: str,
+    relevance: FloatArray,
+    features: tuple[NDArray[np.float32], NDArray[np.float32]],
+    logging: TwoStagePolicy,
+    query_weights: FloatArray | None = None,
+) -> World:
+    """A world whose user examines rank k with probability 1 / k, and whose utility is DCG.
+
+    Args:
+        name: As in `World`.
+        about: As in `World`; a sentence about the user is added.
+        relevance: float [n_rows], in [0, 1].
+        features: What the generator and what the ranker sees, each float [n_rows, n_features].
+        logging: The policy in production; gives the pool and the sizes.
+        query_weights: float [n_queries]. Default: equal.
+
+    Raises:
+        ArgumentError: As `World`.
+    """
+    return World(
+        name=name,
+        about=f"{about}. The user examines rank k with probability 1 / k; the utility is DCG@{logging.k}.",
+        pool=logging.pool,
+        relevance=relevance,
+        generator_features=features[0],
+        ranker_features=features[1],
+        logging=logging,
+        examination=inverse_rank(logging.k),
+        rank_weights=dcg_weights(logging.k),
+        query_weights=np.ones(logging.pool.n_queries) if query_weights is None else query_weights,
+    )
 
 
 def _checked(name: str, values: FloatArray, shape: tuple[int, ...], highest: float = np.inf) -> FloatArray:

@@ -1,22 +1,21 @@
 """Figures of this package, and the HTML page of a logging policy report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
+
+from irworks.report.figures import canvas
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from ltr_twotower.explain import LoggingPolicyReport
     from ltr_twotower.swaps import SwapGraph
 
-__all__ = ["lines_figure", "paired_figure", "residual_figure", "swap_figure", "theta_figure", "write_report_page"]
-
-FloatArray = NDArray[np.float64]
+__all__ = ["residual_figure", "swap_figure", "theta_figure", "write_report_page"]
 
 
 def theta_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]], truth: ArrayLike | None = None) -> "Figure":
@@ -28,7 +27,7 @@ def theta_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]], truth
     """
     from matplotlib.ticker import MaxNLocator
 
-    figure, axes = _canvas()
+    figure, axes = canvas()
     if truth is not None:
         true = np.asarray(truth, dtype=float)
         axes.plot(np.arange(1, len(true) + 1), true, color="0.5", linestyle="--", label="true")
@@ -46,7 +45,7 @@ def theta_figure(curves: Mapping[str, tuple[ArrayLike, ArrayLike | None]], truth
 
 def residual_figure(bins: Any) -> "Figure":
     """Residual click rate against relative placement: flat around zero if nothing is missing."""
-    figure, axes = _canvas()
+    figure, axes = canvas()
     axes.axhline(0, color="0.5", linewidth=0.8)
     axes.plot(bins["placement"], bins["residual"], marker="o")
     axes.set(xlabel="usual placement: ranks above others shown there", ylabel="clicks − expected, per impression")
@@ -55,7 +54,7 @@ def residual_figure(bins: Any) -> "Figure":
 
 def swap_figure(graph: "SwapGraph") -> "Figure":
     """The swap graph as a matrix: how many pairs were shown at both ranks."""
-    figure, axes = _canvas(width=4.6, height=3.9)
+    figure, axes = canvas(width=4.6, height=3.9)
     axes.grid(visible=False)
     shared = graph.shared.astype(float)
     np.fill_diagonal(shared, np.nan)
@@ -63,42 +62,6 @@ def swap_figure(graph: "SwapGraph") -> "Figure":
     image = axes.imshow(np.where(shared > 0, shared, np.nan), extent=extent)
     figure.colorbar(image, label="pairs shown at both ranks")
     axes.set(xlabel="rank", ylabel="rank")
-    return figure
-
-
-def lines_figure(
-    x: Sequence[Any], series: Mapping[str, FloatArray], *, xlabel: str, ylabel: str, reference: float | None = None
-) -> "Figure":
-    """Means over seeds with 95% t-intervals; `series` maps a name to float64 [n_seeds, len(x)]."""
-    from irworks.stats import t_interval
-
-    figure, axes = _canvas()
-    if reference is not None:
-        axes.axhline(reference, color="0.5", linewidth=0.8, linestyle="--")
-    places = np.arange(len(x))
-    for name, values in series.items():
-        mean = values.mean(axis=0)
-        error = None
-        if len(values) > 1:
-            intervals = [t_interval(column) for column in values.T]
-            error = np.abs([[m - i.low, i.high - m] for m, i in zip(mean, intervals, strict=True)]).T
-        axes.errorbar(places, mean, error, marker="o", markersize=4, capsize=2, label=name)
-    axes.set_xticks(places, [str(value) for value in x])
-    axes.set(xlabel=xlabel, ylabel=ylabel)
-    axes.legend()
-    return figure
-
-
-def paired_figure(groups: Sequence[str], values: FloatArray, *, ylabel: str) -> "Figure":
-    """One line per seed across groups, so that pairs can be compared; `values` is float64 [n_seeds, n_groups]."""
-    figure, axes = _canvas()
-    places = np.arange(len(groups))
-    axes.plot(places, values.T, color="0.6", linewidth=0.9, marker="o", markersize=3)
-    axes.plot(places, values.mean(axis=0), marker="o", label="mean over seeds")
-    axes.set_xticks(places, list(groups))
-    axes.margins(x=0.15)
-    axes.set(ylabel=ylabel)
-    axes.legend()
     return figure
 
 
@@ -149,11 +112,3 @@ def write_report_page(report: "LoggingPolicyReport", path: str | Path) -> None:
     html = page(title="Logging policy report", lead=verdict, sections=sections, footer="Made by ltr-twotower.")
     with atomic_write(path) as handle:
         handle.write(html)
-
-
-def _canvas(width: float = 6.8, height: float = 3.6) -> "tuple[Figure, Axes]":
-    # Figure and axes without pyplot: no global state, no window system.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height))
-    return figure, figure.subplots()

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from irworks.data.click_columns import LongColumns, Place, numbers, plain, zeros_and_ones
-from irworks.data.click_tables import csv_delimiter, is_parquet, one_line, read_csv, read_parquet, scan_parquet
+from irworks.data.click_columns import LongColumns, empty_log
 from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 from irworks.data.clicks import ClickLog
+from irworks.data.columns import Place, numbers, plain, zeros_and_ones
+from irworks.data.tables import csv_delimiter, is_parquet, one_line, read_csv, read_parquet, scan_parquet
 from irworks.errors import ArgumentError
 from irworks.runtime import atomic_path
 
@@ -192,7 +193,7 @@ def _from_frame(frame: "pd.DataFrame", wanted: LongColumns, place: Place) -> Cli
     if WIDE_COLUMNS[0] in frame.columns and len(frame):
         frame, wanted, place = long_from_wide(frame, wanted, place)
     if len(frame) == 0:
-        raise place.empty()
+        raise empty_log(place)
     columns = wanted.present(list(frame.columns), place.source)
     position = _positions(frame, columns.position, place)
     clicks = zeros_and_ones(frame, columns.click, place, "click")

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irworks.data.click_columns import LongColumns, Place, check_present, zeros_and_ones
+from irworks.data.click_columns import LongColumns, empty_log
+from irworks.data.columns import Place, check_present, zeros_and_ones
 from irworks.errors import DataError
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def long_from_wide(
     for name in lists[1:]:
         _check_lengths(np.array([len(part) for part in parts[name]], dtype=np.int64), lengths, name, place)
     if not lengths.any():
-        raise place.empty()
+        raise empty_log(place)
     row = np.repeat(np.arange(len(frame)), lengths)
     session = f"{WIDE_COLUMNS[0]}, row"
     long = pd.DataFrame({session: row} | {name: _concatenated(parts[name]) for name in lists})

@@ -33,8 +33,8 @@ def swaps_identify(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import lines_figure
     from ltr_twotower.claims.experiments import refit_toy
-    from ltr_twotower.plots import lines_figure
 
     temperatures = (0.0, 0.02, 0.2, 1.0)
     n_sessions = ctx.pick(smoke=2_000, small=20_000, full=200_000)

@@ -29,8 +29,8 @@ def well_specified_unbiased(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import lines_figure
     from ltr_twotower.claims.experiments import compare
-    from ltr_twotower.plots import lines_figure
 
     n_sessions = ctx.pick(smoke=4_000, small=150_000, full=1_000_000)
     policies = [(strength, T) for strength in (1.0, 0.0, -1.0) for T in (0.05, 0.333, 1.0)]
@@ -88,9 +88,9 @@ def misspecified_biased(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import lines_figure
     from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare, placement_correlation
-    from ltr_twotower.plots import lines_figure
 
     n_sessions = ctx.pick(smoke=4_000, small=150_000, full=1_000_000)
     temperatures = (1.0, 0.666, 0.333, 0.1, 0.05)
@@ -181,9 +181,9 @@ def misspecified_hurts_ranking(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import lines_figure
     from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
-    from ltr_twotower.plots import lines_figure
 
     n_sessions = ctx.pick(smoke=4_000, small=120_000, full=1_000_000)
     temperatures = (1.0, 0.333, 0.1, 0.02)

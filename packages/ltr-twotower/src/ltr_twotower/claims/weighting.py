@@ -33,9 +33,9 @@ def weighting_mends(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import paired_figure
     from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
-    from ltr_twotower.plots import paired_figure
 
     fits = ("naive", "weighted", "clipped", "uniform")
     n_sessions = ctx.pick(smoke=4_000, small=150_000, full=1_000_000)
@@ -155,9 +155,9 @@ def letor_semi_synthetic(ctx: Context) -> Evidence:
     import numpy as np
     import pandas as pd
 
+    from irworks.report.figures import paired_figure
     from irworks.stats import t_interval
     from ltr_twotower.claims.experiments import compare
-    from ltr_twotower.plots import paired_figure
     from ltr_twotower.simulate import letor_world
 
     world = (

@@ -1,11 +1,15 @@
-"""Tables as they stand in CSV and Parquet files, read so that ids keep their meaning."""
+"""Tables as they stand in CSV and Parquet files, read so that ids keep their meaning.
+
+For the readers of click logs, score tables and the like: read the file here, then check its columns with
+`irworks.data.columns`.
+"""
 
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irworks.data.click_columns import Place, line_of_row
+from irworks.data.columns import Place, line_of_row
 from irworks.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,9 +29,7 @@ def is_parquet(file: Path) -> bool:
         return True
     if suffix in {".csv", ".tsv", ".txt"}:
         return False
-    raise DataError(
-        "not a click log by its name", source=file, found=suffix, expected=".parquet, .csv, .tsv or .csv.gz"
-    )
+    raise DataError("not a table by its name", source=file, found=suffix, expected=".parquet, .csv, .tsv or .csv.gz")
 
 
 def csv_delimiter(file: Path) -> str:

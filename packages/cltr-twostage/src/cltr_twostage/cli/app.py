@@ -1,0 +1,55 @@
+"""The verbs together, and what every run of the command has in common."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from cltr_twostage.cli.evaluate import evaluate
+from cltr_twostage.cli.explain import explain
+from cltr_twostage.cli.learn import learn
+from cltr_twostage.cli.simulate import simulate
+from irworks.errors import IrworksError
+
+__all__ = ["app", "main"]
+
+_ABOUT = (
+    "What would another candidate generator and ranker earn? Which stage does it, and what is the best pair? From clicks."
+)
+
+app = typer.Typer(
+    name="cltr-twostage",
+    help=_ABOUT,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for verb in (evaluate, explain, learn, simulate):
+    app.command()(verb)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"cltr-twostage {version('cltr-twostage')}")
+        raise typer.Exit
+
+
+@app.callback(help=_ABOUT)
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line; errors are one sentence on standard error and exit status 2."""
+    try:
+        app()
+    except (IrworksError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)

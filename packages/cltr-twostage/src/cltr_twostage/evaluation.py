@@ -1,0 +1,292 @@
+"""Several policies by several estimators, side by side: what `cltr-twostage evaluate` prints."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import ArrayLike
+
+from cltr_twostage.data import Pool
+from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
+from cltr_twostage.estimate import Estimate
+from cltr_twostage.estimator import Estimator, Logging, Support, SupportError
+from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
+from cltr_twostage.logged import LoggedPropensities, MissingPropensitiesError
+from cltr_twostage.policy import N_SAMPLES, Method, Policy, TwoStagePolicy
+from cltr_twostage.slate import SlateIPS
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError, IrworksError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["ESTIMATORS", "Comparison", "Evidence", "Settings", "compare"]
+
+ESTIMATORS: dict[str, type[Estimator]] = {
+    "exposure-ips": ExposureIPS,
+    "item-position-ips": ItemPositionIPS,
+    "slate-ips": SlateIPS,
+    "ranker-only-ips": RankerOnlyIPS,
+    "naive-clicks": NaiveClicks,
+    "direct-method": DirectMethod,
+    "doubly-robust": DoublyRobust,
+}
+WITHOUT_WEIGHTS = ("naive-clicks", "direct-method")
+_FIELDS = ("value", "stderr", "ess", "n_weighted", "max_weight", "support_gap", "clipped")
+
+# What each estimator needs of a log's own columns, as fields of `PropensityColumns`; one of the alternatives suffices.
+_NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "exposure-ips": (("rho0",), ("candidate", "rank")),
+    "doubly-robust": (("rho0",), ("candidate", "rank")),
+    "item-position-ips": (("placement",), ("candidate", "rank")),
+    "slate-ips": (("lists",),),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Settings:
+    """How estimators are made; see `Estimator` for the arguments.
+
+    The options of weights (`clip`, `self_normalized`, `support`) go to those estimators that weight.
+    """
+
+    examination: ArrayLike
+    rank_weights: ArrayLike | None = None
+    clip: float | None = None
+    self_normalized: bool = False
+    support: Support = "raise"
+    method: Method = "auto"
+    n_samples: int = N_SAMPLES
+    seed: int = 0
+
+    def make(self, name: str) -> Estimator:
+        """An estimator by its name in `ESTIMATORS`.
+
+        Raises:
+            ArgumentError: An option that is out of range, or that this estimator does not have.
+        """
+        options: dict[str, Any] = {"method": self.method, "n_samples": self.n_samples, "seed": self.seed}
+        if name not in WITHOUT_WEIGHTS:
+            options |= {"clip": self.clip, "self_normalized": self.self_normalized, "support": self.support}
+        return ESTIMATORS[name](self.examination, self.rank_weights, **options)
+
+    def require_use(self, names: Sequence[str]) -> None:
+        """Raise an ArgumentError for an unknown estimator, or for options that none of the estimators has."""
+        unknown = [name for name in names if name not in ESTIMATORS]
+        if unknown:
+            raise ArgumentError(f"estimator {unknown[0]!r} is unknown; expected one of {', '.join(ESTIMATORS)}")
+        given = {"clip": self.clip is not None, "self_normalized": self.self_normalized}
+        unused = [option for option, is_given in given.items() if is_given]
+        if unused and all(name in WITHOUT_WEIGHTS for name in names):
+            raise ArgumentError(f"{' and '.join(unused)} given, and {' and '.join(names)} weight nothing")
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """Logs, and what is known of the policies that made them.
+
+    Attributes:
+        logs: The logs.
+        pool: The documents that can be shown.
+        logging: The policy that made each log; empty if they are not known.
+        columns: The propensities in the columns of the log, where the policies are not known.
+    """
+
+    logs: Sequence[ClickLog]
+    pool: Pool
+    logging: Sequence[TwoStagePolicy] = ()
+    columns: LoggedPropensities | None = None
+
+    def __post_init__(self) -> None:
+        if self.logging and len(self.logging) != len(self.logs):
+            raise ArgumentError(
+                f"{len(self.logging)} logging policies for {len(self.logs)} logs; expected one for each"
+            )
+        if not self.logging and len(self.logs) > 1:
+            raise ArgumentError(
+                f"{len(self.logs)} logs without logging policies; expected one for each: how likely a document was in "
+                "all of them follows from the policies alone, not from columns"
+            )
+
+    @property
+    def n_ranks(self) -> int:
+        """Length of the longest list."""
+        return max(log.n_ranks for log in self.logs)
+
+    def fit(self, name: str, estimator: Estimator) -> Estimator:
+        """Fit an estimator, by its name in `ESTIMATORS`, to the logs.
+
+        Raises:
+            MissingPropensitiesError: Policies and columns are missing.
+            DataError, ArgumentError: What `Estimator.fit` raises.
+        """
+        log = self.logs[0] if len(self.logs) == 1 else self.logs
+        return estimator.fit(log, self._logging_for(name, estimator), pool=self.pool)
+
+    def _logging_for(self, name: str, estimator: Estimator) -> Logging:
+        if self.logging:
+            return list(self.logging)
+        if name in WITHOUT_WEIGHTS:
+            return "counts"
+        self.require_columns([name])
+        assert self.columns is not None
+        take: dict[str, Callable[[LoggedPropensities], ArrayLike]] = {
+            "item-position-ips": lambda columns: columns.placement(self.pool),
+            "slate-ips": lambda columns: columns.list_probability(),
+        }
+        of_exposure: Callable[[LoggedPropensities], ArrayLike] = lambda columns: columns.exposure(  # noqa: E731
+            self.pool, estimator.examination
+        )
+        return take.get(name, of_exposure)(self.columns)
+
+    def require_columns(self, names: Sequence[str]) -> None:
+        """Raise `MissingPropensitiesError`, which lists all that is missing, unless some estimators can be fitted."""
+        if self.logging:
+            return
+        lacking = {name: need for name in names if (need := self._lack(name)) is not None}
+        if lacking:
+            needs = "; ".join(f"{name} needs {need}" for name, need in lacking.items())
+            columns = None if self.columns is None else self.columns.columns
+            present = [] if self.columns is None else [getattr(columns, one) for one in self.columns.values]
+            raise MissingPropensitiesError(
+                "the propensities of the logging policy are missing",
+                source=self.logs[0].source,
+                found=", ".join(present) or "no column of propensities",
+                expected=needs,
+                hint="Or give the scores of the policy that made the log",
+            )
+
+    def _lack(self, name: str) -> str | None:
+        """What an estimator lacks, in words; None if nothing."""
+        if name in WITHOUT_WEIGHTS:
+            return None
+        if name not in _NEEDS:
+            return "the scores of the logging policy (no column stands for them)"
+        ways = _NEEDS[name]
+        if self.columns is None:
+            return "the column of it"
+        missing = [self.columns.missing(*way) for way in ways]
+        if not all(missing):
+            return None
+        return ", or ".join(f"column{'s' * (len(way) > 1)} {' and '.join(map(repr, way))}" for way in missing)
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Estimates of several policies by several estimators.
+
+    Attributes:
+        estimates: By estimator and policy.
+        differences: To the baseline, by estimator and policy; empty without a baseline.
+        baseline: Name of the policy that the others are compared with.
+        skipped: By estimator, why it does not apply.
+    """
+
+    estimates: Mapping[tuple[str, str], Estimate]
+    differences: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
+    baseline: str | None = None
+    skipped: Mapping[str, str] = field(default_factory=dict)
+
+    def to_frame(self) -> "pd.DataFrame":
+        """One row for each policy and estimator: value, interval, diagnostics, and the difference to the baseline."""
+        import pandas as pd
+
+        return pd.DataFrame([self._row(*key) for key in self.estimates])
+
+    def _row(self, estimator: str, policy: str) -> dict[str, Any]:
+        estimate = self.estimates[estimator, policy]
+        row: dict[str, Any] = {"policy": policy, "estimator": estimator}
+        row |= {name: getattr(estimate, name) for name in _FIELDS}
+        row |= {"low": estimate.ci.low, "high": estimate.ci.high}
+        if self.baseline is None:
+            return row
+        more = self.differences.get((estimator, policy))
+        parts = (None, None, None, None) if more is None else (more.value, more.stderr, more.ci.low, more.ci.high)
+        names = ("difference", "difference_stderr", "difference_low", "difference_high")
+        return row | dict(zip(names, parts, strict=True))
+
+    @property
+    def text(self) -> str:
+        """The table as a reader wants it: intervals in brackets."""
+        import pandas as pd
+
+        rows = [self._printed(*key) for key in self.estimates]
+        return pd.DataFrame(rows).to_string(index=False)
+
+    def _printed(self, estimator: str, policy: str) -> dict[str, str]:
+        estimate = self.estimates[estimator, policy]
+        weighted = estimator not in WITHOUT_WEIGHTS
+        row = {
+            "policy": policy,
+            "estimator": estimator,
+            "value": str(estimate),
+            "ess": f"{estimate.ess:,.0f} of {estimate.n_weighted:,.0f}" if weighted else "-",
+            "max weight": f"{estimate.max_weight:.3g}" if weighted else "-",
+            "support gap": "-" if not weighted or estimate.support_gap != estimate.support_gap else
+            f"{estimate.support_gap:.2%}",
+        }  # fmt: skip
+        if any(one.clipped for one in self.estimates.values()):
+            row["clipped"] = f"{estimate.clipped:.2%}" if weighted else "-"
+        if self.baseline is not None:
+            more = self.differences.get((estimator, policy))
+            row[f"more than {self.baseline}"] = "-" if more is None else str(more)
+        return row
+
+
+def compare(
+    evidence: Evidence,
+    settings: Settings,
+    estimators: Sequence[str],
+    policies: Mapping[str, Policy],
+    *,
+    baseline: str | None = None,
+    lenient: bool = False,
+) -> Comparison:
+    """Estimate several policies by several estimators.
+
+    Args:
+        evidence: The logs and their policies.
+        settings: How the estimators are made.
+        estimators: Their names in `ESTIMATORS`.
+        policies: By name, over the pool of the evidence.
+        baseline: Name of the policy that the others are compared with.
+        lenient: Skip an estimator that does not apply to these lists, columns and settings, and say why, instead of
+            raising.
+
+    Raises:
+        MissingPropensitiesError: Of all the estimators at once.
+        SupportError: A policy shows documents that the logging policy never shows.
+        DataError, ArgumentError: What the estimators raise.
+    """
+    settings.require_use(estimators)
+    if baseline is not None and baseline not in policies:
+        raise ArgumentError(f"baseline={baseline!r}; expected one of {', '.join(policies)}")
+    if not lenient:
+        evidence.require_columns(estimators)
+    estimates: dict[tuple[str, str], Estimate] = {}
+    differences: dict[tuple[str, str], Estimate] = {}
+    skipped: dict[str, IrworksError] = {}
+    for name in dict.fromkeys(estimators):
+        try:
+            values, more = _estimates(evidence.fit(name, settings.make(name)), policies, baseline)
+        except SupportError as error:
+            raise SupportError(f"{name}: {error}") from None
+        except (ArgumentError, MissingPropensitiesError) as error:
+            if not lenient:
+                raise
+            skipped[name] = error
+            continue
+        estimates |= {(name, policy): estimate for policy, estimate in values.items()}
+        differences |= {(name, policy): estimate for policy, estimate in more.items()}
+    if not estimates:
+        raise next(iter(skipped.values()))
+    return Comparison(estimates, differences, baseline, {name: str(error) for name, error in skipped.items()})
+
+
+def _estimates(
+    fitted: Estimator, policies: Mapping[str, Policy], baseline: str | None
+) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Values by policy, and differences to the baseline by the other policies."""
+    values = {name: fitted.value(policy) for name, policy in policies.items()}
+    others = () if baseline is None else [name for name in policies if name != baseline]
+    return values, {name: fitted.difference(policies[name], policies[baseline or name]) for name in others}

@@ -1,0 +1,318 @@
+"""Logs, score tables and policies from files, brought onto one pool."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cltr_twostage.data import Pool, ScoreTable, read_scores
+from cltr_twostage.examination import dcg_weights, inverse_rank, read_examination
+from cltr_twostage.policy import Policy, TwoStagePolicy
+from irworks.data import ClickLog
+from irworks.data.columns import Place, check_present, numbers
+from irworks.errors import ArgumentError, DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "PolicySource",
+    "StageFeatures",
+    "on_one_pool",
+    "read_features",
+    "read_policy_source",
+    "resolve_examination",
+    "resolve_rank_weights",
+]
+
+FloatArray = NDArray[np.float64]
+FeatureArray = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PolicySource:
+    """The scores of one policy, and what is known of its sizes.
+
+    Attributes:
+        name: What to call it: the name of its file or folder, without the suffix.
+        table: Its scores.
+        n_candidates: Size of its candidate list; None where the file does not say.
+        k: Length of its shown list; None where the file does not say.
+    """
+
+    name: str
+    table: ScoreTable
+    n_candidates: int | None = None
+    k: int | None = None
+
+    def policy(self, n_candidates: int | None = None, k: int | None = None) -> TwoStagePolicy:
+        """The policy, with given sizes where its file has none.
+
+        Raises:
+            ArgumentError: A size that neither the file nor the caller says, or sizes that do not go together.
+        """
+        sizes = (self.n_candidates or n_candidates, self.k or k)
+        if sizes[0] is None or sizes[1] is None:
+            raise ArgumentError(
+                f"the scores {self.name} say nothing of list sizes; expected n_candidates and k "
+                "(only a policy that was saved as a folder knows its own)"
+            )
+        return TwoStagePolicy.from_scores(self.table, sizes[0], sizes[1])
+
+
+@dataclass(frozen=True, eq=False)
+class StageFeatures:
+    """Features of both stages for the rows of a pool.
+
+    Attributes:
+        generator: float32 [n_rows, n_generator_features].
+        ranker: float32 [n_rows, n_ranker_features].
+        generator_names: Columns of the generator's features.
+        ranker_names: Columns of the ranker's features.
+    """
+
+    generator: FeatureArray
+    ranker: FeatureArray
+    generator_names: tuple[str, ...]
+    ranker_names: tuple[str, ...]
+
+
+def read_policy_source(path: str | Path) -> PolicySource:
+    """Read a score table (CSV or Parquet), or a folder that `TwoStagePolicy.save` wrote.
+
+    Raises:
+        DataError: What `read_scores` and `TwoStagePolicy.load` raise.
+    """
+    source = Path(path)
+    if not source.is_dir():
+        return PolicySource(source.name.split(".")[0] or source.name, read_scores(source))
+    policy = TwoStagePolicy.load(source)
+    table = ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores)
+    return PolicySource(source.resolve().name, table, policy.n_candidates, policy.k)
+
+
+def on_one_pool(
+    logs: Sequence[ClickLog], sources: Sequence[PolicySource], *, logged_only: bool = True
+) -> tuple[list[ClickLog], list[PolicySource]]:
+    """Bring score tables into the row order of the first, so that policies can be compared on the logs.
+
+    Ids that are numbers in one place and text in another are made text everywhere.
+
+    Args:
+        logs: The logs.
+        sources: The tables; the first one, usually that of the logging policy, says which documents there are.
+        logged_only: Leave out the queries that no log has: they weigh nothing in an estimate.
+
+    Returns:
+        The logs and the sources, all with ids of one type; the sources over one pool.
+
+    Raises:
+        DataError: No query in common, or a table that lacks documents that another one has: whether those are never
+            shown (-inf) or were forgotten, nobody can know.
+    """
+    logs, sources = _with_ids_of_one_type(list(logs), list(sources))
+    asked = np.unique(np.concatenate([log.query_vocabulary[np.unique(log.query)].astype(object) for log in logs]))
+    first = _selected(sources[0], asked) if logged_only else sources[0]
+    pool = first.table.pool
+    aligned = [first]
+    for source in sources[1:]:
+        _refuse_strangers(source, pool, first.name)
+        aligned.append(replace(source, table=source.table.aligned_to(pool, f"the scores {source.name}")))
+    return logs, aligned
+
+
+def read_features(path: str | Path, pool: Pool) -> StageFeatures:
+    """Read the features of both stages: columns `query_id, doc_id`, `c_*` (generator) and `r_*` (ranker).
+
+    Args:
+        path: CSV or Parquet, a row for each (query, document) pair, in any order; pairs beyond the pool are left out.
+        pool: The rows that are wanted.
+
+    Raises:
+        DataError: The file is missing or malformed, lacks a column or a pair of the pool, has a pair twice, or holds a
+            feature that is not finite: with its line and column.
+    """
+    import pandas as pd
+
+    frame, place = _table(Path(path), ("query_id", "doc_id"))
+    check_present(("query_id", "doc_id"), [str(name) for name in frame.columns], place.source)
+    names = [tuple(str(name) for name in frame.columns if str(name).startswith(start)) for start in ("c_", "r_")]
+    for start, found in zip(("c_*", "r_*"), names, strict=True):
+        if not found:
+            columns = ", ".join(map(str, frame.columns))
+            raise DataError("no feature of a stage", source=place.source, column=start, found=columns)
+    twice = frame.duplicated(["query_id", "doc_id"]).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise place.error("a (query, document) pair stands in the table twice", row, "doc_id", None, "each pair once")
+    text = pool.doc_ids.dtype == object, pool.query_ids.dtype == object
+    doc, query = (
+        _as_text(frame[column].to_numpy()) if as_text else frame[column].to_numpy()
+        for column, as_text in zip(("doc_id", "query_id"), text, strict=True)
+    )
+    wanted = pd.MultiIndex.from_arrays([pool.query_ids[pool.owner()], pool.doc_ids])
+    rows = pd.MultiIndex.from_arrays([query, doc]).get_indexer(wanted)
+    if (rows < 0).any():
+        lacking = pool.row_name(int(np.flatnonzero(rows < 0)[0]))
+        raise DataError(
+            "the features lack documents that the scores have",
+            source=place.source,
+            found=f"no row for {lacking}, and {int((rows < 0).sum()) - 1:,} more",
+            expected="a row for every (query, document) pair",
+        )
+    generator, ranker = (np.stack([_feature(frame, name, place) for name in part], axis=1)[rows] for part in names)
+    return StageFeatures(generator, ranker, *names)
+
+
+def resolve_examination(wanted: str, n_ranks: int) -> FloatArray:
+    """Examination probabilities from what a user writes: `inverse-rank`, `dcg`, or a path for `read_examination`.
+
+    Returns:
+        float64 [>= n_ranks].
+
+    Raises:
+        DataError: What `read_examination` raises; or the file has fewer ranks.
+    """
+    if wanted == "inverse-rank":
+        return inverse_rank(n_ranks)
+    if wanted == "dcg":
+        return dcg_weights(n_ranks)
+    if not Path(wanted).exists():
+        raise DataError("no such file", source=wanted, expected="inverse-rank, dcg, or a file or folder of examination")
+    return _long_enough(read_examination(wanted), n_ranks, wanted)
+
+
+def resolve_rank_weights(wanted: str, n_ranks: int) -> FloatArray | None:
+    """Rank weights from what a user writes: `examination` (None), `dcg`, or a table with `position` and `weight`.
+
+    Raises:
+        DataError: The file is missing or malformed, a weight is negative or not finite, or ranks are missing.
+    """
+    if wanted == "examination":
+        return None
+    if wanted == "dcg":
+        return dcg_weights(n_ranks)
+    file = Path(wanted)
+    if not file.exists():
+        raise DataError("no such file", source=wanted, expected="examination, dcg, or a table with position and weight")
+    frame, place = _table(file, ())
+    check_present(("position", "weight"), [str(name) for name in frame.columns], place.source)
+    position = numbers(frame, "position", place, "a rank from 1")
+    weight = numbers(frame, "weight", place, "a number of at least 0")
+    order = np.argsort(position, kind="stable")
+    wrong = np.flatnonzero(position[order] != np.arange(1, len(order) + 1))
+    if len(wrong):
+        row = int(order[wrong[0]])
+        expected = f"each position from 1 to {len(order)} once"
+        raise place.error("positions do not count the ranks", row, "position", position[row], expected)
+    bad = ~(np.isfinite(weight) & (weight >= 0))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("a weight is out of range", row, "weight", weight[row], "a finite number of at least 0")
+    return _long_enough(weight[order], n_ranks, wanted)
+
+
+def require_policy_of_log(log: ClickLog, policy: Policy, name: str) -> None:
+    """Raise an ArgumentError if a log shows longer lists than the policy that is said to have made it."""
+    longest = int((log.shown * np.arange(1, log.n_ranks + 1)).max())
+    if longest > policy.k:
+        raise ArgumentError(
+            f"{log.source} shows lists of {longest} documents and the logging policy {name} of k={policy.k}; "
+            "expected the k that was in production"
+        )
+
+
+def _with_ids_of_one_type(
+    logs: list[ClickLog], sources: list[PolicySource]
+) -> tuple[list[ClickLog], list[PolicySource]]:
+    """A CSV file of 1, 2, 3 has numbers and one of 1, 2, x text, so that the types of equal ids can differ."""
+    pools = [source.table.pool for source in sources]
+    if _differ([*(log.query_vocabulary for log in logs), *(pool.query_ids for pool in pools)]):
+        logs = [replace(log, query_ids=_as_text(log.query_vocabulary)) for log in logs]
+        sources = [_with_text_ids(source, query=True) for source in sources]
+    if _differ([*(log.doc_vocabulary for log in logs), *(pool.doc_ids for pool in pools)]):
+        logs = [replace(log, doc_ids=_as_text(log.doc_vocabulary)) for log in logs]
+        sources = [_with_text_ids(source, query=False) for source in sources]
+    return logs, sources
+
+
+def _differ(ids: Sequence[NDArray[Any]]) -> bool:
+    return len({array.dtype == object for array in ids}) > 1
+
+
+def _with_text_ids(source: PolicySource, query: bool) -> PolicySource:
+    pool = source.table.pool
+    query_ids = _as_text(pool.query_ids) if query else pool.query_ids
+    doc_ids = pool.doc_ids if query else _as_text(pool.doc_ids)
+    return replace(source, table=replace(source.table, pool=Pool(pool.offsets, query_ids, doc_ids)))
+
+
+def _as_text(ids: NDArray[Any]) -> NDArray[Any]:
+    return np.array([str(one) for one in ids.tolist()], dtype=object)
+
+
+def _selected(source: PolicySource, queries: NDArray[Any]) -> PolicySource:
+    """The rows of some queries."""
+    import pandas as pd
+
+    pool = source.table.pool
+    kept = pd.Index(pool.query_ids).isin(queries)
+    if kept.all():
+        return source
+    if not kept.any():
+        raise DataError(
+            f"the log and the scores {source.name} have no query in common",
+            found=f"query {queries[0]} in the log, {pool.query_ids[0]} in the scores",
+            expected="the same ids",
+        )
+    rows = np.repeat(kept, pool.sizes)
+    offsets = np.concatenate(([0], np.cumsum(pool.sizes[kept])))
+    part = Pool(offsets, pool.query_ids[kept], pool.doc_ids[rows])
+    table = ScoreTable(part, source.table.candidate_scores[rows], source.table.ranker_scores[rows])
+    return replace(source, table=table)
+
+
+def _refuse_strangers(source: PolicySource, pool: Pool, first: str) -> None:
+    """A document that the first table lacks would be left out silently, and the policy be another."""
+    import pandas as pd
+
+    own = _selected(source, pool.query_ids).table.pool
+    if own.n_rows <= pool.n_rows and np.array_equal(own.doc_ids, pool.doc_ids[: own.n_rows]):
+        return
+    known = pd.MultiIndex.from_arrays([pool.query_ids[pool.owner()], pool.doc_ids])
+    strange = ~pd.MultiIndex.from_arrays([own.query_ids[own.owner()], own.doc_ids]).isin(known)
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        raise DataError(
+            f"the scores {source.name} have documents that the scores {first} lack",
+            found=f"{own.row_name(row)}, and {int(strange.sum()) - 1:,} more",
+            expected="the same documents in each table",
+            hint=f"Give them the score -inf in {first} if that policy never shows them",
+        )
+
+
+def _table(file: Path, ids: tuple[str, ...]) -> "tuple[pd.DataFrame, Place]":
+    from irworks.data.tables import is_parquet, read_csv, read_parquet
+
+    if is_parquet(file):
+        return read_parquet(file), Place(file.name)
+    return read_csv(file, ids), Place(file.name, csv=file)
+
+
+def _feature(frame: "pd.DataFrame", column: str, place: Place) -> FeatureArray:
+    exact = numbers(frame, column, place, "a finite number")
+    with np.errstate(over="ignore"):
+        values = exact.astype(np.float32)
+    if not np.isfinite(values).all():
+        row = int(np.flatnonzero(~np.isfinite(values))[0])
+        raise place.error("a feature is not finite", row, column, exact[row], "a finite number (of 32 bits)")
+    return values
+
+
+def _long_enough(values: FloatArray, n_ranks: int, source: str) -> FloatArray:
+    if len(values) < n_ranks:
+        raise DataError("ranks are missing", source=source, found=f"{len(values)} ranks", expected=f"{n_ranks} ranks")
+    return values

@@ -1,0 +1,428 @@
+"""Learning a candidate generator and a ranker from logged clicks: both together, one of them, or each for itself."""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cltr_twostage.ascent import STAGES, Ascent, Progress, Schedule
+from cltr_twostage.checkpoint import Checkpoint, fingerprint
+from cltr_twostage.data import Pool
+from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.models import (
+    FixedScores,
+    LinearScorer,
+    LinearScores,
+    Scorer,
+    StageModel,
+    TableScores,
+    checked_features,
+)
+from cltr_twostage.neural import ModuleScorer, ModuleScores, Precision, is_module
+from cltr_twostage.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
+from cltr_twostage.policy import MixturePolicy, TwoStagePolicy, require_same_pool
+from cltr_twostage.problem import Problem, problem_from_estimate, problem_from_relevance
+from cltr_twostage.safe import Safe, bounded_mixture
+from irworks.data import ClickLog
+from irworks.errors import ArgumentError
+
+if TYPE_CHECKING:
+    import torch
+    from accelerate import Accelerator
+
+__all__ = ["Mode", "Progress", "Safe", "TwoStageLearner"]
+
+FloatArray = NDArray[np.float64]
+Mode = Literal["alternating", "joint", "independent", "ranker_only", "candidate_only"]
+StageKind = Literal["linear", "table"]
+Features = tuple[ArrayLike | None, ArrayLike | None]
+
+TURNS: dict[Mode, tuple[tuple[StageName, ...], ...]] = {
+    "alternating": (("candidate",), ("ranker",)),
+    "joint": (("candidate", "ranker"),),
+    "independent": (("candidate",), ("ranker",)),
+    "ranker_only": (("ranker",),),
+    "candidate_only": (("candidate",),),
+}
+
+
+@dataclass(eq=False)
+class TwoStageLearner:
+    """Learns both stages of a policy by ascent on its estimated utility.
+
+    A reimplementation from the published objective; the paper's hyper-parameters are not known, and these are ours.
+
+    Args:
+        mode: "alternating": even steps train the generator, odd ones the ranker, each against the current other stage
+            (the paper's). "joint": both in each step, from the same samples. "independent": in turn, but each as if it
+            were alone: the generator for the summed relevance of its candidates, the ranker as if all documents were
+            candidates. "ranker_only", "candidate_only": the other stage stays as it starts.
+        candidate: "linear" in the features Xc; "table": a free score per row; or a torch module over Xc; a copy
+            of it is trained.
+        ranker: Likewise, over Xr.
+        candidate_gradient: "credit": each document answers for its own place; or "reinforce".
+        ranker_gradient: "plrank" or "reinforce".
+        n_candidates: Size of the candidate list. Default: that of the logging policy.
+        k: Length of the shown list. Default: that of the logging policy.
+        n_steps: Most steps.
+        n_samples: Pairs of lists drawn for each query in a step.
+        learning_rate: Of Adam.
+        l2: Ridge on weights (of standardised features) or scores; weight decay of a module.
+        batch_queries: Queries in a step.
+        held_out: Share of the sessions that learning does not see, and that chooses the step to keep. 0: the last one.
+        eval_every: Steps between two looks at the held-out part, and between two checkpoints.
+        eval_samples: Lists drawn for each query in a look.
+        patience: Looks in a row without improvement that end learning.
+        safe: Bounds on the change of exposure. Default: none.
+        random_state: Seed of everything: the same gives the same policy (on CUDA but for the order of sums).
+        device: For torch modules: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:<index>".
+        precision: For torch modules: "float32", or "bf16" autocast.
+        accelerator: An `accelerate.Accelerator`: every process takes a share of the queries of each step. Call `fit` in
+            all of them with the same arguments.
+
+    Attributes after `fit`:
+        policy_: The learned policy; with `safe`, a mixture with the logging policy.
+        learned_policy_: The learned pair itself, `TwoStagePolicy`.
+        history_: `Progress` of each look: step, objective, held-out estimate. In mode "independent" both are those of
+            the stages alone.
+        best_step_: The step that was kept.
+        held_out_: The estimator, fitted to the held-out part; None where there is none. As the part chose the step, it
+            flatters the policy a little.
+        candidate_scorer_, ranker_scorer_: What scores new documents by their features; None for tables, fixed stages.
+
+    Raises:
+        ArgumentError: A value is out of range.
+    """
+
+    mode: Mode = "alternating"
+    _: KW_ONLY
+    candidate: "StageKind | torch.nn.Module" = "linear"
+    ranker: "StageKind | torch.nn.Module" = "linear"
+    candidate_gradient: CandidateGradient = "credit"
+    ranker_gradient: RankerGradient = "plrank"
+    n_candidates: int | None = None
+    k: int | None = None
+    n_steps: int = 400
+    n_samples: int = 16
+    learning_rate: float = 0.05
+    l2: float = 0.0
+    batch_queries: int = 512
+    held_out: float = 0.2
+    eval_every: int = 20
+    eval_samples: int = 128
+    patience: int = 5
+    safe: Safe | None = None
+    random_state: int = 0
+    device: str = "auto"
+    precision: Precision = "float32"
+    accelerator: "Accelerator | None" = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        choices = {"mode": Mode, "candidate_gradient": CandidateGradient, "ranker_gradient": RankerGradient}
+        for name, options in {**choices, "precision": Precision}.items():
+            found = getattr(self, name)
+            self._require(name, found in get_args(options), f"one of {', '.join(map(repr, get_args(options)))}")
+        for name in ("candidate", "ranker"):
+            found = getattr(self, name)
+            self._require(name, is_module(found) or found in ("linear", "table"), "'linear', 'table' or a torch module")
+        for name in ("n_steps", "n_samples", "batch_queries", "eval_every", "eval_samples", "patience"):
+            self._require(name, _is_whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number above 0")
+        self._require("learning_rate", 0 < self.learning_rate < np.inf, "a finite number above 0")
+        self._require("l2", 0 <= self.l2 < np.inf, "a finite number of at least 0")
+        self._require("held_out", 0 <= self.held_out < 1, "a share in [0, 1)")
+        self._require("random_state", _is_whole(self.random_state) and self.random_state >= 0, "a seed of at least 0")
+
+    def _require(self, name: str, condition: bool, expected: str) -> None:
+        if not condition:
+            raise ArgumentError(f"{name}={getattr(self, name)!r}; expected {expected}")
+
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        log: ClickLog | Sequence[ClickLog],
+        Xc: ArrayLike | None = None,
+        Xr: ArrayLike | None = None,
+        *,
+        logging: Logging,
+        estimator: Estimator,
+        start: "TwoStageLearner | TwoStagePolicy | None" = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = True,
+    ) -> Self:
+        """Learn from a click log.
+
+        Args:
+            log: What was shown and clicked; several logs, if several policies made them.
+            Xc: float [n_rows, n_features], what the generator sees of each row of the pool; None for a table.
+            Xr: float [n_rows, n_features], what the ranker sees.
+            logging: What made the log; see `Estimator.fit`.
+            estimator: An estimator with `relevance_`: `ExposureIPS`, `DirectMethod`, `DoublyRobust`, ... Copies are
+                fitted, one to what is learned on and one to the held-out part. Documents that the logging policy never
+                shows, as far as the estimator knows, keep out of the learned policy.
+            start: What to begin with, instead of zeros: a fitted learner, or for tables and fixed stages a policy.
+                Beginning with stages that were learned apart can end in a poor optimum.
+            checkpoint: Folder that the state is written to at every look.
+            resume: Whether to go on from a state in that folder; the result is that of an uninterrupted run.
+
+        Raises:
+            ArgumentError: Arguments that do not fit each other.
+            DataError: A log that the estimator refuses, or a checkpoint of another run.
+            MissingDependencyError: A module without torch.
+            IrworksError: Learning diverged.
+        """
+        train, held_out = self._split(log)
+        fitted = copy.deepcopy(estimator).fit(train, logging)
+        judge = None if held_out is None else copy.deepcopy(estimator).fit(held_out, logging)
+        problem = problem_from_estimate(fitted, logging, self.n_candidates, self.k)
+        return self._learn(problem, (Xc, Xr), start, judge, checkpoint, resume)
+
+    def fit_relevance(
+        self,
+        relevance: ArrayLike,
+        Xc: ArrayLike | None = None,
+        Xr: ArrayLike | None = None,
+        *,
+        rank_weights: ArrayLike,
+        pool: Pool | ArrayLike | None = None,
+        query_weights: ArrayLike | None = None,
+        logging: TwoStagePolicy | None = None,
+        start: "TwoStageLearner | TwoStagePolicy | None" = None,
+        checkpoint: str | Path | None = None,
+        resume: bool = True,
+    ) -> Self:
+        """Learn from relevance that is known, or estimated elsewhere. Nothing is held out; the last step is kept.
+
+        Args:
+            relevance: float [n_rows].
+            Xc: See `fit`.
+            Xr: See `fit`.
+            rank_weights: float [>= k], what a relevant document is worth at each rank.
+            pool: The documents, or their offsets. Default: those of `logging`.
+            query_weights: float [n_queries], how often each query is asked, in any unit. Default: equally often.
+            logging: The policy in production. It has sizes of the lists and fixed stages, and `safe` stays close to it.
+            start: See `fit`.
+            checkpoint: See `fit`.
+            resume: See `fit`.
+
+        Raises:
+            ArgumentError: Arguments that do not fit each other.
+        """
+        problem = problem_from_relevance(
+            relevance, query_weights, rank_weights, pool, logging, self.n_candidates, self.k
+        )
+        return self._learn(problem, (Xc, Xr), start, None, checkpoint, resume)
+
+    def policy_for(self, pool: Pool | ArrayLike, Xc: ArrayLike, Xr: ArrayLike) -> TwoStagePolicy:
+        """The learned pair on other documents, such as those of new queries.
+
+        Args:
+            pool: The documents, or their offsets.
+            Xc: float [n_rows, n_features], or, where the generator was not learned from features, its scores [n_rows].
+            Xr: Likewise for the ranker.
+
+        Raises:
+            ArgumentError: Before `fit`; scores for a stage that takes features, or the other way round.
+        """
+        if not hasattr(self, "learned_policy_"):
+            raise ArgumentError("the learner is not fitted; call fit first")
+        documents = Pool.of(pool)
+        candidate, ranker = _scored("Xc", self.candidate_scorer_, Xc), _scored("Xr", self.ranker_scorer_, Xr)
+        learned = self.learned_policy_
+        return TwoStagePolicy(candidate, ranker, learned.n_candidates, learned.k, pool=documents)
+
+    # -- inside -------------------------------------------------------------------------------------------------------
+
+    def _split(self, log: ClickLog | Sequence[ClickLog]) -> tuple[Any, Any]:
+        """What is learned on, and what is held out."""
+        if self.held_out == 0:
+            return log, None
+        rng = np.random.default_rng([self.random_state, 0, 0, 3])
+        if isinstance(log, ClickLog):
+            return log.split(self.held_out, rng)
+        parts = [one.split(self.held_out, rng) for one in log]
+        return [train for train, _ in parts], [held_out for _, held_out in parts]
+
+    def _learn(
+        self,
+        problem: Problem,
+        features: Features,
+        start: "TwoStageLearner | TwoStagePolicy | None",
+        judge: Estimator | None,
+        checkpoint: str | Path | None,
+        resume: bool,
+    ) -> Self:
+        if self.safe is not None and problem.logging is None:
+            raise ArgumentError("safe learning stays close to the logging policy; expected a TwoStagePolicy as logging")
+        begin = start.learned_policy_ if isinstance(start, TwoStageLearner) else start
+        if begin is not None:
+            require_same_pool(begin.pool, problem.pool, "start and log")
+            drawn = np.isfinite(begin.candidate_scores) & np.isfinite(begin.ranker_scores)
+            problem = replace(problem, allowed=problem.allowed & drawn)
+        models: dict[StageName, StageModel] = {
+            stage: self._model(stage, X, problem, begin, start) for stage, X in zip(STAGES, features, strict=True)
+        }
+        ascent = Ascent(
+            problem,
+            models,
+            self._gradient(problem, self.n_samples),
+            Schedule(
+                TURNS[self.mode], self.n_steps, self.batch_queries, self.eval_every, self.patience, self.random_state
+            ),
+            look=None if judge is None else self._look(judge, problem, models),
+            safe=self.safe,
+            logging_exposure=self._reference(problem),
+            checkpoint=None
+            if checkpoint is None
+            else Checkpoint(checkpoint, self._fingerprint(problem, features, models)),
+            accelerator=self.accelerator,
+        )
+        learned = ascent.run(resume)
+        self.history_, self.best_step_ = tuple(learned.history), learned.best_step
+        self.held_out_ = judge
+        self.candidate_scorer_, self.ranker_scorer_ = (models[stage].scorer() for stage in STAGES)
+        self.learned_policy_: TwoStagePolicy = problem.policy(models["candidate"].scores(), models["ranker"].scores())
+        self.policy_: TwoStagePolicy | MixturePolicy = self.learned_policy_
+        if self.safe is not None and problem.logging is not None:
+            self.policy_ = bounded_mixture(self.learned_policy_, problem.logging, problem.rank_weights, self.safe)
+        return self
+
+    def _model(
+        self,
+        stage: StageName,
+        X: ArrayLike | None,
+        problem: Problem,
+        begin: TwoStagePolicy | None,
+        start: "TwoStageLearner | TwoStagePolicy | None",
+    ) -> StageModel:
+        """What is trained of a stage, or its fixed scores."""
+        trained = any(stage in turn for turn in TURNS[self.mode])
+        kind = self.candidate if stage == "candidate" else self.ranker
+        table = None if begin is None else (begin.candidate_scores if stage == "candidate" else begin.ranker_scores)
+        if not trained:
+            return FixedScores(_fixed(stage, self.mode, table, problem))
+        if kind == "table":
+            known = np.zeros(problem.pool.n_rows) if table is None else np.where(problem.allowed, table, 0.0)
+            return TableScores(known, self.learning_rate, self.l2)
+        features = checked_features("Xc" if stage == "candidate" else "Xr", X, problem.pool.n_rows)
+        scorer = _scorer_of(stage, start)
+        if kind == "linear":
+            return LinearScores(
+                features, self.learning_rate, self.l2, None if scorer is None else _weights(stage, scorer)
+            )
+        return ModuleScores(
+            kind if scorer is None else _module(stage, scorer),  # type: ignore[arg-type]
+            features,
+            self.learning_rate,
+            self.l2,
+            device=self.device,
+            precision=self.precision,
+            accelerator=self.accelerator,
+        )
+
+    def _gradient(self, problem: Problem, n_samples: int) -> GradientEstimator:
+        return GradientEstimator(
+            problem.rank_weights,
+            problem.n_candidates,
+            n_samples,
+            self.candidate_gradient,
+            self.ranker_gradient,
+            "single_stage" if self.mode == "independent" else "two_stage",
+        )
+
+    def _look(self, judge: Estimator, problem: Problem, models: dict[StageName, StageModel]) -> Callable[[], float]:
+        """What the current models are worth on the held-out part, by what is trained for."""
+        if self.mode == "independent":
+            alone = self._gradient(problem, max(2, self.eval_samples))
+            unseen = replace(problem, relevance=judge.relevance_, query_weights=judge.query_weights_)
+            return lambda: _value_alone(alone, unseen, models, self.random_state)
+        # Many looks at policies that differ little: fewer draws, the same ones each time.
+        quick = copy.copy(judge)
+        quick.method, quick.n_samples, quick.support = "mc", max(16, self.eval_samples), "drop"
+        return lambda: quick.value(problem.policy(models["candidate"].scores(), models["ranker"].scores())).value
+
+    def _reference(self, problem: Problem) -> FloatArray | None:
+        """Exposures of the logging policy that a safe learner stays close to."""
+        if self.safe is None or problem.logging is None:
+            return None
+        return problem.logging.exposure(
+            problem.rank_weights, self.safe.method, n_samples=self.safe.n_samples, rng=np.random.default_rng(1)
+        ).value
+
+    def _fingerprint(self, problem: Problem, features: Features, models: dict[StageName, StageModel]) -> str:
+        """Of everything that decides the run but its length."""
+        settings = {
+            f.name: getattr(self, f.name) for f in fields(self) if f.name not in ("n_steps", "accelerator", "_")
+        }
+        kinds = {name: kind if isinstance(kind, str) else "module" for name, kind in settings.items() if name in STAGES}
+        arrays = [np.asarray(X) if X is not None else None for X in features]
+        begin = [models[stage].scores() for stage in STAGES]
+        return fingerprint(
+            repr(settings | kinds | {"sizes": (problem.n_candidates, problem.k)}),
+            problem.pool.offsets,
+            problem.relevance,
+            problem.query_weights,
+            problem.rank_weights,
+            problem.allowed,
+            *arrays,
+            *begin,
+        )
+
+
+def _value_alone(
+    estimator: GradientEstimator, problem: Problem, models: dict[StageName, StageModel], seed: int
+) -> float:
+    """What the candidates are worth by themselves, and the ranker over all documents."""
+    candidate, ranker = (np.where(problem.allowed, models[stage].scores(), -np.inf) for stage in STAGES)
+    rng = np.random.default_rng([seed, 0, 0, 4])
+    return estimator.estimate(
+        candidate, ranker, problem.relevance, problem.pool.offsets, rng, query_weights=problem.query_weights
+    ).value
+
+
+def _fixed(stage: StageName, mode: Mode, begin: FloatArray | None, problem: Problem) -> FloatArray:
+    if begin is not None:
+        return begin
+    if problem.logging is None:
+        raise ArgumentError(f"mode={mode!r} keeps the {stage} stage; expected start= or a TwoStagePolicy as logging")
+    return problem.logging.candidate_scores if stage == "candidate" else problem.logging.ranker_scores
+
+
+def _scorer_of(stage: StageName, start: "TwoStageLearner | TwoStagePolicy | None") -> Scorer | None:
+    """What scored a stage from features where learning starts."""
+    if start is None:
+        return None
+    if isinstance(start, TwoStageLearner):
+        return start.candidate_scorer_ if stage == "candidate" else start.ranker_scorer_
+    raise ArgumentError(
+        f"start is a policy, and the {stage} stage is learned from features; expected a fitted TwoStageLearner"
+    )
+
+
+def _weights(stage: StageName, scorer: Scorer) -> FloatArray:
+    if not isinstance(scorer, LinearScorer):
+        raise ArgumentError(f"the {stage} stage is linear, and that of start is not; expected the same kind")
+    return scorer.weights
+
+
+def _module(stage: StageName, scorer: Scorer) -> "torch.nn.Module":
+    if not isinstance(scorer, ModuleScorer):
+        raise ArgumentError(f"the {stage} stage is a module, and that of start is not; expected the same kind")
+    return scorer.module
+
+
+def _scored(name: str, scorer: Scorer | None, X: ArrayLike) -> FloatArray:
+    """Scores of one stage for other documents."""
+    table = np.asarray(X, dtype=np.float64)
+    expected = "scores [n_rows], as the stage was not learned from features" if scorer is None else "features"
+    if table.ndim != (1 if scorer is None else 2):
+        raise ArgumentError(f"{name} has shape {table.shape}; expected {expected}")
+    return table if scorer is None else scorer(table)
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
