@@ -142,9 +142,11 @@ def test_ranks_that_were_never_shown_or_cannot_be_compared_are_refused(tmp_path:
         read_examination(saved_model(tmp_path / "b", theta=[0, 0, -0.7, -0.2], group=[0, 1, 0, 1]))
 
 
-def test_a_rank_examined_more_than_the_first_is_refused_with_its_line(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"line 3.*rank 2 is out of range.*divide by the largest"):
-        read_examination(saved_model(tmp_path / "model", theta=[0, 0.2, -0.7]))
+def test_a_rank_examined_more_than_the_first_becomes_the_reference(tmp_path: Path) -> None:
+    read = read_examination(saved_model(tmp_path / "model", theta=[0, 0.2, -0.7]))
+    np.testing.assert_allclose(read, np.exp([-0.2, 0, -0.9]), rtol=1e-12)
+    fitted = SimpleNamespace(combine="pbm", examination_=np.exp([0, 0.2, -0.7]))
+    np.testing.assert_allclose(checked_examination(fitted), read, rtol=1e-12)
 
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path) -> None:

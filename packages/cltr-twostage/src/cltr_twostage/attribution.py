@@ -70,6 +70,9 @@ class Attribution:
             return f"Ship both or neither: the new {' and the new '.join(hurts)} alone would lose."
         if len(helps) == 1 and _sign(self.interaction) != "a gain":
             return f"The new {helps[0]} alone brings it."
+        best = max(alone, key=lambda name: alone[name].value)
+        if alone[best].value >= self.gain.value:
+            return f"The new {best} alone earns as much: the two do the same work twice."
         return "Ship both."
 
 
@@ -82,9 +85,12 @@ def attribute(estimator: Estimator, old: TwoStagePolicy, new: TwoStagePolicy) ->
         new: The pair to judge; with the same `n_candidates` and `k`, as only the stages differ.
 
     Raises:
-        ArgumentError: Pairs on different pools, or of different sizes.
+        ArgumentError: Not pairs of stages, or pairs on different pools, or of different sizes.
         NotFittedError, SupportError: As `Estimator.value`; the crossed pairs need support too.
     """
+    for name, pair in (("old", old), ("new", new)):
+        if not isinstance(pair, TwoStagePolicy):
+            raise ArgumentError(f"{name} is a {type(pair).__name__}; expected a TwoStagePolicy, which has two stages")
     require_same_pool(new.pool, old.pool, "old and new")
     if (new.n_candidates, new.k) != (old.n_candidates, old.k):
         raise ArgumentError(

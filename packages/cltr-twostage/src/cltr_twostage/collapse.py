@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -11,12 +12,17 @@ from cltr_twostage.data import Pool
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 
-__all__ = ["ClickPatterns", "CollapsedLog", "collapse"]
+__all__ = ["ClickPatterns", "CollapsedLog", "collapse", "sums_by"]
 
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+
+
+def sums_by(cell: NDArray[np.integer], values: NDArray[np.generic] | None, size: int) -> FloatArray:
+    """Sum of values [n] (None: their number) by the cell of each: float64 [size]."""
+    return np.asarray(np.bincount(cell, weights=values, minlength=size), dtype=np.float64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +48,7 @@ class ClickPatterns:
     def sums(self, table: FloatArray) -> FloatArray:
         """Sum of a table [n_rows] or [n_rows, >= k] over the clicks of each pattern: float64 [n_patterns]."""
         values = table[self.row] if table.ndim == 1 else table[self.row, self.rank]
-        return np.bincount(self.pattern, weights=values, minlength=len(self.count))
+        return sums_by(self.pattern, values, len(self.count))
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,13 +92,13 @@ class CollapsedLog:
     @cached_property
     def part_totals(self) -> FloatArray:
         """float64 [n_parts], number of sessions of each part."""
-        return np.bincount(self.part, weights=self.count, minlength=self.n_parts)
+        return sums_by(self.part, self.count, self.n_parts)
 
     @cached_property
     def part_queries(self) -> FloatArray:
         """float64 [n_parts, n_queries], sessions of each query in each part."""
         cell = self.part.astype(np.int64) * self.pool.n_queries + self.query
-        counts = np.bincount(cell, weights=self.count, minlength=self.n_parts * self.pool.n_queries)
+        counts = sums_by(cell, self.count, self.n_parts * self.pool.n_queries)
         return counts.reshape(self.n_parts, self.pool.n_queries)
 
     @cached_property
@@ -124,7 +130,7 @@ class CollapsedLog:
         return ClickPatterns(
             part[first],
             query[first],
-            np.bincount(code, weights=self.count[some], minlength=len(first)),
+            sums_by(code, self.count[some], len(first)),
             pattern,
             rows[first][pattern, rank],
             rank,
@@ -132,7 +138,7 @@ class CollapsedLog:
 
     @cached_property
     def lists(self) -> tuple[LongArray, LongArray]:
-        """The distinct lists: int64 [m], the list of each distinct session; int64 [n_lists], a session that shows it."""
+        """The distinct lists: int64 [m], the list of each distinct session; int64 [n_lists], a session showing it."""
         nowhere = np.zeros(self.rows.shape, dtype=bool)
         return _distinct(np.zeros(len(self.query), dtype=np.int32), self.query, self.rows, nowhere, self.pool)
 
@@ -149,7 +155,7 @@ class CollapsedLog:
     def _count_places(self, where: BoolArray) -> FloatArray:
         session, rank = np.nonzero(where)
         cell = self.rows[session, rank].astype(np.int64) * self.k + rank
-        counts = np.bincount(cell, weights=self.count[session], minlength=self.pool.n_rows * self.k)
+        counts = sums_by(cell, self.count[session], self.pool.n_rows * self.k)
         return counts.reshape(self.pool.n_rows, self.k)
 
     def at_places(self, table: FloatArray) -> FloatArray:
@@ -180,8 +186,8 @@ def collapse(
         DataError: The log has a query or document that the pool lacks.
     """
     parts = _as_logs(logs)
-    given = [None] * len(parts) if weights is None else [weights] if isinstance(logs, ClickLog) else list(weights)  # type: ignore[call-overload]
-    if len(given) != len(parts):
+    given: list[Any] = [weights] if weights is None or isinstance(logs, ClickLog) else list(weights)  # type: ignore[arg-type]
+    if weights is not None and len(given) != len(parts):
         raise ArgumentError(f"weights has {len(given)} entries for {len(parts)} logs; expected one for each")
     k = max(log.n_ranks for log in parts)
     located = [pool.locate(log) for log in parts]
@@ -195,7 +201,7 @@ def collapse(
         if weight.sum() <= 0:
             raise ArgumentError("weights sum to 0; expected at least one session of positive weight")
     code, first = _distinct(part, query, rows, clicks, pool)
-    count = np.bincount(code, weights=weight, minlength=len(first)).astype(np.float64)
+    count = sums_by(code, weight, len(first))
     return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)
 
 

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.collapse import CollapsedLog
+from cltr_twostage.collapse import CollapsedLog, sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import Estimator, Logging
@@ -49,9 +49,7 @@ class DirectMethod(Estimator):
         **options: Any,
     ) -> None:
         super().__init__(examination, rank_weights, **_without_weights(options))
-        if not (np.isfinite(smoothing) and smoothing > 0):
-            raise ArgumentError(f"smoothing={smoothing!r}; expected a finite number above 0")
-        self.relevance, self.smoothing = relevance, float(smoothing)
+        self.relevance, self.smoothing = relevance, _checked_smoothing(smoothing)
 
     def fit(
         self,
@@ -145,9 +143,8 @@ class DoublyRobust(ExposureIPS):
         if options.get("self_normalized"):
             raise ArgumentError("self_normalized=True; a doubly robust estimate has no mean weight to divide by")
         super().__init__(examination, rank_weights, **options)
-        if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or folds < 2:
-            raise ArgumentError(f"folds={folds!r}; expected a whole number of at least 2")
-        self.relevance, self.smoothing, self.folds = relevance, smoothing, int(folds)
+        self.relevance, self.smoothing = relevance, _checked_smoothing(smoothing)
+        self.folds = _checked_folds(folds)
 
     def _fit(self, logging: Logging) -> None:
         super()._fit(logging)
@@ -175,7 +172,7 @@ class DoublyRobust(ExposureIPS):
 
     def _sessions_of(self, count: FloatArray) -> FloatArray:
         """Sessions of the query of each row, when distinct sessions count `count` [m]: float64 [n_rows]."""
-        of_query = np.bincount(self.collapsed_.query, weights=count, minlength=self.pool_.n_queries)
+        of_query = sums_by(self.collapsed_.query, count, self.pool_.n_queries)
         return of_query[self.pool_.owner()]
 
     def _contribution(self, policy: Policy) -> Contribution:
@@ -206,6 +203,18 @@ def _without_weights(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
+def _checked_smoothing(smoothing: float) -> float:
+    if not (np.isfinite(smoothing) and smoothing > 0):
+        raise ArgumentError(f"smoothing={smoothing!r}; expected a finite number above 0")
+    return float(smoothing)
+
+
+def _checked_folds(folds: Any) -> int:
+    if isinstance(folds, bool) or not isinstance(folds, int | np.integer) or folds < 2:
+        raise ArgumentError(f"folds={folds!r}; expected a whole number of at least 2")
+    return int(folds)
+
+
 def _relevance(
     relevance: Relevance, log: CollapsedLog, seen: FloatArray, smoothing: float, count: FloatArray
 ) -> FloatArray:
@@ -232,7 +241,7 @@ def _row_sums(log: CollapsedLog, values: FloatArray, count: FloatArray) -> Float
     """Sum over sessions of a value [m, k] at each place, by row: float64 [n_rows]."""
     shown = log.rows >= 0
     weights = (values * count[:, None])[shown]
-    return np.bincount(log.rows[shown], weights=weights, minlength=log.pool.n_rows)
+    return sums_by(log.rows[shown], weights, log.pool.n_rows)
 
 
 def _row_residuals(log: CollapsedLog, count: FloatArray, seen: FloatArray, relevance: FloatArray) -> FloatArray:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.collapse import CollapsedLog
+from cltr_twostage.collapse import CollapsedLog, sums_by
 from irworks.stats import Interval
 
 __all__ = ["Contribution", "Estimate", "estimate_of"]
@@ -116,8 +116,8 @@ def estimate_of(
     for coefficient, part in zip(coefficients, parts, strict=True):
         x += coefficient * part.x
     first = parts[0]
-    sums = np.bincount(first.part, weights=first.count * x, minlength=log.n_parts)
-    squares = np.bincount(first.part, weights=first.count * x**2, minlength=log.n_parts)
+    sums = sums_by(first.part, first.count * x, log.n_parts)
+    squares = sums_by(first.part, first.count * x**2, log.n_parts)
     centred = np.maximum(squares - sums**2 / np.maximum(log.part_totals, 1e-300), 0.0)
     # Rounding leaves a trace of what is exactly constant.
     centred[centred < 1e-14 * squares] = 0.0

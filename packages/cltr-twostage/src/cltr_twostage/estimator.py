@@ -68,8 +68,8 @@ class Estimator:
         support: What to do where the target shows a document that the logging policy never shows: "raise", "warn",
             or "drop" it (`Estimate.support_gap` says how much that was).
         method: How exposures of policies are computed: "exact", "mc" or "auto". See `TwoStagePolicy.placement`.
-        n_samples: Draws a query for Monte Carlo exposures of a target; the logging policy, which every weight divides by,
-            gets 16 times as many.
+        n_samples: Draws a query for Monte Carlo exposures of a target; the logging policy, which every weight divides
+            by, gets 16 times as many.
         seed: Of the Monte Carlo exposures: the same for all policies, so that differences between them gain.
         level: Confidence of the intervals.
 
@@ -271,7 +271,7 @@ def logging_policies(logging: Logging) -> list[Policy]:
     if hasattr(logging, "exposure"):
         return [logging]  # type: ignore[list-item]
     if isinstance(logging, list | tuple) and logging and hasattr(logging[0], "exposure"):
-        return list(logging)  # type: ignore[arg-type]
+        return list(logging)
     return []
 
 

@@ -1,9 +1,10 @@
 """Several policies by several estimators, side by side: what `cltr-twostage evaluate` prints."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from cltr_twostage.data import Pool
@@ -90,6 +91,10 @@ class Evidence:
         pool: The documents that can be shown.
         logging: The policy that made each log; empty if they are not known.
         columns: The propensities in the columns of the log, where the policies are not known.
+
+    Raises:
+        ArgumentError: As many policies as logs are needed, each with lists as long as its log shows; one log may do
+            without.
     """
 
     logs: Sequence[ClickLog]
@@ -108,10 +113,32 @@ class Evidence:
                 "all of them follows from the policies alone, not from columns"
             )
 
+        for log, policy in zip(self.logs, self.logging, strict=False):
+            longest = int((log.shown * np.arange(1, log.n_ranks + 1)).max())
+            if longest > policy.k:
+                raise ArgumentError(
+                    f"{log.source} shows lists of {longest} documents, and its logging policy lists of k={policy.k}; "
+                    "expected the k that was in production"
+                )
+
     @property
     def n_ranks(self) -> int:
         """Length of the longest list."""
         return max(log.n_ranks for log in self.logs)
+
+    def split(self, share: float, rng: np.random.Generator) -> "tuple[Evidence, Evidence]":
+        """The sessions of each log at random in two parts: (1 - share, share); both are all of it where share is 0.
+
+        Raises:
+            ArgumentError: A part would be empty, or propensities stand in the columns of the log.
+        """
+        if share == 0:
+            return self, self
+        if self.columns is not None:
+            raise ArgumentError("propensities in columns cannot be split; expected the scores of the logging policy")
+        parts = [log.split(share, rng) for log in self.logs]
+        first, second = ([part[side] for part in parts] for side in (0, 1))
+        return replace(self, logs=first), replace(self, logs=second)
 
     def fit(self, name: str, estimator: Estimator) -> Estimator:
         """Fit an estimator, by its name in `ESTIMATORS`, to the logs.

@@ -53,7 +53,7 @@ def checked_examination(values: Any, name: str = "examination") -> FloatArray:
                 f"{name} is a model whose ranks fall into groups {groups.tolist()} that cannot be compared; "
                 "expected one group of all ranks"
             )
-        values = values.examination_
+        values = _relative_to_most_examined(values.examination_)
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError):
@@ -72,7 +72,7 @@ def read_examination(path: str | Path) -> FloatArray:
 
     Args:
         path: A folder that ltr-twotower wrote (`config.json`, `position_bias.csv`) for a model with combine="pbm": the
-            examination relative to rank 1. Or a CSV or Parquet file with the columns `position` (from 1) and
+            examination relative to rank 1, or to the most examined rank if that is another. Or a CSV or Parquet file with the columns `position` (from 1) and
             `examination`, a row for each rank.
 
     Returns:
@@ -209,7 +209,13 @@ def _from_model(folder: Path) -> FloatArray:
             hint="Log some swapped documents, or cut the lists before these ranks",
         )
     theta = numbers(frame, "theta", place, "the log-examination of the rank")[order]
-    return _checked_column(np.exp(theta - theta[0]), order, "theta", place)
+    return _checked_column(_relative_to_most_examined(np.exp(theta - theta[0])), order, "theta", place)
+
+
+def _relative_to_most_examined(examination: ArrayLike) -> FloatArray:
+    """A model knows examination up to its scale only: the largest becomes 1, so that noise at rank 2 is no fault."""
+    array = np.asarray(examination, dtype=np.float64)
+    return array / max(float(array.max(initial=0.0)), 1.0)
 
 
 def _require_position_based(folder: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.collapse import ClickPatterns, CollapsedLog
+from cltr_twostage.collapse import ClickPatterns, CollapsedLog, sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import (
@@ -34,8 +34,8 @@ class LoggingTable:
     Attributes:
         value: float64 [n_rows] or [n_rows, k].
         batches: float64 [n_batches, ...], independent Monte Carlo estimates whose mean is `value`; None where exact.
-        parts: float64 [n_parts, ...], the table of each of several logs, which `value` mixes by their shares in a query;
-            None for one log.
+        parts: float64 [n_parts, ...], the table of each of several logs, which `value` mixes by their shares in a
+            query; None for one log.
         counted: Whether the log was counted.
     """
 
@@ -132,7 +132,7 @@ class _RatioEstimator(Estimator):
     def _spread(
         self, raw: FloatArray, weights: FloatArray, counts: FloatArray, target: FloatArray, batches: FloatArray | None
     ) -> FloatArray:
-        """Deviation of a sum of weighted counts under each batch of Monte Carlo tables, of target and logging policy."""
+        """Deviation of a sum of weighted counts under each batch of Monte Carlo tables, both target and logging."""
         table, off = self._logging, np.zeros(0)
         per_weight = np.where(weights < raw, 0.0, counts) / self.collapsed_.total
         slope = np.divide(per_weight, table.value, out=np.zeros_like(raw), where=table.value > 0)
@@ -269,8 +269,8 @@ class ItemPositionIPS(_RatioEstimator):
         asked = self.query_weights_[self.pool_.owner()] > 0
         if (placement.value[asked, k:] > 0).any():
             raise ArgumentError(
-                f"the policy shows {ranks} documents and the log {k}; item-position IPS cannot speak of ranks that were "
-                "not logged"
+                f"the policy shows {ranks} documents and the log {k}; item-position IPS cannot speak of ranks that "
+                "were not logged"
             )
         pad = ((0, 0), (0, max(0, k - ranks)))
         batches = None if placement.batches is None else np.pad(placement.batches[..., :k], ((0, 0), *pad))
@@ -355,7 +355,7 @@ def _require_whole_lists(policy: Policy, table: FloatArray, log: CollapsedLog, n
     longest = log.k if (log.rows[log.part == number, policy.k :] >= 0).any() else policy.k
     if policy.k > log.k:
         possible = (table if table.ndim == 1 else table.sum(axis=1)) > 0
-        of_query = np.bincount(log.pool.owner(), weights=possible, minlength=log.pool.n_queries)
+        of_query = sums_by(log.pool.owner(), possible, log.pool.n_queries)
         longest = log.k if of_query[log.part_queries[number] > 0].max(initial=0) > log.k else policy.k
     if longest != policy.k:
         raise ArgumentError(

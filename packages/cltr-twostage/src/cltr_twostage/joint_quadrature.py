@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.quadrature_counts import Chances, admit_all, hazard, leave_one_out, tails
+from cltr_twostage.quadrature_lists import two_stage_log_prob
 from cltr_twostage.quadrature_nodes import EARLY, LATE, NEGLIGIBLE, Nodes, bracket, nodes_between, pair_up
 from irworks.errors import ArgumentError
 from irworks.simulate import placement_probabilities
 from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 
-__all__ = ["two_stage_cost", "two_stage_placement"]
+__all__ = ["two_stage_cost", "two_stage_log_prob", "two_stage_placement"]
 
 FloatArray = NDArray[np.float64]
 

@@ -169,7 +169,7 @@ class _Race:
 
     def _limit(self) -> FloatArray:
         """float64 [n_cells], the E above which no document outside the head can matter any more."""
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             return np.asarray(np.exp(self.bound - self.keys.min(axis=1)))
 
     def _draw_first_band(self) -> None:
@@ -205,7 +205,7 @@ class _Race:
         # random() is in [0, 1): its complement keeps E above zero.
         fraction = 1.0 - self.rng.random(len(codes))
         of_cell = np.searchsorted(cells, cell)
-        waits = start[of_cell] - np.log1p(fraction * (-width[of_cell]))
+        waits = start[of_cell] - np.log1p(fraction * np.expm1(-width[of_cell]))
         scores = self.catalogue.scores_at(self.vectors, self.query[cell], docs)
         self._enter(cell, docs, scores - np.log(waits))
         return codes
@@ -277,7 +277,7 @@ class _Race:
 def distinct(values: LongArray) -> LongArray:
     """The values sorted, each once; numpy's `unique` hashes, which takes many times longer for such codes."""
     ordered = np.sort(values)
-    return ordered[np.concatenate((np.ones(min(len(ordered), 1), dtype=bool), ordered[1:] != ordered[:-1]))]
+    return np.asarray(ordered[np.concatenate((np.ones(min(len(ordered), 1), dtype=bool), ordered[1:] != ordered[:-1]))])
 
 
 def _contains(ordered: LongArray, values: LongArray) -> NDArray[np.bool_]:

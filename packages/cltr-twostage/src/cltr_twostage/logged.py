@@ -1,13 +1,14 @@
 """Propensities that a log carries in its own columns: what each column means, and the arrays that estimators take."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
+from cltr_twostage.policy import TwoStagePolicy
 from irworks.data import ClickLog, read_click_log
 from irworks.data.click_columns import LongColumns
 from irworks.data.columns import Place, numbers
@@ -16,7 +17,13 @@ from irworks.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["LoggedPropensities", "MissingPropensitiesError", "PropensityColumns", "read_propensities"]
+__all__ = [
+    "LoggedPropensities",
+    "MissingPropensitiesError",
+    "PropensityColumns",
+    "log_with_propensities",
+    "read_propensities",
+]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -144,7 +151,8 @@ class LoggedPropensities:
     def _rows(self, pool: Pool) -> LongArray:
         """int64 [n_impressions], the pool's row of each row of the table."""
         _, rows = pool.locate(self.log)
-        return rows[self.session, self.rank].astype(np.int64)
+        of_row: LongArray = rows[self.session, self.rank].astype(np.int64)
+        return of_row
 
     def _product(self, pool: Pool) -> FloatArray:
         """float64 [n_rows, n_ranks], `candidate` times `rank`, NaN where the log has no row."""
@@ -174,7 +182,8 @@ class LoggedPropensities:
                 hint="If several policies made this log, nothing says which one a row is from: give the log of each "
                 "with the policy that made it",
             )
-        return np.append(values, np.nan)[first]
+        table: FloatArray = np.append(values, np.nan)[first]
+        return table
 
     def _check_reachable(self, examination: FloatArray) -> None:
         beyond = self.values["rho0"] > examination.max() * (1 + TOLERANCE)
@@ -222,7 +231,11 @@ class LoggedPropensities:
 
 
 def read_propensities(
-    path: str | Path, columns: PropensityColumns | None = None, *, log: ClickLog | None = None, **log_columns: Any
+    path: str | Path,
+    columns: PropensityColumns | None = None,
+    *,
+    log: ClickLog | None = None,
+    log_columns: LongColumns | None = None,
 ) -> LoggedPropensities:
     """Read a log with the propensities in its columns.
 
@@ -230,7 +243,7 @@ def read_propensities(
         path: The file: CSV or Parquet, long form (of the wide form, only the column of placements is read).
         columns: Names of the columns; those that the file lacks are left out.
         log: The same log, if it has been read already.
-        **log_columns: Names of the log's own columns, the fields of `irworks.data.click_files.LongColumns`.
+        log_columns: Names of the log's own columns.
 
     Raises:
         DataError: What `irworks.data.read_click_log` raises; or a propensity that is no number in (0, 1], with its line
@@ -239,17 +252,43 @@ def read_propensities(
     from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 
     names = PropensityColumns() if columns is None else columns
-    wanted = LongColumns(**{**log_columns, "propensity": names.placement})
-    log = read_click_log(path, **{**log_columns, "propensity": None}) if log is None else log
+    wanted = replace(log_columns or LongColumns(), propensity=None, features=())
+    log = read_click_log(path, **vars(wanted)) if log is None else log
     frame, place = _table(Path(path), wanted)
     if WIDE_COLUMNS[0] in frame.columns:
         _refuse_wide(frame, names, place)
-        wanted = LongColumns(query=wanted.query, propensity=_present(names.placement, frame), features=())
+        wanted = replace(wanted, propensity=_present(names.placement, frame))
         frame, wanted, place = long_from_wide(frame, wanted, place)
     session, rank = _cells(frame, wanted)
     here = {name: column for name, column in vars(names).items() if column in frame.columns}
     values = {name: _probabilities(frame, column, place) for name, column in here.items()}
     return LoggedPropensities(log, names, values, session, rank, place)
+
+
+def log_with_propensities(log: ClickLog, policy: TwoStagePolicy, examination: ArrayLike) -> "pd.DataFrame":
+    """A log as a long table with the propensities of the policy that made it, exact, under their default names.
+
+    Args:
+        log: The log.
+        policy: The policy that made it.
+        examination: float [>= k], probability that each rank is examined.
+
+    Returns:
+        The columns of `ClickLog.to_frame`, `propensity` among them, and `rho0, p_candidate, p_rank`.
+    """
+    from irworks.data.click_files import log_to_frame
+
+    frame = log_to_frame(log)
+    session, rank = np.nonzero(log.shown)
+    row = policy.pool.locate(log)[1][session, rank]
+    placement = policy.placement("exact").value
+    # Two quadratures that should agree need not do so in the last digit.
+    candidate = np.maximum(policy.inclusion(), placement.sum(axis=1))[row]
+    frame["propensity"] = placement[row, rank]
+    frame["rho0"] = (placement @ np.asarray(examination, dtype=np.float64)[: policy.k])[row]
+    frame["p_candidate"] = np.minimum(candidate, 1.0)
+    frame["p_rank"] = frame["propensity"] / frame["p_candidate"]
+    return frame
 
 
 def _present(column: str, frame: "pd.DataFrame") -> str | None:

@@ -59,7 +59,7 @@ def weight_figure(weights: ArrayLike, impressions: ArrayLike, *, clip: float | N
         low, high = np.log10(weight[drawn].min()), np.log10(weight[drawn].max())
         # One weight for all would leave bins without width.
         edges = np.logspace(min(low, -0.1) - 0.02, max(high, 0.1) + 0.02, _BINS + 1)
-        axes.hist(weight[drawn], bins=edges, weights=count[drawn])
+        axes.hist(weight[drawn], bins=edges.tolist(), weights=count[drawn])
         axes.set_xscale("log")
     axes.axvline(1, color="0.5", linewidth=0.8, linestyle="--")
     if clip is not None:

@@ -12,7 +12,7 @@ from cltr_twostage.exposure import checked_rank_weights
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.errors import ArgumentError
 
-__all__ = ["Problem", "logging_pair", "problem_from_estimate", "problem_from_relevance"]
+__all__ = ["Problem", "logging_pair", "problem_from_estimate", "problem_from_relevance", "relevance_of"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -65,11 +65,11 @@ def logging_pair(logging: Logging | TwoStagePolicy | None) -> TwoStagePolicy | N
     return policies[0] if policies and isinstance(policies[0], TwoStagePolicy) else None
 
 
-def problem_from_estimate(fitted: Estimator, logging: Logging, n_candidates: int | None, k: int | None) -> Problem:
-    """The problem that an estimator sees in the log it was fitted to.
+def relevance_of(fitted: Estimator) -> FloatArray:
+    """Relevance [n_rows] as an estimator has it.
 
     Raises:
-        ArgumentError: An estimator that estimates no relevance, or sizes that are not known or do not fit.
+        ArgumentError: It has none.
     """
     earned: Any = getattr(fitted, "relevance_", None)
     if earned is None:
@@ -77,11 +77,22 @@ def problem_from_estimate(fitted: Estimator, logging: Logging, n_candidates: int
             f"estimator is {type(fitted).__name__}, which estimates no relevance of documents; expected ExposureIPS, "
             "DirectMethod, DoublyRobust or another with relevance_"
         )
+    return np.asarray(earned, dtype=np.float64)
+
+
+def problem_from_estimate(fitted: Estimator, logging: Logging, n_candidates: int | None, k: int | None) -> Problem:
+    """The problem that an estimator sees in the log it was fitted to.
+
+    Raises:
+        ArgumentError: An estimator that estimates no relevance, or sizes that are not known or do not fit.
+    """
     weights = fitted.examination if fitted.rank_weights is None else fitted.rank_weights
     pair = logging_pair(logging)
     n_candidates, k = _sizes(pair, n_candidates, k)
     rank_weights = checked_rank_weights(weights, k)
-    return Problem(fitted.pool_, earned, fitted.query_weights_, rank_weights, n_candidates, _supported(fitted), pair)
+    return Problem(
+        fitted.pool_, relevance_of(fitted), fitted.query_weights_, rank_weights, n_candidates, _supported(fitted), pair
+    )
 
 
 def problem_from_relevance(

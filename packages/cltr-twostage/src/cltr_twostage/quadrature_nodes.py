@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["EARLY", "LATE", "NEGLIGIBLE", "Nodes", "bracket", "nodes_between", "pair_up"]
+__all__ = ["EARLY", "LATE", "NEGLIGIBLE", "Nodes", "Profile", "bracket", "nodes_between", "pair_up"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -90,7 +90,7 @@ def nodes_between(low: FloatArray, high: FloatArray, centre: FloatArray, profile
         bend = np.exp(-place)
         log_time, step = centre[:, None] + place - bend, spacing * (1.0 + bend)
         mass = profile(log_time) * step
-        mass /= mass.sum(axis=-1, keepdims=True).max(axis=0)
+        mass /= np.maximum(mass.sum(axis=-1, keepdims=True).max(axis=0), np.finfo(float).tiny)
         if _error_at(2, mass).max() < FINE_ENOUGH or 2 * grid > MAX_GRID:
             break
         grid *= 2
@@ -98,6 +98,7 @@ def nodes_between(low: FloatArray, high: FloatArray, centre: FloatArray, profile
     for longer in STRIDES:
         stride[_error_at(longer, mass) < TOLERANCE] = longer
     used = (np.arange(grid) % stride[:, None] == 0) & (mass.max(axis=0) > NEGLIGIBLE)
+    used[~used.any(axis=1), 0] = True
     return Nodes(used.sum(axis=1), log_time[used], (step * stride[:, None])[used])
 
 

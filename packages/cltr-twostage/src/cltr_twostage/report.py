@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.attribution import Attribution, attribute
+from cltr_twostage.estimator import Estimator
 from cltr_twostage.ips import ExposureIPS
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.errors import ArgumentError
@@ -60,8 +61,8 @@ class GainReport:
     def _weights_text(self) -> str:
         new = self.attribution.new
         text = (
-            f"The value of the new pair stands on {new.ess:,.0f} effective of {new.n_weighted:,.0f} logged impressions; "
-            f"the largest weight is {new.max_weight:.3g}"
+            f"The value of the new pair stands on {new.ess:,.0f} effective of {new.n_weighted:,.0f} logged "
+            f"impressions; the largest weight is {new.max_weight:.3g}"
         )
         if new.clipped:
             text += f", and {new.clipped:.2%} of the impressions are clipped, which biases the value towards zero"
@@ -73,8 +74,8 @@ class GainReport:
         if not gap > 0:
             return "Every document that the new pair shows was within reach of the logging policy."
         return (
-            f"{gap:.2%} of the new pair's exposure, in {self.n_unsupported_queries:,} queries, falls on documents that the "
-            "logging policy never shows: whether they are clicked is unknown, and they count as if they never were."
+            f"{gap:.2%} of the new pair's exposure, in {self.n_unsupported_queries:,} queries, falls on documents that "
+            "the logging policy never shows: whether they are clicked is unknown, and they count as if they never were."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -143,8 +144,8 @@ class GainReport:
                 text=self._weights_text(),
                 figure_svg=weight,
                 caption=(
-                    "How many logged impressions have which weight. Impressions far to the right speak for many others: "
-                    "where they carry much of the value, distrust it."
+                    "How many logged impressions have which weight. Impressions far to the right speak for many "
+                    "others: where they carry much of the value, distrust it."
                 ),
                 table=self.documents,
             ),
@@ -156,7 +157,7 @@ class GainReport:
         ]
 
 
-def explain_gain(estimator: ExposureIPS, old: TwoStagePolicy, new: TwoStagePolicy) -> GainReport:
+def explain_gain(estimator: Estimator, old: TwoStagePolicy, new: TwoStagePolicy) -> GainReport:
     """Explain the estimated gain of a new pair over an old one.
 
     Args:

@@ -1,9 +1,9 @@
 """Full-slate importance sampling: whole lists are weighted, so no click model is needed, and the variance is large."""
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from cltr_twostage.collapse import CollapsedLog
+from cltr_twostage.collapse import CollapsedLog, sums_by
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import Estimator, Logging, logging_policies, part_shares, require_policy_per_log
 from cltr_twostage.policy import Policy
@@ -12,7 +12,7 @@ from irworks.errors import ArgumentError, DataError
 __all__ = ["SlateIPS"]
 
 FloatArray = NDArray[np.float64]
-LongArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 class SlateIPS(Estimator):
@@ -21,42 +21,98 @@ class SlateIPS(Estimator):
     A click at rank k counts w_k / e_k, which is 1 where the rank weights are the examination (the default); then the
     estimate needs no model of clicks at all. pi(y) sums over all candidate sets behind y. `fit` takes as `logging` also
     pi_0(y) of each logged session, float [n_sessions].
+
+    `Estimate.support_gap` is that of documents: the least that the logging policy lacks, as lists of documents that it
+    shows can still be lists that it does not show. It is NaN where `logging` is an array.
     """
 
     def _fit(self, logging: Logging) -> None:
         log = self.collapsed_
         self._list, shown_by = log.lists
         self._query, self._rows = log.query[shown_by], log.rows[shown_by]
-        with np.errstate(divide="ignore"):
+        self._list_counts = sums_by(self._list, log.count, len(self._query))
+        self._parts: FloatArray | None = None
+        self._counted = isinstance(logging, str)
+        with np.errstate(divide="ignore", invalid="ignore"):
             self._log_logging = self._logging_log_prob(logging)
-        impossible = np.isneginf(self._log_logging)
+        self._shown = self._shown_rows(logging)
+        impossible = np.isneginf(self._log_logging) & (self._list_counts > 0)
         if impossible.any():
-            first = int(np.flatnonzero(impossible)[0])
-            query = log.pool.query_ids[self._query[first]]
-            shown = [log.pool.doc_ids[row] for row in self._rows[first] if row >= 0]
-            raise DataError(
-                "the log shows a list that the logging policy cannot show",
-                found=f"query {query}, documents {shown}",
-                expected="a positive probability for every logged list",
-                hint="Is this the policy that made the log?",
-            )
+            raise self._impossible(int(np.flatnonzero(impossible)[0]))
 
     def _contribution(self, policy: Policy) -> Contribution:
         log = self.collapsed_
-        if policy.k != log.k:
-            raise ArgumentError(f"the policy shows {policy.k} documents and the log {log.k}; expected equal lengths")
-        raw = np.exp(policy.log_prob(self._query, self._rows) - self._log_logging)
-        counts = np.bincount(self._list, weights=log.count, minlength=len(raw))
-        diagnostics = WeightDiagnostics.of(raw, counts, clip=self.clip, support_gap=float("nan"))
-        weight = self._clipped(raw)[self._list]
+        gap = float("nan") if self._shown is None else self._support_gap(self._exposure(policy).value, self._shown)
+        with np.errstate(invalid="ignore"):
+            ratio = np.exp(self._log_prob(policy, "policy") - self._log_logging)
+        raw = np.where(self._list_counts > 0, ratio, 0.0)
+        diagnostics = WeightDiagnostics.of(raw, self._list_counts, clip=self.clip, support_gap=gap)
+        weights = self._clipped(raw)
+        weight = weights[self._list]
         reward = log.clicks @ (self._rank_weights()[: log.k] / self.examination[: log.k])
         x = weight * reward
         value = float(log.count @ x) / log.total
-        if self.self_normalized:
-            mean = float(log.count @ weight) / log.total
-            value = value / mean if mean > 0 else 0.0
-            x = value + weight * (reward - value) / (mean if mean > 0 else 1.0)
-        return Contribution(value, x, log.part, log.count, np.empty(0), diagnostics)
+        if not self.self_normalized:
+            x = x - self._share_error(raw, weights, reward)
+            return Contribution(value, x, log.part, log.count, np.empty(0), diagnostics)
+        mean = float(log.count @ weight) / log.total
+        if mean <= 0:
+            return Contribution(0.0, np.zeros_like(x), log.part, log.count, np.empty(0), diagnostics)
+        value = value / mean
+        influence = weight * (reward - value) - self._share_error(raw, weights, reward - value)
+        return Contribution(value, value + influence / mean, log.part, log.count, np.empty(0), diagnostics)
+
+    def _share_error(self, raw: FloatArray, weights: FloatArray, reward: FloatArray) -> FloatArray | float:
+        """What a session takes from the estimate by its part in pi_0, where the log itself shaped that."""
+        if self._parts is None and not self._counted:
+            return 0.0
+        log, seen = self.collapsed_, self._list_counts > 0
+        rewards = sums_by(self._list, log.count * reward, len(raw))
+        logging = np.exp(self._log_logging)
+        divisor = log.query_counts[self._query] * logging
+        slope = np.divide(np.where(weights < raw, 0.0, raw * rewards), divisor, out=np.zeros_like(raw), where=seen)
+        mean = self._sum_of_query(slope * np.where(seen, logging, 0.0))[log.query]
+        if self._parts is None:
+            return slope[self._list] - mean
+        moved = np.stack([self._sum_of_query(slope * np.exp(part)) for part in self._parts])
+        return np.asarray(moved[log.part, log.query] - mean)
+
+    def _sum_of_query(self, of_list: FloatArray) -> FloatArray:
+        return sums_by(self._query, of_list, self.pool_.n_queries)
+
+    def _impossible(self, number: int) -> DataError:
+        shown = [str(self.pool_.doc_ids[row]) for row in self._rows[number] if row >= 0]
+        return DataError(
+            "the log shows a list that the logging policy cannot show",
+            found=f"query {self.pool_.query_ids[self._query[number]]}, documents {', '.join(shown)}",
+            expected="a positive probability for every logged list",
+            hint="Is this the policy that made the log?",
+        )
+
+    def _shown_rows(self, logging: Logging) -> BoolArray | None:
+        """Which rows the logging policy can show, bool [n_rows]; None where that is not known."""
+        log, policies = self.collapsed_, logging_policies(logging)
+        if self._counted:
+            return np.asarray(log.impressions.sum(axis=1) > 0)
+        if not policies:
+            return None
+        asked = np.repeat(log.part_queries > 0, self.pool_.sizes, axis=1)
+        tables = [
+            policy.exposure(self.examination, self.method, n_samples=self.n_samples, rng=self._rng()).value > 0
+            for policy in policies
+        ]
+        return np.asarray((asked & np.stack(tables)).any(axis=0))
+
+    def _log_prob(self, policy: Policy, name: str) -> FloatArray:
+        """Log-probability of each distinct list: float64 [n_lists]."""
+        missing = policy.k - self.collapsed_.k
+        if missing < 0:
+            raise ArgumentError(
+                f"the {name} shows {policy.k} documents and the log {self.collapsed_.k}; expected equal lengths"
+            )
+        # Lists of the log that end early, for want of documents, end in empty places.
+        rows = np.pad(self._rows, ((0, 0), (0, missing)), constant_values=-1)
+        return policy.log_prob(self._query, rows)
 
     def _logging_log_prob(self, logging: Logging) -> FloatArray:
         """Log-probability of each distinct list under what made the log: float64 [n_lists]."""
@@ -64,21 +120,19 @@ class SlateIPS(Estimator):
         policies = logging_policies(logging)
         if policies:
             require_policy_per_log(policies, log)
-            shares = np.log(part_shares(log)[:, self._query]) if len(policies) > 1 else np.zeros((1, len(self._query)))
-            parts = [
-                share + policy.log_prob(self._query, self._rows) for share, policy in zip(shares, policies, strict=True)
-            ]
-            return np.asarray(np.logaddexp.reduce(parts, axis=0))
+            parts = np.stack([self._log_prob(policy, "logging policy") for policy in policies])
+            if len(policies) == 1:
+                return np.asarray(parts[0])
+            self._parts = parts
+            return np.asarray(np.logaddexp.reduce(np.log(part_shares(log)[:, self._query]) + parts, axis=0))
         if isinstance(logging, str):
             if logging != "counts":
                 raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
-            counts = np.bincount(self._list, weights=log.count)
-            return np.asarray(np.log(counts / log.query_counts[self._query]))
-        return np.asarray(np.log(self._of_lists(logging, log)))
+            return np.asarray(np.log(self._list_counts / log.query_counts[self._query]))
+        return np.asarray(np.log(self._of_lists(np.asarray(logging, dtype=np.float64), log)))
 
-    def _of_lists(self, logging: ArrayLike, log: CollapsedLog) -> FloatArray:
+    def _of_lists(self, given: FloatArray, log: CollapsedLog) -> FloatArray:
         """Probabilities given for each session, brought to the distinct lists."""
-        given = np.asarray(logging, dtype=np.float64)
         if given.shape != (log.n_read,):
             raise ArgumentError(f"logging has shape {given.shape}; expected [{log.n_read}], a probability a session")
         if not ((given >= 0) & (given <= 1 + 1e-9)).all():

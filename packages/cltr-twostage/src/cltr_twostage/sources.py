@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from cltr_twostage.data import Pool, ScoreTable, read_scores
 from cltr_twostage.examination import dcg_weights, inverse_rank, read_examination
-from cltr_twostage.policy import Policy, TwoStagePolicy
+from cltr_twostage.policy import TwoStagePolicy
 from irworks.data import ClickLog
 from irworks.data.columns import Place, check_present, numbers
 from irworks.errors import ArgumentError, DataError
@@ -213,16 +213,6 @@ def resolve_rank_weights(wanted: str, n_ranks: int) -> FloatArray | None:
         row = int(np.flatnonzero(bad)[0])
         raise place.error("a weight is out of range", row, "weight", weight[row], "a finite number of at least 0")
     return _long_enough(weight[order], n_ranks, wanted)
-
-
-def require_policy_of_log(log: ClickLog, policy: Policy, name: str) -> None:
-    """Raise an ArgumentError if a log shows longer lists than the policy that is said to have made it."""
-    longest = int((log.shown * np.arange(1, log.n_ranks + 1)).max())
-    if longest > policy.k:
-        raise ArgumentError(
-            f"{log.source} shows lists of {longest} documents and the logging policy {name} of k={policy.k}; "
-            "expected the k that was in production"
-        )
 
 
 def _with_ids_of_one_type(

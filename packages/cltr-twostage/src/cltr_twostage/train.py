@@ -13,20 +13,13 @@ from cltr_twostage.ascent import STAGES, Ascent, Progress, Schedule
 from cltr_twostage.checkpoint import Checkpoint, fingerprint
 from cltr_twostage.data import Pool
 from cltr_twostage.estimator import Estimator, Logging
-from cltr_twostage.models import (
-    FixedScores,
-    LinearScorer,
-    LinearScores,
-    Scorer,
-    StageModel,
-    TableScores,
-    checked_features,
-)
-from cltr_twostage.neural import ModuleScorer, ModuleScores, Precision, is_module
+from cltr_twostage.models import Scorer, StageModel
+from cltr_twostage.neural import Precision, is_module
 from cltr_twostage.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
 from cltr_twostage.policy import MixturePolicy, TwoStagePolicy, require_same_pool
-from cltr_twostage.problem import Problem, problem_from_estimate, problem_from_relevance
+from cltr_twostage.problem import Problem, problem_from_estimate, problem_from_relevance, relevance_of
 from cltr_twostage.safe import Safe, bounded_mixture
+from cltr_twostage.stages import Beginning, StageBuilder, StageKind
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 
@@ -38,7 +31,7 @@ __all__ = ["Mode", "Progress", "Safe", "TwoStageLearner"]
 
 FloatArray = NDArray[np.float64]
 Mode = Literal["alternating", "joint", "independent", "ranker_only", "candidate_only"]
-StageKind = Literal["linear", "table"]
+Trainable = Literal["linear", "table"]
 Features = tuple[ArrayLike | None, ArrayLike | None]
 
 TURNS: dict[Mode, tuple[tuple[StageName, ...], ...]] = {
@@ -70,7 +63,8 @@ class TwoStageLearner:
         k: Length of the shown list. Default: that of the logging policy.
         n_steps: Most steps.
         n_samples: Pairs of lists drawn for each query in a step.
-        learning_rate: Of Adam.
+        learning_rate: Of Adam, for tables and linear stages.
+        module_learning_rate: Of Adam, for torch modules.
         l2: Ridge on weights (of standardised features) or scores; weight decay of a module.
         batch_queries: Queries in a step.
         held_out: Share of the sessions that learning does not see, and that chooses the step to keep. 0: the last one.
@@ -100,15 +94,16 @@ class TwoStageLearner:
 
     mode: Mode = "alternating"
     _: KW_ONLY
-    candidate: "StageKind | torch.nn.Module" = "linear"
-    ranker: "StageKind | torch.nn.Module" = "linear"
+    candidate: "Trainable | torch.nn.Module" = "linear"
+    ranker: "Trainable | torch.nn.Module" = "linear"
     candidate_gradient: CandidateGradient = "credit"
     ranker_gradient: RankerGradient = "plrank"
     n_candidates: int | None = None
     k: int | None = None
     n_steps: int = 400
     n_samples: int = 16
-    learning_rate: float = 0.05
+    learning_rate: float = 0.1
+    module_learning_rate: float = 3e-3
     l2: float = 0.0
     batch_queries: int = 512
     held_out: float = 0.2
@@ -131,7 +126,8 @@ class TwoStageLearner:
             self._require(name, is_module(found) or found in ("linear", "table"), "'linear', 'table' or a torch module")
         for name in ("n_steps", "n_samples", "batch_queries", "eval_every", "eval_samples", "patience"):
             self._require(name, _is_whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number above 0")
-        self._require("learning_rate", 0 < self.learning_rate < np.inf, "a finite number above 0")
+        for name in ("learning_rate", "module_learning_rate"):
+            self._require(name, 0 < getattr(self, name) < np.inf, "a finite number above 0")
         self._require("l2", 0 <= self.l2 < np.inf, "a finite number of at least 0")
         self._require("held_out", 0 <= self.held_out < 1, "a share in [0, 1)")
         self._require("random_state", _is_whole(self.random_state) and self.random_state >= 0, "a seed of at least 0")
@@ -258,13 +254,24 @@ class TwoStageLearner:
     ) -> Self:
         if self.safe is not None and problem.logging is None:
             raise ArgumentError("safe learning stays close to the logging policy; expected a TwoStagePolicy as logging")
-        begin = start.learned_policy_ if isinstance(start, TwoStageLearner) else start
-        if begin is not None:
-            require_same_pool(begin.pool, problem.pool, "start and log")
-            drawn = np.isfinite(begin.candidate_scores) & np.isfinite(begin.ranker_scores)
+        begin = _beginning(start)
+        if begin.policy is not None:
+            require_same_pool(begin.policy.pool, problem.pool, "start and log")
+            drawn = np.isfinite(begin.policy.candidate_scores) & np.isfinite(begin.policy.ranker_scores)
             problem = replace(problem, allowed=problem.allowed & drawn)
+        builder = StageBuilder(
+            problem,
+            begin,
+            self.learning_rate,
+            self.module_learning_rate,
+            self.l2,
+            self.device,
+            self.precision,
+            self.accelerator,
+        )
         models: dict[StageName, StageModel] = {
-            stage: self._model(stage, X, problem, begin, start) for stage, X in zip(STAGES, features, strict=True)
+            "candidate": builder.build("candidate", self._kind("candidate"), features[0]),
+            "ranker": builder.build("ranker", self._kind("ranker"), features[1]),
         }
         ascent = Ascent(
             problem,
@@ -291,38 +298,10 @@ class TwoStageLearner:
             self.policy_ = bounded_mixture(self.learned_policy_, problem.logging, problem.rank_weights, self.safe)
         return self
 
-    def _model(
-        self,
-        stage: StageName,
-        X: ArrayLike | None,
-        problem: Problem,
-        begin: TwoStagePolicy | None,
-        start: "TwoStageLearner | TwoStagePolicy | None",
-    ) -> StageModel:
-        """What is trained of a stage, or its fixed scores."""
-        trained = any(stage in turn for turn in TURNS[self.mode])
-        kind = self.candidate if stage == "candidate" else self.ranker
-        table = None if begin is None else (begin.candidate_scores if stage == "candidate" else begin.ranker_scores)
-        if not trained:
-            return FixedScores(_fixed(stage, self.mode, table, problem))
-        if kind == "table":
-            known = np.zeros(problem.pool.n_rows) if table is None else np.where(problem.allowed, table, 0.0)
-            return TableScores(known, self.learning_rate, self.l2)
-        features = checked_features("Xc" if stage == "candidate" else "Xr", X, problem.pool.n_rows)
-        scorer = _scorer_of(stage, start)
-        if kind == "linear":
-            return LinearScores(
-                features, self.learning_rate, self.l2, None if scorer is None else _weights(stage, scorer)
-            )
-        return ModuleScores(
-            kind if scorer is None else _module(stage, scorer),  # type: ignore[arg-type]
-            features,
-            self.learning_rate,
-            self.l2,
-            device=self.device,
-            precision=self.precision,
-            accelerator=self.accelerator,
-        )
+    def _kind(self, stage: StageName) -> "StageKind | torch.nn.Module":
+        if not any(stage in turn for turn in TURNS[self.mode]):
+            return "fixed"
+        return self.candidate if stage == "candidate" else self.ranker
 
     def _gradient(self, problem: Problem, n_samples: int) -> GradientEstimator:
         return GradientEstimator(
@@ -338,7 +317,7 @@ class TwoStageLearner:
         """What the current models are worth on the held-out part, by what is trained for."""
         if self.mode == "independent":
             alone = self._gradient(problem, max(2, self.eval_samples))
-            unseen = replace(problem, relevance=judge.relevance_, query_weights=judge.query_weights_)
+            unseen = replace(problem, relevance=relevance_of(judge), query_weights=judge.query_weights_)
             return lambda: _value_alone(alone, unseen, models, self.random_state)
         # Many looks at policies that differ little: fewer draws, the same ones each time.
         quick = copy.copy(judge)
@@ -384,35 +363,15 @@ def _value_alone(
     ).value
 
 
-def _fixed(stage: StageName, mode: Mode, begin: FloatArray | None, problem: Problem) -> FloatArray:
-    if begin is not None:
-        return begin
-    if problem.logging is None:
-        raise ArgumentError(f"mode={mode!r} keeps the {stage} stage; expected start= or a TwoStagePolicy as logging")
-    return problem.logging.candidate_scores if stage == "candidate" else problem.logging.ranker_scores
-
-
-def _scorer_of(stage: StageName, start: "TwoStageLearner | TwoStagePolicy | None") -> Scorer | None:
-    """What scored a stage from features where learning starts."""
+def _beginning(start: TwoStageLearner | TwoStagePolicy | None) -> Beginning:
     if start is None:
-        return None
-    if isinstance(start, TwoStageLearner):
-        return start.candidate_scorer_ if stage == "candidate" else start.ranker_scorer_
-    raise ArgumentError(
-        f"start is a policy, and the {stage} stage is learned from features; expected a fitted TwoStageLearner"
-    )
-
-
-def _weights(stage: StageName, scorer: Scorer) -> FloatArray:
-    if not isinstance(scorer, LinearScorer):
-        raise ArgumentError(f"the {stage} stage is linear, and that of start is not; expected the same kind")
-    return scorer.weights
-
-
-def _module(stage: StageName, scorer: Scorer) -> "torch.nn.Module":
-    if not isinstance(scorer, ModuleScorer):
-        raise ArgumentError(f"the {stage} stage is a module, and that of start is not; expected the same kind")
-    return scorer.module
+        return Beginning()
+    if isinstance(start, TwoStagePolicy):
+        return Beginning(start)
+    if not hasattr(start, "learned_policy_"):
+        raise ArgumentError("start is a learner that is not fitted; call its fit first")
+    scorers: dict[StageName, Scorer | None] = {"candidate": start.candidate_scorer_, "ranker": start.ranker_scorer_}
+    return Beginning(start.learned_policy_, scorers)
 
 
 def _scored(name: str, scorer: Scorer | None, X: ArrayLike) -> FloatArray:

@@ -14,7 +14,8 @@ from irworks.errors import IrworksError
 __all__ = ["app", "main"]
 
 _ABOUT = (
-    "What would another candidate generator and ranker earn? Which stage does it, and what is the best pair? From clicks."
+    "From logged clicks: what would another candidate generator and ranker earn, which stage brings it, and which pair "
+    "is best?"
 )
 
 app = typer.Typer(

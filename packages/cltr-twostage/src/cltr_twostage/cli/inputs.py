@@ -1,0 +1,72 @@
+"""Logs and policies from the paths on the command line."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cltr_twostage.cli.options import LogColumns
+
+if TYPE_CHECKING:
+    from cltr_twostage.evaluation import Evidence
+    from cltr_twostage.logged import PropensityColumns
+    from cltr_twostage.policy import TwoStagePolicy
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What was read.
+
+    Attributes:
+        evidence: The logs, and what made them.
+        policies: The other policies, by their paths.
+        names: What to call each policy.
+    """
+
+    evidence: "Evidence"
+    policies: "dict[Path, TwoStagePolicy]"
+    names: dict[Path, str]
+
+    @property
+    def n_ranks(self) -> int:
+        """Ranks that need an examination and a weight."""
+        return max(self.evidence.n_ranks, *(policy.k for policy in self.policies.values()))
+
+
+def read_inputs(
+    logs: Sequence[Path],
+    columns: LogColumns,
+    logging: Sequence[Path],
+    others: Sequence[Path],
+    sizes: tuple[int | None, int | None],
+    *,
+    propensities: "PropensityColumns | None" = None,
+    logged_only: bool = True,
+) -> Inputs:
+    """Read the logs, the policies that made them, and the other policies, over one pool.
+
+    Args:
+        logs: Click logs.
+        columns: Of the logs.
+        logging: Scores of the policy that made each log; without them propensities are read from the log's columns.
+        others: Scores of the other policies.
+        sizes: n_candidates and k of score tables.
+        propensities: Names of the columns of propensities; needed without `logging`.
+        logged_only: See `cltr_twostage.sources.on_one_pool`.
+    """
+    from cltr_twostage.evaluation import Evidence
+    from cltr_twostage.logged import read_propensities
+    from cltr_twostage.sources import on_one_pool, read_policy_source
+
+    paths = list(dict.fromkeys([*logging, *others]))
+    clicks = [columns.read(path) for path in logs]
+    clicks, sources = on_one_pool(clicks, [read_policy_source(path) for path in paths], logged_only=logged_only)
+    policies = {path: source.policy(*sizes) for path, source in zip(paths, sources, strict=True)}
+    stems = [source.name for source in sources]
+    names = {path: stem if stems.count(stem) == 1 else str(path) for path, stem in zip(paths, stems, strict=True)}
+    found = None
+    if not logging and len(logs) == 1:
+        found = read_propensities(logs[0], propensities, log=clicks[0], log_columns=columns.long_columns())
+    pool = sources[0].table.pool
+    evidence = Evidence(clicks, pool, [policies[path] for path in logging], found)
+    return Inputs(evidence, {path: policies[path] for path in others}, names)
