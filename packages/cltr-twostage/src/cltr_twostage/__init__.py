@@ -7,9 +7,12 @@ from cltr_twostage.enumeration import Enumeration, Proof, enumerate_two_stage, p
 from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator, NotFittedError, SupportError, SupportWarning
 from cltr_twostage.exposure import Exposure, Placement
+from cltr_twostage.generator import EmbeddingGenerator
 from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
 from cltr_twostage.policy import MixturePolicy, Stage, TwoStagePolicy
+from cltr_twostage.safe import Safe
 from cltr_twostage.slate import SlateIPS
+from cltr_twostage.train import TwoStageLearner
 from irworks.data import ClickLog, read_click_log
 
 __all__ = [
@@ -17,6 +20,7 @@ __all__ = [
     "ClickLog",
     "DirectMethod",
     "DoublyRobust",
+    "EmbeddingGenerator",
     "Enumeration",
     "Estimate",
     "Estimator",
@@ -30,11 +34,13 @@ __all__ = [
     "Pool",
     "Proof",
     "RankerOnlyIPS",
+    "Safe",
     "ScoreTable",
     "SlateIPS",
     "Stage",
     "SupportError",
     "SupportWarning",
+    "TwoStageLearner",
     "TwoStagePolicy",
     "attribute",
     "enumerate_two_stage",

@@ -238,7 +238,8 @@ class Comparison:
         import pandas as pd
 
         rows = [self._printed(*key) for key in self.estimates]
-        return pd.DataFrame(rows).to_string(index=False)
+        table: str = pd.DataFrame(rows).to_string(index=False)
+        return table if self.baseline is None else f"{table}\ndifference: to {self.baseline}"
 
     def _printed(self, estimator: str, policy: str) -> dict[str, str]:
         estimate = self.estimates[estimator, policy]
@@ -256,7 +257,7 @@ class Comparison:
             row["clipped"] = f"{estimate.clipped:.2%}" if weighted else "-"
         if self.baseline is not None:
             more = self.differences.get((estimator, policy))
-            row[f"more than {self.baseline}"] = "-" if more is None else str(more)
+            row["difference"] = "-" if more is None else str(more)
         return row
 
 

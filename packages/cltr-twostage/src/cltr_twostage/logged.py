@@ -161,8 +161,20 @@ class LoggedPropensities:
 
     def _by_rank(self, name: str, pool: Pool) -> FloatArray:
         k = self.log.n_ranks
-        keys = self._rows(pool) * k + self.rank
-        return self._constant(name, keys, pool.n_rows * k, "document at one rank").reshape(pool.n_rows, k)
+        rows = self._rows(pool)
+        table = self._constant(name, rows * k + self.rank, pool.n_rows * k, "document at one rank")
+        table = table.reshape(pool.n_rows, k)
+        beyond = np.nansum(table, axis=1) > 1 + TOLERANCE * k
+        if beyond.any():
+            row = int(np.flatnonzero(beyond[rows])[0])
+            raise self.place.error(
+                f"the probabilities of {pool.row_name(int(rows[row]))} at its ranks sum to more than one",
+                row,
+                getattr(self.columns, name),
+                float(np.nansum(table[rows[row]])),
+                "at most 1: a document stands at one rank",
+            )
+        return table
 
     def _constant(self, name: str, keys: LongArray, size: int, what: str) -> FloatArray:
         """A column as one value for each key: float64 [size], NaN for keys without a row."""

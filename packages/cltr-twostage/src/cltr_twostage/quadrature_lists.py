@@ -26,13 +26,15 @@ __all__ = ["two_stage_log_prob"]
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
 
-# Log times that stand for "at once" and "never ends".
-START, END = -1e13, 1e13
+# The log of a time by which everything has happened.
+END = 1e13
 # Scan times lie this far apart, and reach this far from every document's own time.
 SCAN_STEP, SCAN_REACH = 1.5, 4.0
 # Where the log of the integrand is this far below its largest value, nothing is lost by leaving it out.
-DEPTH, SHALLOW = 40.0, 16.0
+DEPTH, SHALLOW, SPREAD = 32.0, 24.0, 40.0
 GRID = 64
+# A density whose log is smaller may have lost digits to underflow.
+SMALL = -460.0
 # The contour bends back at this angle and is cut where exp(z) has fallen by exp(38); 24 points then give 14 digits.
 ANGLE, FALL, CONTOUR = 0.8, 38.0, 24
 # Numbers per array: small enough for the processor's cache, large enough to hide the cost of a numpy call.
@@ -144,22 +146,25 @@ class _Lists:
             u: float64 [n_nodes], log time of the second.
         """
         own = self.own_candidate[row] + t[:, None]
-        # Below exp(-30), the chance to have arrived is the hazard itself.
-        with np.errstate(divide="ignore"):
-            arrived = np.where(own < -30.0, own, np.log(-np.expm1(-np.exp(np.minimum(own, 700.0)))))
-            sets = np.concatenate([np.log(self._sets(row[part], t[part], u[part])) for part in self._blocks(len(row))])
-        return np.asarray(sets + arrived.sum(axis=1))
+        sets = np.concatenate([self._log_sets(row[part], t[part], u[part]) for part in self._blocks(len(row))])
+        return np.asarray(sets + _log_arrived(own).sum(axis=1))
 
     def _blocks(self, n_nodes: int) -> list[slice]:
         window = min(self.unshown, len(self.ranker) - self.own_ranker.shape[1] - self.unshown) + 1
         width = max(128, BLOCK // (2 * window))
         return [slice(start, start + width) for start in range(0, n_nodes, width)]
 
-    def _sets(self, row: LongArray, t: FloatArray, u: FloatArray) -> FloatArray:
+    def _log_sets(self, row: LongArray, t: FloatArray, u: FloatArray) -> FloatArray:
+        log_risk, kill = self.others[row].T + t, hazard(self.ranker[:, None], u)
         risk = hazard(self.others[row].T, t)
         waiting = np.exp(-risk)
-        join = -np.expm1(-risk) * np.exp(-hazard(self.ranker[:, None], u))
-        return np.asarray(admit_all(Chances(waiting, risk * waiting, join), self.unshown)[0, 0])
+        plain = Chances(waiting, risk * waiting, -np.expm1(-risk) * np.exp(-kill))
+        with np.errstate(divide="ignore"):
+            out = np.log(admit_all(plain, self.unshown)[0, 0])
+        small = np.flatnonzero(out < SMALL)
+        if len(small):
+            out[small] = _log_scaled(log_risk[:, small], kill[:, small], self.unshown)
+        return np.asarray(out)
 
     def log_order_density(self, row: LongArray, u: FloatArray) -> FloatArray:
         """Log density in log u of the sum of waiting times, over the product of c_i / w_i: float64 [n_nodes]."""
@@ -169,6 +174,32 @@ class _Lists:
         beyond = np.logaddexp.accumulate(own[:, -2::-1], axis=1) + u[:, None]
         beyond = np.concatenate([np.full((len(own), 1), -np.inf), beyond], axis=1)
         return np.asarray(own.sum(axis=1) + own.shape[1] * u - np.exp(np.minimum(last, 700.0)) + _log_bromwich(beyond))
+
+
+def _log_arrived(log_risk: FloatArray) -> FloatArray:
+    """Log of the chance to have arrived, given the log of the hazard."""
+    # Below exp(-30), the chance is the hazard itself.
+    with np.errstate(divide="ignore"):
+        return np.where(log_risk < -30.0, log_risk, np.log(-np.expm1(-np.exp(np.minimum(log_risk, 700.0)))))
+
+
+def _log_scaled(log_risk: FloatArray, kill: FloatArray, count: int) -> FloatArray:
+    """As the plain polynomial, for sets so unlikely that it would underflow: float64 [n_nodes], log density.
+
+    Args:
+        log_risk: float64 [n, n_nodes], log hazards of the first race.
+        kill: float64 [n, n_nodes], hazards of the second.
+        count: Number of candidates to choose.
+    """
+    risk = np.exp(np.minimum(log_risk, 700.0))
+    log_join, log_leave = _log_arrived(log_risk) - kill, log_risk - risk
+    # In units of the last one that has to join, everybody's larger chance is about one.
+    unit = np.sort(log_join, axis=0)[len(log_join) - count] if count else np.zeros(log_join.shape[1])
+    unit = np.where(np.isfinite(unit), unit, 0.0)
+    scale, top = np.maximum(log_join - unit, 0.0), log_leave.max(axis=0)
+    chances = Chances(np.exp(-risk - scale), np.exp(log_leave - top - scale), np.exp(log_join - unit - scale))
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(admit_all(chances, count)[0, 0]) + count * unit + scale.sum(axis=0) + top)
 
 
 def _log_bromwich(log_rates: FloatArray) -> FloatArray:
@@ -196,24 +227,21 @@ def _log_bromwich(log_rates: FloatArray) -> FloatArray:
 
 def _log_sum(lists: _Lists) -> FloatArray:
     """Log-probabilities [n_lists] of lists that left other candidates unshown."""
-    scan_t = np.repeat(_scan_times(lists.others.max(axis=0)), len(lists), axis=0)
-    scan_u = np.repeat(_scan_times(lists.ranker), len(lists), axis=0)
-    rows, u = np.arange(len(lists)), np.full(len(lists), START)
+    scan_t, scan_u = _scan_times(lists.others.max(axis=0)), _scan_times(lists.ranker)
+    rows = np.arange(len(lists))
 
-    def along_t(times: FloatArray) -> FloatArray:
-        row = np.repeat(rows, times.shape[1])
-        return lists.log_set_density(row, times.ravel(), u[row]).reshape(times.shape)
+    def log_density(t: FloatArray, u: FloatArray) -> FloatArray:
+        row = np.repeat(rows, t.shape[1])
+        order = lists.log_order_density(row, u.ravel())
+        return (order + lists.log_set_density(row, t.ravel(), u.ravel())).reshape(t.shape)
 
-    def along_u(times: FloatArray) -> FloatArray:
-        row = np.repeat(rows, times.shape[1])
-        order = lists.log_order_density(row, times.ravel())
-        return (order + lists.log_set_density(row, t[row], times.ravel())).reshape(times.shape)
-
-    # From the set that is likely whatever the ranker does, to the one that makes the list likely.
-    for _ in range(2):
-        t = scan_t[rows, along_t(scan_t).argmax(axis=1)]
-        u = scan_u[rows, along_u(scan_u).argmax(axis=1)]
-    first, second = _nodes(scan_t, along_t), _nodes(scan_u, along_u)
+    pairs = np.broadcast_arrays(scan_t[:, None], scan_u)
+    scan = log_density(*(np.repeat(part.reshape(1, -1), len(lists), axis=0) for part in pairs))
+    scan = scan.reshape(len(lists), len(scan_t), len(scan_u))
+    along_t, along_u = scan.max(axis=2), scan.max(axis=1)
+    peaks_t, peaks_u = scan_t[_two_peaks(along_t)], scan_u[_two_peaks(along_u)]
+    first = _nodes(scan_t, along_t, lambda t: np.stack([log_density(t, u[:, None] + 0.0 * t) for u in peaks_u.T]))
+    second = _nodes(scan_u, along_u, lambda u: np.stack([log_density(t[:, None] + 0.0 * u, u) for t in peaks_t.T]))
     row, t_node, u_node = pair_up(first, second)
     order = lists.log_order_density(second.row, second.log_time) + np.log(second.step)
     terms = lists.log_set_density(row, first.log_time[t_node], second.log_time[u_node])
@@ -223,11 +251,12 @@ def _log_sum(lists: _Lists) -> FloatArray:
 def _log_sum_alone(lists: _Lists) -> FloatArray:
     """Log-probabilities [n_lists] of lists that show every candidate that can be shown."""
 
-    def along_t(times: FloatArray) -> FloatArray:
-        row = np.repeat(np.arange(len(lists)), times.shape[1])
-        return lists.log_set_density(row, times.ravel(), np.full(times.size, END)).reshape(times.shape)
+    def log_density(t: FloatArray) -> FloatArray:
+        row = np.repeat(np.arange(len(lists)), t.shape[1])
+        return lists.log_set_density(row, t.ravel(), np.full(t.size, END)).reshape(1, *t.shape)
 
-    nodes = _nodes(np.repeat(_scan_times(lists.others.max(axis=0)), len(lists), axis=0), along_t)
+    scan = _scan_times(lists.others.max(axis=0))
+    nodes = _nodes(scan, log_density(np.repeat(scan[None], len(lists), axis=0))[0], log_density)
     terms = lists.log_set_density(nodes.row, nodes.log_time, np.full(len(nodes.log_time), END))
     own = lists.own_ranker
     order = log_prob(own, np.arange(own.shape[1])) if own.shape[1] else np.zeros(len(own))
@@ -235,32 +264,43 @@ def _log_sum_alone(lists: _Lists) -> FloatArray:
 
 
 def _scan_times(scores: FloatArray) -> FloatArray:
-    """Log times [1, n_times] among which every list has one near the largest value of its integrand, for scores [n]."""
+    """Log times [n_times] among which every list has one near the largest value of its integrand, for scores [n]."""
     own = -scores[np.isfinite(scores)]
     reach = np.arange(-SCAN_REACH, SCAN_REACH + SCAN_STEP, SCAN_STEP)
     early = own.min() - SCAN_REACH - np.arange(0.0, np.log(len(scores)), SCAN_STEP)
-    times: list[float] = []
-    for time in np.sort(np.concatenate([early, (own[:, None] + reach).ravel()])).tolist():
-        if not times or time >= times[-1] + SCAN_STEP:
+    wanted = np.unique(np.concatenate([early, (own[:, None] + reach).ravel()]))
+    times = [wanted[0]]
+    for time in wanted:
+        if time >= times[-1] + SCAN_STEP:
             times.append(time)
-    return np.array([times])
+    return np.array(times)
 
 
-def _nodes(scan: FloatArray, log_density: Profile) -> Nodes:
-    """Nodes for an integrand, given by its log, that is looked at on the scan times [n_lists, n_times] first."""
-    values = log_density(scan)
-    depth = values.max(axis=1, keepdims=True) - values
-    rows, last = np.arange(len(scan)), scan.shape[1] - 1
-    low = scan[rows, (depth <= DEPTH).argmax(axis=1)] - DEPTH
-    centre = scan[rows, (depth <= SHALLOW).argmax(axis=1)] - SCAN_STEP
-    high = scan[rows, last - (depth <= DEPTH)[:, ::-1].argmax(axis=1)] + SCAN_STEP + LATE
+def _two_peaks(values: FloatArray) -> LongArray:
+    """Places [n_lists, 2] of the two highest local maxima of [n_lists, n_times]; of the highest twice where it is alone."""
+    edge = np.full((len(values), 1), -np.inf)
+    before, after = np.hstack([edge, values[:, :-1]]), np.hstack([values[:, 1:], edge])
+    heights = np.where((values >= before) & (values > after), values, -np.inf)
+    best = np.argsort(-heights, axis=1, kind="stable")[:, :2]
+    second = np.take_along_axis(heights, best, axis=1)[:, -1]
+    return np.stack([best[:, 0], np.where(np.isfinite(second), best[:, -1], best[:, 0])], axis=1)
+
+
+def _nodes(scan: FloatArray, values: FloatArray, log_density: Profile) -> Nodes:
+    """Nodes for an integrand whose log is `values` [n_lists, n_times] at the times `scan` [n_times]."""
+    with np.errstate(invalid="ignore"):
+        depth = values.max(axis=1, keepdims=True) - values
+    deep, last = depth <= DEPTH, len(scan) - 1
+    keep = scan[deep.argmax(axis=1)] - SCAN_STEP, scan[last - deep[:, ::-1].argmax(axis=1)] + SCAN_STEP
+    low, high = keep[0] - SPREAD, keep[1] + LATE
+    centre = scan[(depth <= SHALLOW).argmax(axis=1)] - SCAN_STEP
 
     def density(times: FloatArray) -> FloatArray:
         log_values = log_density(times)
-        top = log_values.max(axis=1, keepdims=True)
-        return np.asarray(np.exp(log_values - np.where(np.isfinite(top), top, 0.0))[None])
+        top = log_values.max(axis=(0, 2), keepdims=True)
+        return np.asarray(np.exp(log_values - np.where(np.isfinite(top), top, 0.0)))
 
-    return nodes_between(low, high, centre, density, max(GRID, int(4 * (high - centre).max())))
+    return nodes_between(low, high, centre, density, max(GRID, int(4 * (high - centre).max())), keep)
 
 
 def _log_sums(row: LongArray, terms: FloatArray) -> FloatArray:

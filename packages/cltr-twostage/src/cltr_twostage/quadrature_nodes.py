@@ -69,7 +69,14 @@ def bracket(log_time: FloatArray, begun: FloatArray, unfinished: FloatArray) -> 
     return log_time[rows, low], log_time[rows, high]
 
 
-def nodes_between(low: FloatArray, high: FloatArray, centre: FloatArray, profile: Profile, grid: int) -> Nodes:
+def nodes_between(
+    low: FloatArray,
+    high: FloatArray,
+    centre: FloatArray,
+    profile: Profile,
+    grid: int,
+    keep: tuple[FloatArray, FloatArray] | None = None,
+) -> Nodes:
     """As few nodes as integrate the profile, for each row.
 
     Args:
@@ -79,6 +86,7 @@ def nodes_between(low: FloatArray, high: FloatArray, centre: FloatArray, profile
         profile: Maps log times [n_rows, n_nodes] to densities [n_profiles, n_rows, n_nodes], nowhere negative, that
             have to be integrated at once.
         grid: Number of nodes to choose from; more are used where these are too few.
+        keep: float64 [n_rows] each, log times between which nodes are kept even if the profile is negligible there.
     """
     from scipy.special import wrightomega
 
@@ -97,7 +105,10 @@ def nodes_between(low: FloatArray, high: FloatArray, centre: FloatArray, profile
     stride = np.ones(len(low), dtype=np.int64)
     for longer in STRIDES:
         stride[_error_at(longer, mass) < TOLERANCE] = longer
-    used = (np.arange(grid) % stride[:, None] == 0) & (mass.max(axis=0) > NEGLIGIBLE)
+    matters = mass.max(axis=0) > NEGLIGIBLE
+    if keep is not None:
+        matters |= (log_time >= keep[0][:, None]) & (log_time <= keep[1][:, None])
+    used = (np.arange(grid) % stride[:, None] == 0) & matters
     used[~used.any(axis=1), 0] = True
     return Nodes(used.sum(axis=1), log_time[used], (step * stride[:, None])[used])
 

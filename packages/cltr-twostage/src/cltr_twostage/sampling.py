@@ -1,20 +1,21 @@
 """Monte Carlo placement that reaches every document: the others are drawn, and each document is integrated out.
 
-Both stages are exponential races. Given when all others arrive in the generator's race, document d (of rate exp(c_d)) is
-a candidate if it arrives before the n-th of them: with probability 1 - exp(-exp(c_d) tau). Given when the other
-candidates arrive in the ranker's race, it is among the first r if it arrives before the r-th of them: with probability
-1 - exp(-exp(r_d) u_r). So one draw says something of every document, and never gives a document that can be shown a
-probability of zero.
+Both stages are exponential races. Given when all others arrive in the generator's race, a document of rate exp(c) is a
+candidate if it arrives before the n-th of them: with probability 1 - exp(-exp(c) t). Given when the other candidates
+arrive in the ranker's race, one of rate exp(s) is among the first r if it arrives before the r-th of them: with
+probability 1 - exp(-exp(s) u). So one draw says something of every document, and never gives a document that can be
+shown a probability of zero.
 
 These probabilities are right for each document on average, but those of one draw do not sum to the number of ranks,
-while the truth does. What they sum to too much is taken off in proportion to the documents' shares: a control variate
-(Owen, Monte Carlo theory, methods and examples, 2013, chapter 8), which lowers the variance of sums over documents, such
-as a policy's value, a hundredfold or more. The shares of one batch of draws come from the other batches, so that nothing
+while the truth does. What they sum to too much is taken off in proportion to the documents' shares, which lowers the
+variance of sums over documents, such as a policy's value, a hundredfold: a control variate (Owen, 2013, Monte Carlo
+theory, methods and examples, chapter 8). The shares of one batch of draws come from the other batches, so that nothing
 is biased.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,17 +34,18 @@ LongArray = NDArray[np.int64]
 # Independent parts of a Monte Carlo estimate, whose spread is the error of whatever is computed from it.
 BATCHES = 16
 # Numbers per temporary array: few enough for the processor's cache.
-BLOCK = 1 << 15
+BLOCK = 1 << 16
 # exp(-40) is below rounding: a document that far behind another follows it.
 MAX_GAP = 40.0
 # Beyond this range of log-rates, rates and times do not fit doubles, and their logarithms must do.
 MAX_SPAN = 1300.0
 # Log-rates of the generator that far above or below its last candidate are certain to be in, or out.
-CERTAINLY_IN, CERTAINLY_OUT = 300.0, -700.0
+CERTAINLY_IN, CERTAINLY_OUT = 300.0, -600.0
 # So few numbers are sorted as fast as they are divided into smaller and larger ones.
 FEW = 64
 # In place of infinity, which times a rate of zero is not a number.
 NEVER, LOG_NEVER = 1e300, 1e15
+LARGEST_EXPONENT = 700.0
 
 
 def sampled_placement(
@@ -65,9 +67,7 @@ def sampled_placement(
     Raises:
         ArgumentError: `n_samples` is below 16.
     """
-    if isinstance(n_samples, bool) or not isinstance(n_samples, int | np.integer) or n_samples < BATCHES:
-        raise ArgumentError(f"n_samples={n_samples!r}; expected a whole number of at least {BATCHES}")
-    per_batch = -(-int(n_samples) // BATCHES)
+    per_batch = -(-_checked_samples(n_samples) // BATCHES)
     n_outputs = policy.k if rank_weights is None else 1
     batches = np.zeros((BATCHES, policy.pool.n_rows, n_outputs))
     stderr = np.zeros((policy.pool.n_rows, n_outputs))
@@ -75,6 +75,12 @@ def sampled_placement(
         sums = _Sums.of(races, per_batch, rank_weights, rng)
         batches[:, races.rows], stderr[races.rows] = sums.balanced(races.total(rank_weights))
     return (batches, stderr) if rank_weights is None else (batches[..., 0], stderr[:, 0])
+
+
+def _checked_samples(value: object) -> int:
+    if not isinstance(value, int | np.integer) or value < BATCHES:
+        raise ArgumentError(f"n_samples={value!r}; expected a whole number of at least {BATCHES}")
+    return int(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,20 +183,26 @@ class _Sums:
 
     @classmethod
     def of(cls, races: _Races, per_batch: int, rank_weights: FloatArray | None, rng: np.random.Generator) -> "_Sums":
-        shape = (*races.rows.shape, races.k if rank_weights is None else 1)
-        docs, totals = np.zeros((BATCHES, *shape)), np.zeros((BATCHES, shape[0], shape[2]))
-        squares, products, total_squares = np.zeros(shape), np.zeros(shape), np.zeros((shape[0], shape[2]))
+        """Draw `per_batch` times in each batch, and sum."""
+        (n_queries, n_docs), n_outputs = races.rows.shape, races.k if rank_weights is None else 1
+        docs, totals = np.zeros((BATCHES, n_queries, n_docs, n_outputs)), np.zeros((BATCHES, n_queries, n_outputs))
+        squares, products, total_squares = (
+            np.zeros(docs.shape[1:]),
+            np.zeros(docs.shape[1:]),
+            np.zeros(totals.shape[1:]),
+        )
         # Where one query alone is larger than a block, even a batch is drawn in parts.
-        most = max(1, BLOCK // races.rows.size)
-        for batch in range(BATCHES):
-            for begin in range(0, per_batch, most):
-                for column, x in enumerate(_chances(races, min(most, per_batch - begin), rank_weights, rng)):
-                    t = x.sum(axis=-1)
-                    docs[batch, :, :, column] += x.sum(axis=0)
-                    totals[batch, :, column] += t.sum(axis=0)
-                    squares[..., column] += np.einsum("sqd,sqd->qd", x, x)
-                    products[..., column] += np.einsum("sqd,sq->qd", x, t)
-                    total_squares[..., column] += np.einsum("sq,sq->q", t, t)
+        draw = _Draw(races, max(1, min(per_batch, BLOCK // races.rows.size)))
+        for batch, n in _parts(per_batch, draw.n):
+            draw = draw if draw.n == n else _Draw(races, n)
+            draw.race(rng)
+            for column, x in enumerate(draw.placed(rank_weights)):
+                t = x.sum(axis=0)
+                docs[batch, :, :, column] += x.sum(axis=1).T
+                totals[batch, :, column] += t.sum(axis=0)
+                squares[..., column] += np.einsum("dnq,dnq->qd", x, x)
+                products[..., column] += np.einsum("dnq,nq->qd", x, t)
+                total_squares[..., column] += np.einsum("nq,nq->q", t, t)
         return cls(per_batch, np.maximum(docs, 0.0), totals, squares, products, total_squares)
 
     def balanced(self, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -215,112 +227,136 @@ class _Sums:
 
 
 def _share(docs: FloatArray, totals: FloatArray) -> FloatArray:
-    """docs [..., n_docs, n_outputs] / totals [..., n_outputs], 0 where nothing is."""
+    """Shares, docs [..., n_docs, n_outputs] / totals [..., n_outputs], 0 where nothing is."""
     return docs / np.where(totals > 0, totals, 1.0)[..., None, :]
 
 
-def _chances(
-    races: _Races, n: int, rank_weights: FloatArray | None, rng: np.random.Generator
-) -> Iterator[FloatArray]:
-    """Chance of each document to stand at each rank, or its expected weight, given when the others arrive in `n` draws.
+def _parts(per_batch: int, most: int) -> Iterator[tuple[int, int]]:
+    """Draws of each batch in parts of at most `most`: the batch and the number of draws of each part."""
+    for batch in range(BATCHES):
+        for begin in range(0, per_batch, most):
+            yield batch, min(most, per_batch - begin)
 
-    Yields:
-        float64 [n, n_queries, n_docs], for each rank, or once. Rounding can take chances of zero a little below.
+
+class _Draw:
+    """`n` draws of both races: `race` draws, `placed` integrates each document out.
+
+    The arrays are float64 [n_docs, n, n_queries], made once: writing to fresh memory costs more than the arithmetic.
+
+    Attributes:
+        arrival: Arrivals in the ranker's race, or their logarithms; `never` for a document that is no candidate.
+        ahead: float64 [k + 1, n, n_queries], the first arrivals in order.
+        absent: The arrival that is not among the others' if a document is a candidate: its own, or that of the
+            candidate which it replaces.
+        chance: Chance of each document to be a candidate, given when the others arrive.
+        never: In place of infinity.
     """
-    shape = (n, *races.rows.shape)
-    # Both, even where the first is not needed: so that policies share their draws whatever `n_candidates` is.
-    first, second = rng.standard_exponential(shape), rng.standard_exponential(shape)
-    with np.errstate(divide="ignore", over="ignore"):
-        second = _arrivals(races, second)
-        chance, second, absent = _candidates(races, first, second)
-        shown = _shown_by_rank(races, second, absent)
+
+    def __init__(self, races: _Races, n: int) -> None:
+        self.races, self.n = races, n
+        shape = (races.rows.shape[1], n, len(races.rows))
+        self.arrival, self.absent, self.chance, self._scratch, self._sum = (np.empty(shape) for _ in range(5))
+        self._inside, self._mask = (np.empty(shape, dtype=bool) for _ in range(2))
+        # Documents last: so that a draw's numbers are sorted where they lie.
+        self._sorted = np.empty((*shape[1:], shape[0]))
+        self.ahead = np.empty((races.k + 1, *shape[1:]))
+        self.never = LOG_NEVER if races.logarithmic else NEVER
+        self._ranker = races.ranker.T[:, None]
+        self._candidate = None if races.candidate is None else races.candidate.T[:, None]
+
+    def race(self, rng: np.random.Generator) -> None:
+        """Draw the arrivals of both races."""
+        # Both, even where the first is not needed: so that policies share their draws whatever `n_candidates` is.
+        first, second = _log_uniform(rng, self.chance), _log_uniform(rng, self.arrival)
+        with np.errstate(divide="ignore", over="ignore"):
+            if self.races.logarithmic:
+                np.log(np.negative(second, out=second), out=second)
+                second -= self._ranker
+            else:
+                second *= -1.0 / self._ranker
+            np.minimum(second, self.never, out=second)
+            if self._candidate is None:
+                self.absent[:] = second
+            else:
+                self._choose_candidates(self._candidate)
+        self.ahead = self._first(second, self.races.k + 1, self.never)
+
+    def _choose_candidates(self, rates: FloatArray) -> None:
+        """Who is a candidate, and who would be; `chance` comes in as the noise of the generator's race."""
+        first = np.multiply(self.chance, -1.0 / rates, out=self.chance)
+        last, after = self._first(first, self.races.n_in + 1, NEVER)[-2:]
+        inside = np.less_equal(first, last, out=self._inside)
+        # Whoever else comes in replaces the last candidate.
+        is_last = np.equal(first, last, out=self._mask)
+        replaced = np.multiply(self.arrival, is_last, out=self._scratch).sum(axis=0)
+        # Of the others, the n-th is the n-th of all for those outside, and the next one for a candidate.
+        tau = np.multiply(inside, after - last, out=self.chance)
+        tau += last
+        tau *= -rates
+        np.negative(np.expm1(tau, out=tau), out=self.chance)
+        outside = np.logical_not(inside, out=self._mask)
+        np.multiply(self.arrival, inside, out=self.absent)
+        self.absent += np.multiply(outside, replaced, out=self._scratch)
+        self.arrival += np.multiply(outside, self.never, out=self._scratch)
+
+    def _first(self, arrivals: FloatArray, count: int, never: float) -> FloatArray:
+        """The first `count` arrivals in order, `never` where there are fewer: float64 [count, n, n_queries]."""
+        n_docs = len(arrivals)
+        self._sorted[:] = np.moveaxis(arrivals, 0, -1)
+        if n_docs > FEW and n_docs > 2 * count:
+            self._sorted.partition(count - 1, axis=-1)
+            self._sorted[..., :count].sort(axis=-1)
+        else:
+            self._sorted.sort(axis=-1)
+        out = np.full((count, *arrivals.shape[1:]), never)
+        np.minimum(np.moveaxis(self._sorted[..., :count], -1, 0), never, out=out[:n_docs])
+        return out
+
+    def placed(self, rank_weights: FloatArray | None) -> Iterator[FloatArray]:
+        """Chance of each document to stand at each rank, or its expected weight, given when the others arrive.
+
+        Yields:
+            For each rank, or once, an array that holds until the next. Rounding can take zeros a little below zero.
+        """
+        out = self._sum
         if rank_weights is None:
-            earlier: FloatArray | float = 0.0
-            for by_now in shown:
-                by_now *= chance
-                yield by_now - earlier
-                earlier = by_now
+            earlier = np.zeros_like(out)
+            for by_now in self._shown_by_rank():
+                np.subtract(earlier, by_now, out=out)
+                earlier[:] = by_now
+                yield self._if_candidate(out)
             return
         # sum_r w_r (B_r - B_(r-1)), gathered by B.
-        weighted = np.zeros(shape)
-        for by_now, step in zip(shown, -np.diff(rank_weights, append=0.0), strict=True):
+        out[:] = 0.0
+        for by_now, step in zip(self._shown_by_rank(), np.diff(rank_weights, append=0.0), strict=True):
             by_now *= step
-            weighted += by_now
-        weighted *= chance
-        yield weighted
+            out += by_now
+        yield self._if_candidate(out)
+
+    def _if_candidate(self, chance: FloatArray) -> FloatArray:
+        return chance if self._candidate is None else np.multiply(chance, self.chance, out=chance)
+
+    def _shown_by_rank(self) -> Iterator[FloatArray]:
+        """Minus the chance of each candidate to be among the first r = 1 ... k; an array that holds until the next."""
+        hazard = self._scratch
+        for here, after in pairwise(self.ahead):
+            passed = np.less_equal(self.absent, here, out=self._mask)
+            np.multiply(passed, after - here, out=hazard)
+            hazard += here
+            self._times_minus_rate(hazard)
+            yield np.expm1(hazard, out=hazard)
+
+    def _times_minus_rate(self, times: FloatArray) -> None:
+        if self.races.logarithmic:
+            times += self._ranker
+            np.minimum(times, LARGEST_EXPONENT, out=times)
+            np.negative(np.exp(times, out=times), out=times)
+            return
+        with np.errstate(over="ignore"):
+            times *= -self._ranker
 
 
-def _arrivals(races: _Races, noise: FloatArray) -> FloatArray:
-    """Times of arrival in the ranker's race, or their logarithms; made in place of the standard exponential noise."""
-    if not races.logarithmic:
-        noise *= 1.0 / races.ranker
-        return noise
-    np.log(noise, out=noise)
-    noise -= races.ranker
-    return noise
-
-
-def _candidates(
-    races: _Races, first: FloatArray, second: FloatArray
-) -> tuple[FloatArray | float, FloatArray, FloatArray]:
-    """Who is a candidate.
-
-    Args:
-        races: The races.
-        first: float64 [n, n_queries, n_docs], standard exponential noise of the generator's race; overwritten.
-        second: float64 [n, n_queries, n_docs], arrivals in the ranker's race.
-
-    Returns:
-        Arrays float64 [n, n_queries, n_docs]: the chance of each document to be a candidate, given when the others
-        arrive; the arrivals in the ranker's race, infinity for those that are no candidates; and, for each document,
-        the arrival that is not among the others' if it is a candidate: its own, or that of the one which it replaces.
-    """
-    if races.candidate is None:
-        return 1.0, second, second
-    first *= 1.0 / races.candidate
-    ordered = _first(first, races.n_in + 1)
-    last, next_one = ordered[..., -2:-1], ordered[..., -1:]
-    outside = first > last
-    replaced = np.where(first == last, second, -np.inf).max(axis=-1, keepdims=True)
-    # Of the others, the n-th is the n-th of all for those outside, and the next one for a candidate.
-    tau = np.where(outside, last, next_one)
-    tau *= -races.candidate
-    chance = np.negative(np.expm1(tau, out=tau), out=tau)
-    return chance, np.where(outside, np.inf, second), np.where(outside, replaced, second)
-
-
-def _shown_by_rank(races: _Races, second: FloatArray, absent: FloatArray) -> Iterator[FloatArray]:
-    """Chance of each document to be among the first r = 1 ... k if it is a candidate, given when the others arrive.
-
-    Args:
-        races: The races.
-        second: float64 [n, n_queries, n_docs], arrivals of the candidates in the ranker's race; infinity: not one.
-        absent: float64 [n, n_queries, n_docs], the arrival that does not count for each document.
-
-    Yields:
-        float64 [n, n_queries, n_docs], a new array for each r.
-    """
-    # Times are capped, as infinity times a rate of zero is not a number.
-    ahead = np.minimum(_first(second, races.k + 1), LOG_NEVER if races.logarithmic else NEVER)
-    for rank in range(races.k):
-        here, after = ahead[..., rank : rank + 1], ahead[..., rank + 1 : rank + 2]
-        hazard = np.where(absent <= here, after, here)
-        if races.logarithmic:
-            hazard += races.ranker
-            np.negative(np.exp(np.minimum(hazard, 700.0, out=hazard), out=hazard), out=hazard)
-        else:
-            hazard *= -races.ranker
-        yield np.negative(np.expm1(hazard, out=hazard), out=hazard)
-
-
-def _first(arrivals: FloatArray, count: int) -> FloatArray:
-    """The first `count` arrivals [..., n] in order, infinity where there are fewer: float64 [..., count]."""
-    n = arrivals.shape[-1]
-    if n > FEW and n > 2 * count:
-        arrivals = np.partition(arrivals, count - 1, axis=-1)[..., :count]
-    ordered = np.sort(arrivals, axis=-1)[..., :count]
-    if n >= count:
-        return ordered
-    out = np.full((*ordered.shape[:-1], count), np.inf)
-    out[..., :n] = ordered
-    return out
+def _log_uniform(rng: np.random.Generator, out: FloatArray) -> FloatArray:
+    """Minus standard exponential noise, in less time than the generator's own takes."""
+    with np.errstate(divide="ignore"):
+        return np.log(rng.random(out=out), out=out)

@@ -37,7 +37,7 @@ class PolicySource:
     """The scores of one policy, and what is known of its sizes.
 
     Attributes:
-        name: What to call it: the name of its file or folder, without the suffix.
+        name: What to call it in messages: the path.
         table: Its scores.
         n_candidates: Size of its candidate list; None where the file does not say.
         k: Length of its shown list; None where the file does not say.
@@ -88,10 +88,10 @@ def read_policy_source(path: str | Path) -> PolicySource:
     """
     source = Path(path)
     if not source.is_dir():
-        return PolicySource(source.name.split(".")[0] or source.name, read_scores(source))
+        return PolicySource(str(source), read_scores(source))
     policy = TwoStagePolicy.load(source)
     table = ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores)
-    return PolicySource(source.resolve().name, table, policy.n_candidates, policy.k)
+    return PolicySource(str(source), table, policy.n_candidates, policy.k)
 
 
 def on_one_pool(

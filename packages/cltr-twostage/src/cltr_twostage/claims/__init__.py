@@ -5,7 +5,7 @@ semi-synthetic claim uses MovieLens-1M from a path the user gives with `--option
 """
 
 # Each import registers its claims; the order is that of the report.
-from cltr_twostage.claims import estimation, robustness, stages
+from cltr_twostage.claims import estimation, learning, robustness, stages
 from cltr_twostage.claims.paper import CLAIMS
 
-__all__ = ["CLAIMS", "estimation", "robustness", "stages"]
+__all__ = ["CLAIMS", "estimation", "learning", "robustness", "stages"]

@@ -1,4 +1,4 @@
-"""Claims on the joint estimator: it is unbiased, ignoring the first stage is not, and it varies less than its rivals."""
+"""Claims on the joint estimator: unbiased, unlike those that ignore the first stage, and of less variance than rivals."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     where="Abstract; the joint estimator",
     paper="The joint exposure estimator is unbiased for the two-stage utility",
     rule=(
-        "(1) By enumeration on random instances (one a seed and policy pair), |E[estimate] - utility| < 1e-10 on all. On "
+        "(1) By enumeration on random instances (one a seed and policy pair), |E[estimate] - utility| < 1e-10 on "
+        "all. On "
         "simulated logs of 500 sessions: (2) the 95% intervals cover the truth in [92%, 98%] of logs, and (3) the mean "
         "error is below 4 standard errors. Reproduced if all hold, partly if some."
     ),
@@ -72,9 +73,11 @@ def joint_estimator_unbiased(ctx: Context) -> Evidence:
     where="Abstract; motivation",
     paper="Existing CLTR assumes a single stage; the interaction of the stages must be part of the estimator",
     rule=(
-        "By enumeration on random instances: (1) the relative bias of the ranker-only estimator, |E[estimate] - utility| / "
+        "By enumeration on random instances: (1) the relative bias of the ranker-only estimator, |E[estimate] - "
+        "utility| / "
         "utility, is at least 5% on average (lower end of the 95% t-interval over instances); (2) that of the joint "
-        "estimator is below 1e-10 on all. (3) On logs of 2,000 sessions the ranker-only estimator's 95% intervals cover "
+        "estimator is below 1e-10 on all. (3) On logs of 2,000 sessions the ranker-only estimator's 95% intervals "
+        "cover "
         "the truth in fewer than 80% of instances. Reproduced if all hold, partly if some."
     ),
     cost=8,
@@ -119,8 +122,10 @@ def ignoring_stage_one(ctx: Context) -> Evidence:
     }
     return Evidence(
         measured=(
-            f"Ranker-only IPS is off by {100 * size.estimate:.0f}% [{100 * size.low:.0f}, {100 * size.high:.0f}] of the "
-            f"utility on average, at worst {100 * np.abs(table[:, 1]).max():.0f}%, and its intervals cover the truth in "
+            f"Ranker-only IPS is off by {100 * size.estimate:.0f}% [{100 * size.low:.0f}, {100 * size.high:.0f}] of "
+            f"the "
+            f"utility on average, at worst {100 * np.abs(table[:, 1]).max():.0f}%, and its intervals cover the truth "
+            f"in "
             f"{coverage:.0%} of instances; joint IPS by {np.abs(table[:, 0]).max():.0e}"
         ),
         verdict=verdict_from(checks),
@@ -151,7 +156,8 @@ def ignoring_stage_one(ctx: Context) -> Evidence:
     where="The joint estimator; implied by its form",
     paper="The estimator needs exposure of documents only, not the probability of lists",
     rule=(
-        "Exact variances by enumeration on random instances: (1) full-slate / joint is at least 3 (lower end of the 95% "
+        "Exact variances by enumeration on random instances: (1) full-slate / joint is at least 3 (lower end of the "
+        "95% "
         "t-interval of the geometric mean); (2) item-position / joint is above 1, likewise; (3) joint is the lowest of "
         "the three on at least 90% of instances. Reproduced if all hold, partly if some."
     ),

@@ -25,7 +25,8 @@ COLUMNS = ("logging", *MODES, "ideal")
     rule=(
         "Shift world (constructed), 200 sessions a query, linear policies, DCG@4. Alternating optimisation (1) beats "
         "independent learning by at least .40 on every seed, (2) reaches at least 90% of the ideal on every seed, and "
-        "beats (3) generator-only and (4) ranker-only learning from the logging pair (lower end of the 95% t-interval of "
+        "beats (3) generator-only and (4) ranker-only learning from the logging pair (lower end of the 95% "
+        "t-interval of "
         "the paired difference above 0). Reproduced if all hold, partly if some."
     ),
     cost=60,
@@ -54,7 +55,8 @@ def joint_where_stages_disagree(ctx: Context) -> Evidence:
             f"{over['ranker_only']}"
         ),
         verdict=verdict_from(checks),
-        values=_summary(values) | {
+        values=_summary(values)
+        | {
             "min_gain": gain.min(),
             "min_share_of_ideal": share.min(),
             "over_candidate_only_low": over["candidate_only"].low,
@@ -62,8 +64,10 @@ def joint_where_stages_disagree(ctx: Context) -> Evidence:
         },
         **_display(values),
         notes=(
-            "The world was built to separate the methods: over all documents relevance falls with what the ranker sees, "
-            "among the candidates of a good generator it rises. `joint` takes a step in both stages from the same draws; "
+            "The world was built to separate the methods: over all documents relevance falls with what the ranker "
+            "sees, "
+            "among the candidates of a good generator it rises. `joint` takes a step in both stages from the same "
+            "draws; "
             "`alternating` is the paper's order."
         ),
     )
@@ -75,9 +79,11 @@ def joint_where_stages_disagree(ctx: Context) -> Evidence:
     where="Abstract; the joint optimisation method",
     paper="The joint CLTR method is effective over baselines on a semi-synthetic benchmark",
     rule=(
-        "Natural world, 200 sessions a query, linear policies, DCG@4. (1) Alternating minus independent is at least -.02 on "
+        "Natural world, 200 sessions a query, linear policies, DCG@4. (1) Alternating minus independent is at least "
+        "-.02 on "
         "the mean over seeds, and (2) its 95% t-interval's lower end is above -.05; (3) alternating beats ranker-only "
-        "learning (lower end above 0); (4) it beats the logging pair by at least 1 on every seed. Reproduced if all hold, "
+        "learning (lower end above 0); (4) it beats the logging pair by at least 1 on every seed. Reproduced if all "
+        "hold, "
         "partly if some."
     ),
     cost=60,
@@ -118,7 +124,8 @@ def joint_where_stages_agree(ctx: Context) -> Evidence:
     paper="The joint method considers the interaction between the two stages",
     rule=(
         "Shift world at disagreement 0 to 1. Alternating minus independent, DCG@4: (1) at disagreement 0 the mean over "
-        "seeds is at least -.02; (2) at 1 the 95% t-interval lies above that at 0 (paired difference, lower end above 0). "
+        "seeds is at least -.02; (2) at 1 the 95% t-interval lies above that at 0 (paired difference, lower end "
+        "above 0). "
         "Reproduced if both hold, partly if one."
     ),
     cost=60,
@@ -165,7 +172,8 @@ def disagreement_decides(ctx: Context) -> Evidence:
     rule=(
         "Real documents (small LETOR set; at scale full MovieLens-1M), simulated clicks, 200 sessions a query, linear "
         "policies, DCG. Alternating learning beats (1) the logging pair and (2) ranker-only learning, and (3) is not "
-        "worse than independent learning by more than .02 (lower ends of the 95% t-intervals of paired differences above "
+        "worse than independent learning by more than .02 (lower ends of the 95% t-intervals of paired differences "
+        "above "
         "0, 0 and -.02); (4) it beats independent learning (lower end above 0). Reproduced if all hold, partly if some."
     ),
     data=("letor",),
@@ -179,7 +187,9 @@ def semi_synthetic(ctx: Context) -> Evidence:
 
     worlds = [build(ctx, seed) for seed in ctx.seeds]
     values = _all_modes(ctx, worlds)
-    over = {mode: t_interval(values["alternating"] - values[mode]) for mode in ("logging", "ranker_only", "independent")}
+    over = {
+        mode: t_interval(values["alternating"] - values[mode]) for mode in ("logging", "ranker_only", "independent")
+    }
     checks = {
         "joint beats logging": over["logging"].low > 0,
         "joint beats ranker-only": over["ranker_only"].low > 0,
@@ -243,7 +253,12 @@ def _display(values: "dict[str, FloatArray]") -> dict[str, object]:
     table = np.stack([values[name] for name in COLUMNS], axis=1)
     return {
         "table": pd.DataFrame(
-            {"policy": COLUMNS, "mean value": table.mean(axis=0), "lowest": table.min(axis=0), "highest": table.max(axis=0)}
+            {
+                "policy": COLUMNS,
+                "mean value": table.mean(axis=0),
+                "lowest": table.min(axis=0),
+                "highest": table.max(axis=0),
+            }
         ),
         "figure": paired_figure(COLUMNS, table, ylabel="true DCG"),
         "caption": "Each thin line is a seed: one world, one log, one training run a mode.",

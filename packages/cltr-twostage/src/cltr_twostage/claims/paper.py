@@ -13,11 +13,13 @@ CLAIMS = ClaimSet(
         url="https://arxiv.org/abs/2506.20854",
         year=2025,
         note=(
-            "A reimplementation from the published objective: the joint exposure estimator and alternating optimisation "
+            "A reimplementation from the published objective: the joint exposure estimator and alternating "
+            "optimisation "
             "by policy gradients. The paper's hyper-parameters, its map from ratings to relevance and its tables were "
             "not available, so directions are compared, not numbers; its data, MovieLens-1M, may not be redistributed "
             "and enters at scale full from the user's own copy. Clicks are simulated with the position-based model, "
-            "examination 1 / rank; values are DCG@k of true relevance unless said otherwise. The natural world was made "
+            "examination 1 / rank; values are DCG@k of true relevance unless said otherwise. The natural world was "
+            "made "
             "to separate nothing. The shift world was built, after the natural world had shown only a small gain, so "
             "that what is best for the ranker depends on what the generator lets through: it is a constructed case, in "
             "which learning the stages apart must fail. A parameter leads from agreement to that case. Instances for "

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     paper="Follows from unbiasedness; log size is a factor of the experiments",
     rule=(
         "Natural world, a target pair that is better than the logging pair; RMSE over seeds at log sizes from the "
-        "smallest to the largest. (1) The slope of log RMSE on log size lies in [-.65, -.35] for joint exposure IPS; (2) at "
-        "the largest size naive clicks and ranker-only IPS keep at least half of the RMSE that they have at the smallest; "
+        "smallest to the largest. (1) The slope of log RMSE on log size lies in [-.65, -.35] for joint exposure IPS; "
+        "(2) at "
+        "the largest size naive clicks and ranker-only IPS keep at least half of the RMSE that they have at the "
+        "smallest; "
         "(3) there joint exposure IPS has the lower RMSE. Reproduced if all hold, partly if some."
     ),
     cost=25,
@@ -82,7 +84,9 @@ def more_log_less_error(ctx: Context) -> Evidence:
         },
         table=pd.DataFrame(rmse, columns=[cls.__name__ for cls in classes]).assign(sessions=sizes),
         figure=figure,
-        caption="Error relative to the true value, root mean square over seeds; straight lines of slope -1/2 are noise.",
+        caption=(
+            "Error relative to the true value, root mean square over seeds; straight lines of slope -1/2 are noise."
+        ),
     )
 
 
@@ -92,8 +96,10 @@ def more_log_less_error(ctx: Context) -> Evidence:
     where="The learning method; standard practice",
     paper="Not tabulated in what was available of the paper",
     rule=(
-        "Natural world under a log of strongly peaked scores (rare documents, large weights). (1) On the short logs some "
-        "clip has a lower RMSE than none (the mean paired difference of squared errors over seeds is below zero); (2) on "
+        "Natural world under a log of strongly peaked scores (rare documents, large weights). (1) On the short logs "
+        "some "
+        "clip has a lower RMSE than none (the mean paired difference of squared errors over seeds is below zero); "
+        "(2) on "
         "the long logs the tightest clip has a larger RMSE than none, likewise; (3) the tightest clip's estimates are "
         "below the truth on average, on both. Reproduced if all hold, partly if some."
     ),
@@ -245,7 +251,8 @@ def _examination_sentence(intervals: Any, ratio: Any) -> str:
     dcg = ", ".join(f"{intervals[j].estimate:+.1%}" for j in (0, 2, 4))
     clicks = ", ".join(f"{ratio[j]:+.1%}" for j in (0, 2, 4))
     return (
-        f"Told examination rank^0, rank^-1 (true) and rank^-2, the DCG estimate is off by {dcg}; the ratio of target to "
+        f"Told examination rank^0, rank^-1 (true) and rank^-2, the DCG estimate is off by {dcg}; the ratio of target "
+        f"to "
         f"logging pair in expected clicks by {clicks}"
     )
 
@@ -260,7 +267,9 @@ class _Tables:
 
         share = np.repeat(world.query_weights, world.pool.sizes) * world.relevance
         rng = np.random.default_rng
-        self.truth = float(share @ target.exposure(world.rank_weights, "mc", n_samples=16 * self.draws, rng=rng(7)).value)
+        self.truth = float(
+            share @ target.exposure(world.rank_weights, "mc", n_samples=16 * self.draws, rng=rng(7)).value
+        )
         new, old = (
             float(share @ policy.exposure(world.examination, "mc", n_samples=16 * self.draws, rng=rng(7)).value)
             for policy in (target, world.logging)

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
     where="Not in the paper",
     paper="Not in the paper; the stages' interaction is its subject",
     rule=(
-        "Tiny worlds whose truth is enumerated, logs of 2,000 sessions. (1) The three parts sum to the gain within 1e-10 "
-        "on every log. (2) Each part's 95% interval covers its true value in [92%, 98%] of logs. (3) The interval of the "
-        "gain is narrower than that of two separate estimates' difference on average. Reproduced if all hold, partly if "
+        "Tiny worlds whose truth is enumerated, logs of 2,000 sessions. (1) The three parts sum to the gain within "
+        "1e-10 "
+        "on every log. (2) Each part's 95% interval covers its true value in [92%, 98%] of logs. (3) The interval of "
+        "the "
+        "gain is narrower than that of two separate estimates' difference on average. Reproduced if all hold, partly "
+        "if "
         "some."
     ),
     cost=20,
@@ -69,14 +72,22 @@ def stage_attribution(ctx: Context) -> Evidence:
             f"has {np.mean(widths):.0%} of the width of two separate estimates"
         ),
         verdict=verdict_from(checks),
-        values={"lowest_coverage": low, "highest_coverage": high, "max_gap": gap, "width_ratio": float(np.mean(widths))},
+        values={
+            "lowest_coverage": low,
+            "highest_coverage": high,
+            "max_gap": gap,
+            "width_ratio": float(np.mean(widths)),
+        },
         table=pd.DataFrame({"part": parts, "coverage": [coverage[part].estimate for part in parts]}),
     )
 
 
 @CLAIMS.claim(
     id="credit-gradient",
-    says="(Ours.) Crediting each document with its own marginal contribution makes the generator's gradient far less noisy.",
+    says=(
+        "(Ours.) Crediting each document with its own marginal contribution makes the generator's gradient "
+        "far less noisy."
+    ),
     where="The learning method, and its successors",
     paper="REINFORCE on the candidate list; its noise grows with the list",
     rule=(

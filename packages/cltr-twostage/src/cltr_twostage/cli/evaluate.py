@@ -100,8 +100,8 @@ def evaluate(
             inputs.evidence,
             weights.settings(inputs.n_ranks),
             list(ESTIMATORS) if everything else wanted,
-            {inputs.names[path]: policy for path, policy in inputs.policies.items()},
-            baseline=None if baseline is None else inputs.names[baseline],
+            {str(path): policy for path, policy in inputs.policies.items()},
+            baseline=None if baseline is None else str(baseline),
             lenient=everything,
         )
     table = comparison.to_frame()

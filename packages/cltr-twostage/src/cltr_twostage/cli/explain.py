@@ -57,20 +57,19 @@ def explain(
     with warnings_as_lines():
         fitted = inputs.evidence.fit(estimator.value, settings.make(estimator.value))
         report = explain_gain(fitted, inputs.policies[old], inputs.policies[new])
-    names = f"{inputs.names[new]} against {inputs.names[old]}, by {estimator.value}"
+    names = f"{new} against {old}, by {estimator.value}"
     if out is not None:
         logs = ", ".join(path.name for path in log)
         report.to_html(out, about=f"{names}, on {logs}.")
     if as_json:
-        about = {"old": inputs.names[old], "new": inputs.names[new], "estimator": estimator.value}
+        about = {"old": str(old), "new": str(new), "estimator": estimator.value}
         print_json(sizes(inputs.evidence.logs) | about | report.to_dict())
         return
     typer.echo(names)
     typer.echo(report.text)
     for title, table in (("gain by stage", report.attribution.to_frame()), ("largest weights", report.documents)):
-        typer.echo(
-            f"\n{title}".rstrip() + "\n" + table.to_string(index=False, float_format=lambda value: f"{value:.4g}")
-        )
+        typer.echo(f"\n{title}")
+        typer.echo(table.to_string(index=False, float_format=lambda value: f"{value:.4g}"))
     if len(report.queries):
         typer.echo(f"\nlargest gaps of support\n{report.queries.to_string(index=False)}")
     if out is not None:

@@ -20,12 +20,10 @@ class Inputs:
     Attributes:
         evidence: The logs, and what made them.
         policies: The other policies, by their paths.
-        names: What to call each policy.
     """
 
     evidence: "Evidence"
     policies: "dict[Path, TwoStagePolicy]"
-    names: dict[Path, str]
 
     @property
     def n_ranks(self) -> int:
@@ -62,11 +60,9 @@ def read_inputs(
     clicks = [columns.read(path) for path in logs]
     clicks, sources = on_one_pool(clicks, [read_policy_source(path) for path in paths], logged_only=logged_only)
     policies = {path: source.policy(*sizes) for path, source in zip(paths, sources, strict=True)}
-    stems = [source.name for source in sources]
-    names = {path: stem if stems.count(stem) == 1 else str(path) for path, stem in zip(paths, stems, strict=True)}
     found = None
     if not logging and len(logs) == 1:
         found = read_propensities(logs[0], propensities, log=clicks[0], log_columns=columns.long_columns())
     pool = sources[0].table.pool
     evidence = Evidence(clicks, pool, [policies[path] for path in logging], found)
-    return Inputs(evidence, {path: policies[path] for path in others}, names)
+    return Inputs(evidence, {path: policies[path] for path in others})
