@@ -147,7 +147,7 @@ def hundred_worlds() -> list[tuple[TinyWorld, ClickLog, np.ndarray]]:
 @pytest.fixture(scope="session")
 def two_query_world() -> TinyWorld:
     """Two queries of unequal worth, candidate lists that leave documents out."""
-    return make_world(3, sizes=(4, 5), n_candidates=3, k=2, scale=0.8)
+    return make_world(4, sizes=(4, 5), n_candidates=3, k=2, scale=0.6)
 
 
 @pytest.fixture(scope="session")

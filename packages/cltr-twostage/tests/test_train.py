@@ -11,8 +11,8 @@ from hypothesis.extra.numpy import arrays
 
 from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
 from cltr_twostage.ascent import Ascent
+from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.models import LinearScores
-from cltr_twostage.policy import MixturePolicy
 from cltr_twostage.safe import ExposureTracker, Safe, safe_share
 from cltr_twostage.simulate import natural_world, shift_world, tiny_world
 from cltr_twostage.train import TwoStageLearner

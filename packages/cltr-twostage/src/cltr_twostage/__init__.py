@@ -9,9 +9,11 @@ from cltr_twostage.estimator import Estimator, NotFittedError, SupportError, Sup
 from cltr_twostage.exposure import Exposure, Placement
 from cltr_twostage.generator import EmbeddingGenerator
 from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
-from cltr_twostage.policy import MixturePolicy, Stage, TwoStagePolicy
+from cltr_twostage.mixture import MixturePolicy
+from cltr_twostage.policy import TwoStagePolicy
 from cltr_twostage.safe import Safe
 from cltr_twostage.slate import SlateIPS
+from cltr_twostage.stage import Stage
 from cltr_twostage.train import TwoStageLearner
 from irworks.data import ClickLog, read_click_log
 

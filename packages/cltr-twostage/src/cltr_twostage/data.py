@@ -51,6 +51,8 @@ class Pool:
             raise ArgumentError(
                 f"offsets has shape {bounds.shape}, dtype {bounds.dtype}; expected integers [n_queries + 1] from 0 on"
             )
+        # Before the differences, which unsigned integers take around zero.
+        bounds = bounds.astype(np.int64)
         if (np.diff(bounds) < 1).any():
             query = int(np.flatnonzero(np.diff(bounds) < 1)[0])
             raise ArgumentError(
@@ -58,7 +60,7 @@ class Pool:
                 "expected at least one document for each query"
             )
         set_field = object.__setattr__
-        set_field(self, "offsets", bounds.astype(np.int64))
+        set_field(self, "offsets", bounds)
         set_field(self, "query_ids", _ids("query_ids", query_ids, len(bounds) - 1))
         set_field(self, "doc_ids", _ids("doc_ids", doc_ids, int(bounds[-1])))
         if query_ids is not None:
@@ -163,11 +165,18 @@ class ScoreTable:
         pool: The pairs.
         candidate_scores: float64 [n_rows], log-weights of the candidate generator; -inf: never a candidate.
         ranker_scores: float64 [n_rows], log-weights of the ranker; -inf: never shown.
+
+    Raises:
+        ArgumentError: Not one score a row, or a score that is NaN, +inf or beyond +-1e12.
     """
 
     pool: Pool
     candidate_scores: FloatArray
     ranker_scores: FloatArray
+
+    def __post_init__(self) -> None:
+        for name in ("candidate_scores", "ranker_scores"):
+            object.__setattr__(self, name, checked_scores(name, getattr(self, name), self.pool))
 
     @classmethod
     def from_frame(
@@ -274,8 +283,7 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
         if parquet:
             frame.to_parquet(scratch, index=False)
         else:
-            zipped = "gzip" if file.suffix == ".gz" else None
-            frame.to_csv(scratch, index=False, sep=csv_delimiter(file), compression=zipped)
+            frame.to_csv(scratch, index=False, sep=csv_delimiter(file))
 
 
 def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str], place: Any) -> ScoreTable:
@@ -284,9 +292,10 @@ def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str]
     from irworks.data.columns import check_present
 
     query, doc, candidate, ranker = columns
-    check_present(columns, [str(name) for name in frame.columns], place.source)
+    frame = frame.set_axis([str(name) for name in frame.columns], axis=1)
+    check_present(columns, list(frame.columns), place.source)
     if len(frame) == 0:
-        raise DataError("the table is empty", source=place.source, found="no row", expected="a (query, document) pair")
+        raise place.empty()
     for column in (query, doc):
         missing = frame[column].isna().to_numpy()
         if missing.any():
@@ -316,8 +325,34 @@ def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:
     return values
 
 
+def checked_scores(name: str, scores: ArrayLike, pool: Pool) -> FloatArray:
+    """Log-weights of a pool, checked: float64 [n_rows].
+
+    Args:
+        name: What to call the scores in error messages.
+        scores: float [n_rows]; -inf: a weight of zero.
+        pool: The rows that are scored.
+
+    Raises:
+        ArgumentError: Not one score a row, or a score that is NaN, +inf or beyond +-1e12.
+    """
+    array = np.asarray(scores, dtype=np.float64)
+    if array.shape != (pool.n_rows,):
+        raise ArgumentError(f"{name} gives scores of shape {array.shape}; expected [{pool.n_rows}], one a row")
+    bad = ~((np.abs(array) <= MAX_SCORE) | np.isneginf(array))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise ArgumentError(
+            f"{name} scores {pool.row_name(row)} with {array[row]}; expected a number within +-{MAX_SCORE:.0e}, or -inf"
+        )
+    return array
+
+
 def _ids(name: str, ids: ArrayLike | None, size: int) -> NDArray[Any]:
     vocabulary = np.arange(size) if ids is None else np.asarray(ids)
+    if vocabulary.dtype.kind == "U" and any(not isinstance(value, str) for value in np.asarray(ids, dtype=object).flat):
+        # Numpy would make all of them text, and 1 and "1" one document.
+        vocabulary = np.asarray(ids, dtype=object)
     if vocabulary.shape != (size,):
         raise ArgumentError(f"{name} has shape {vocabulary.shape}; expected [{size}], as the offsets say")
     return vocabulary

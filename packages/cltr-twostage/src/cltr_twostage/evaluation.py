@@ -1,6 +1,6 @@
 """Several policies by several estimators, side by side: what `cltr-twostage evaluate` prints."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,8 @@ from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
 from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator, Logging, Support, SupportError
 from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
-from cltr_twostage.logged import LoggedPropensities, MissingPropensitiesError
-from cltr_twostage.policy import N_SAMPLES, Method, Policy, TwoStagePolicy
+from cltr_twostage.logged import LoggedPropensities, MissingPropensitiesError, PropensityColumns
+from cltr_twostage.policy import N_SAMPLES, Method, Policy
 from cltr_twostage.slate import SlateIPS
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, IrworksError
@@ -99,20 +99,19 @@ class Evidence:
 
     logs: Sequence[ClickLog]
     pool: Pool
-    logging: Sequence[TwoStagePolicy] = ()
+    logging: Sequence[Policy] = ()
     columns: LoggedPropensities | None = None
 
     def __post_init__(self) -> None:
         if self.logging and len(self.logging) != len(self.logs):
             raise ArgumentError(
-                f"{len(self.logging)} logging policies for {len(self.logs)} logs; expected one for each"
+                f"{len(self.logs)} logs and logging policies: {len(self.logging)}; expected one for each log"
             )
         if not self.logging and len(self.logs) > 1:
             raise ArgumentError(
                 f"{len(self.logs)} logs without logging policies; expected one for each: how likely a document was in "
                 "all of them follows from the policies alone, not from columns"
             )
-
         for log, policy in zip(self.logs, self.logging, strict=False):
             longest = int((log.shown * np.arange(1, log.n_ranks + 1)).max())
             if longest > policy.k:
@@ -157,24 +156,19 @@ class Evidence:
             return "counts"
         self.require_columns([name])
         assert self.columns is not None
-        take: dict[str, Callable[[LoggedPropensities], ArrayLike]] = {
-            "item-position-ips": lambda columns: columns.placement(self.pool),
-            "slate-ips": lambda columns: columns.list_probability(),
-        }
-        of_exposure: Callable[[LoggedPropensities], ArrayLike] = lambda columns: columns.exposure(  # noqa: E731
-            self.pool, estimator.examination
-        )
-        return take.get(name, of_exposure)(self.columns)
+        if name == "item-position-ips":
+            return self.columns.placement(self.pool)
+        if name == "slate-ips":
+            return self.columns.list_probability()
+        return self.columns.exposure(self.pool, estimator.examination)
 
     def require_columns(self, names: Sequence[str]) -> None:
         """Raise `MissingPropensitiesError`, which lists all that is missing, unless some estimators can be fitted."""
-        if self.logging:
-            return
-        lacking = {name: need for name in names if (need := self._lack(name)) is not None}
+        lacking = {name: need for name in names if (need := self.lack(name)) is not None}
         if lacking:
-            needs = "; ".join(f"{name} needs {need}" for name, need in lacking.items())
-            columns = None if self.columns is None else self.columns.columns
-            present = [] if self.columns is None else [getattr(columns, one) for one in self.columns.values]
+            needs = "; ".join(f"for {name} {need}" for name, need in lacking.items())
+            columns = self.columns
+            present = [] if columns is None else [getattr(columns.columns, field) for field in columns.values]
             raise MissingPropensitiesError(
                 "the propensities of the logging policy are missing",
                 source=self.logs[0].source,
@@ -183,16 +177,15 @@ class Evidence:
                 hint="Or give the scores of the policy that made the log",
             )
 
-    def _lack(self, name: str) -> str | None:
-        """What an estimator lacks, in words; None if nothing."""
-        if name in WITHOUT_WEIGHTS:
+    def lack(self, name: str) -> str | None:
+        """What an estimator lacks of propensities, in words; None if nothing."""
+        if self.logging or name in WITHOUT_WEIGHTS:
             return None
         if name not in _NEEDS:
             return "the scores of the logging policy (no column stands for them)"
-        ways = _NEEDS[name]
-        if self.columns is None:
-            return "the column of it"
-        missing = [self.columns.missing(*way) for way in ways]
+        here = () if self.columns is None else self.columns.values
+        names = PropensityColumns() if self.columns is None else self.columns.columns
+        missing = [[getattr(names, field) for field in way if field not in here] for way in _NEEDS[name]]
         if not all(missing):
             return None
         return ", or ".join(f"column{'s' * (len(way) > 1)} {' and '.join(map(repr, way))}" for way in missing)
@@ -295,6 +288,9 @@ def compare(
     differences: dict[tuple[str, str], Estimate] = {}
     skipped: dict[str, IrworksError] = {}
     for name in dict.fromkeys(estimators):
+        if lenient and (lack := evidence.lack(name)) is not None:
+            skipped[name] = MissingPropensitiesError(f"needs {lack}")
+            continue
         try:
             values, more = _estimates(evidence.fit(name, settings.make(name)), policies, baseline)
         except SupportError as error:

@@ -16,7 +16,8 @@ from cltr_twostage.estimator import (
     require_policy_per_log,
 )
 from cltr_twostage.exposure import Placement
-from cltr_twostage.policy import MixturePolicy, Policy, TwoStagePolicy
+from cltr_twostage.mixture import MixturePolicy
+from cltr_twostage.policy import Policy, TwoStagePolicy
 from irworks.errors import ArgumentError, DataError
 
 __all__ = ["ExposureIPS", "ItemPositionIPS", "RankerOnlyIPS"]

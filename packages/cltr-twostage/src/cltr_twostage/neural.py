@@ -143,7 +143,7 @@ class ModuleScores:
         """Go back to a state."""
         torch = _torch()
         buffer = io.BytesIO(state["torch"].tobytes())
-        parts = torch.load(buffer, map_location=self.device, weights_only=True)
+        parts = torch.load(buffer, map_location="cpu", weights_only=True)
         self.plain.load_state_dict(parts["module"])
         self.optimiser.load_state_dict(parts["optimiser"])
 

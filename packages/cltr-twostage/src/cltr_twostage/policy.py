@@ -1,8 +1,8 @@
 """Two-stage policies: a candidate generator picks documents, a ranker orders them; both Plackett-Luce."""
 
-from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from pathlib import Path
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -10,13 +10,11 @@ from numpy.typing import ArrayLike, NDArray
 from cltr_twostage.data import Pool, ScoreTable
 from cltr_twostage.exposure import Exposure, Placement, checked_rank_weights
 from cltr_twostage.sampling import sampled_placement
-from irworks.errors import ArgumentError
+from cltr_twostage.stage import Stage, stage_scores
+from irworks.errors import ArgumentError, DataError
 from irworks.simulate import PlackettLucePolicy
 
-if TYPE_CHECKING:
-    import torch
-
-__all__ = ["MixturePolicy", "Policy", "Stage", "TwoStagePolicy"]
+__all__ = ["N_SAMPLES", "Method", "Policy", "TwoStagePolicy", "require_same_pool"]
 
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
@@ -63,55 +61,6 @@ class Policy(Protocol):
         ...
 
 
-class Stage:
-    """One stage of a policy: Plackett-Luce log-weights from a table, a function of features, or a torch module.
-
-    Args:
-        source: float [n_rows] scores; or a function from features to them; or a torch module.
-        X: float [n_rows, n_features], what a function or module is called with.
-        temperature: Scores are divided by it; near 0 the stage sorts, towards infinity it draws uniformly.
-        batch_size: Rows that a torch module scores at a time.
-        device: Torch device of the module's input. Default: that of its parameters.
-
-    Raises:
-        ArgumentError: A temperature that is not above 0, a function without features, features with a table, or scores
-            that are not finite numbers or -inf, one a row.
-    """
-
-    def __init__(
-        self,
-        source: "ArrayLike | Callable[[NDArray[Any]], ArrayLike] | torch.nn.Module",
-        X: ArrayLike | None = None,
-        *,
-        temperature: float = 1.0,
-        batch_size: int = 65_536,
-        device: str | None = None,
-    ) -> None:
-        if not (np.isfinite(temperature) and temperature > 0):
-            raise ArgumentError(f"temperature={temperature!r}; expected a finite number above 0")
-        if callable(source) != (X is not None):
-            kind = "a function" if callable(source) else "a table of scores"
-            raise ArgumentError(
-                f"source is {kind} and X is {'given' if X is not None else 'missing'}; expected X with "
-                "a function or module, and none with a table"
-            )
-        self.source, self.X, self.temperature = source, X, float(temperature)
-        self.batch_size, self.device = batch_size, device
-
-    @cached_property
-    def scores(self) -> FloatArray:
-        """float64 [n_rows], log-weights, divided by the temperature."""
-        if self.X is None:
-            raw = np.asarray(self.source, dtype=np.float64)
-        elif hasattr(self.source, "parameters"):
-            raw = _module_scores(self.source, np.asarray(self.X), self.batch_size, self.device)
-        else:
-            raw = np.asarray(self.source(np.asarray(self.X)), dtype=np.float64)  # type: ignore[operator]
-        return (
-            raw.reshape(len(raw)) / self.temperature if raw.ndim == 2 and raw.shape[1] == 1 else raw / self.temperature
-        )
-
-
 class TwoStagePolicy:
     """A candidate generator and a ranker: y_c ~ PL(generator) of `n_candidates`, then y ~ PL(ranker | y_c) of `k`.
 
@@ -145,8 +94,9 @@ class TwoStagePolicy:
             raise ArgumentError(
                 f"k={k} is larger than n_candidates={n_candidates}; expected a list no longer than its candidates"
             )
-        self.candidate_scores = _stage_scores("candidate", candidate, self.pool)
-        self.ranker_scores = _stage_scores("ranker", ranker, self.pool)
+        self.candidate_scores = stage_scores("candidate", candidate, self.pool)
+        self.ranker_scores = stage_scores("ranker", ranker, self.pool)
+        self._require_something_to_show()
         # The core's policy over the generator's scores knows which rows can be candidates, and draws them.
         self.generator = PlackettLucePolicy(self.candidate_scores, self.pool.offsets, self.n_candidates)
 
@@ -154,6 +104,26 @@ class TwoStagePolicy:
     def from_scores(cls, table: ScoreTable, n_candidates: int, k: int) -> "TwoStagePolicy":
         """The policy of a score table."""
         return cls(table.candidate_scores, table.ranker_scores, n_candidates, k, pool=table.pool)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the policy as a folder of plain files: see `cltr_twostage.files.save_policy`."""
+        from cltr_twostage.files import save_policy
+
+        save_policy(self, folder)
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "TwoStagePolicy":
+        """Read a policy that `save` wrote.
+
+        Raises:
+            DataError: The folder is not a saved two-stage policy, or a file of it is damaged: which.
+        """
+        from cltr_twostage.files import load_policy
+
+        policy = load_policy(folder)
+        if not isinstance(policy, cls):
+            raise DataError("not a two-stage policy", source=folder, found=type(policy).__name__)
+        return policy
 
     def __repr__(self) -> str:
         return f"TwoStagePolicy({self.pool!r}, n_candidates={self.n_candidates}, k={self.k})"
@@ -219,7 +189,7 @@ class TwoStagePolicy:
             ArgumentError: An unknown method, or `n_samples` below 16.
         """
         if self._exactly(method):
-            value = self._exact_placement()
+            value = self._exact_placement.copy()
             return Placement(value, np.zeros_like(value))
         rng = np.random.default_rng(0) if rng is None else rng
         batches, stderr = sampled_placement(self, n_samples, rng)
@@ -250,7 +220,7 @@ class TwoStagePolicy:
         """
         weights = checked_rank_weights(rank_weights, self.k)
         if self._exactly(method):
-            value = self._exact_placement() @ weights
+            value = self._exact_placement @ weights
             return Exposure(value, np.zeros_like(value))
         rng = np.random.default_rng(0) if rng is None else rng
         batches, stderr = sampled_placement(self, n_samples, rng, weights)
@@ -285,6 +255,15 @@ class TwoStagePolicy:
             )
         return out
 
+    def _require_something_to_show(self) -> None:
+        shown = np.isfinite(self.candidate_scores) & np.isfinite(self.ranker_scores)
+        empty = np.flatnonzero(np.add.reduceat(shown, self.offsets[:-1], dtype=np.int64) == 0)
+        if len(empty):
+            raise ArgumentError(
+                f"query {self.pool.query_ids[empty[0]]} has no document whose two scores are above -inf; "
+                "expected one that can be shown"
+            )
+
     def _rows_of(self, query: int) -> slice:
         return slice(int(self.offsets[query]), int(self.offsets[query + 1]))
 
@@ -301,11 +280,8 @@ class TwoStagePolicy:
         )
         return bool(seconds <= EXACT_SECONDS)
 
-    def _exact_placement(self) -> FloatArray:
-        return self._placement_table
-
     @cached_property
-    def _placement_table(self) -> FloatArray:
+    def _exact_placement(self) -> FloatArray:
         from cltr_twostage.joint_quadrature import two_stage_placement
 
         out = np.zeros((self.pool.n_rows, self.k))
@@ -316,92 +292,6 @@ class TwoStagePolicy:
                 self.candidate_scores[rows], self.ranker_scores[rows], self.n_candidates, self.k
             )
         return out
-
-
-class MixturePolicy:
-    """A policy that serves each session by one of several policies, drawn with given probabilities.
-
-    Args:
-        policies: The policies, over one pool, with lists of one length.
-        weights: float [n_policies] or [n_policies, n_queries], how likely each is; they sum to one.
-
-    Raises:
-        ArgumentError: No policy, pools or list lengths that differ, or weights that are negative, NaN, or do not sum to
-            one.
-    """
-
-    def __init__(self, policies: Sequence[TwoStagePolicy], weights: ArrayLike) -> None:
-        if not policies:
-            raise ArgumentError("policies is empty; expected at least one")
-        self.policies = tuple(policies)
-        self.pool, self.k = policies[0].pool, policies[0].k
-        for policy in policies[1:]:
-            require_same_pool(policy.pool, self.pool, "policies")
-            if policy.k != self.k:
-                raise ArgumentError(f"policies show lists of {self.k} and {policy.k} documents; expected one length")
-        self.weights = _mixture_weights(weights, len(policies), self.pool.n_queries)
-
-    @property
-    def offsets(self) -> LongArray:
-        """int64 [n_queries + 1]."""
-        return self.pool.offsets
-
-    def sample(self, query: ArrayLike, rng: np.random.Generator) -> IntArray:
-        """One shown list for each query code [n]: rows int32 [n, k], -1 after the last document."""
-        codes = np.asarray(query)
-        cumulative = np.cumsum(self.weights, axis=0)[:, codes]
-        chosen = np.minimum((rng.random(len(codes)) >= cumulative).sum(axis=0), len(self.policies) - 1)
-        rows = np.empty((len(codes), self.k), dtype=np.int32)
-        for number, policy in enumerate(self.policies):
-            here = np.flatnonzero(chosen == number)
-            rows[here] = policy.sample(codes[here], rng)
-        return rows
-
-    def placement(
-        self, method: Method = "auto", *, n_samples: int = N_SAMPLES, rng: np.random.Generator | None = None
-    ) -> Placement:
-        """Probability of each document at each rank; see `TwoStagePolicy.placement`."""
-        parts = [policy.placement(method, n_samples=n_samples, rng=rng) for policy in self.policies]
-        shares = self._row_weights()[:, :, None]
-        return Placement(
-            _weighted([part.value for part in parts], shares),
-            np.sqrt(_weighted([part.stderr**2 for part in parts], shares**2)),
-            _weighted_batches([part.batches for part in parts], [part.value for part in parts], shares),
-        )
-
-    def exposure(
-        self,
-        rank_weights: ArrayLike,
-        method: Method = "auto",
-        *,
-        n_samples: int = N_SAMPLES,
-        rng: np.random.Generator | None = None,
-    ) -> Exposure:
-        """Expected rank weight of each document; see `TwoStagePolicy.exposure`."""
-        parts = [policy.exposure(rank_weights, method, n_samples=n_samples, rng=rng) for policy in self.policies]
-        shares = self._row_weights()
-        return Exposure(
-            _weighted([part.value for part in parts], shares),
-            np.sqrt(_weighted([part.stderr**2 for part in parts], shares**2)),
-            _weighted_batches([part.batches for part in parts], [part.value for part in parts], shares),
-        )
-
-    def log_prob(self, query: ArrayLike, rows: ArrayLike) -> FloatArray:
-        """Log-probability of each complete list [n, k] for its query [n]."""
-        codes = np.asarray(query)
-        with np.errstate(divide="ignore"):
-            parts = [
-                np.log(self.weights[number, codes]) + policy.log_prob(codes, rows)
-                for number, policy in enumerate(self.policies)
-            ]
-        return np.asarray(np.logaddexp.reduce(parts, axis=0))
-
-    def ranker_only(self) -> "MixturePolicy":
-        """The same mixture of the rankers alone; see `TwoStagePolicy.ranker_only`."""
-        return MixturePolicy([policy.ranker_only() for policy in self.policies], self.weights)
-
-    def _row_weights(self) -> FloatArray:
-        return np.repeat(self.weights, self.pool.sizes, axis=1)
 
 
 def require_same_pool(found: Pool, expected: Pool, name: str) -> None:
@@ -417,70 +307,7 @@ def require_same_pool(found: Pool, expected: Pool, name: str) -> None:
         )
 
 
-def _weighted(parts: Sequence[FloatArray], shares: FloatArray) -> FloatArray:
-    total: FloatArray = sum(share * part for share, part in zip(shares, parts, strict=True))  # type: ignore[assignment]
-    return total
-
-
-def _weighted_batches(
-    batches: Sequence[FloatArray | None], values: Sequence[FloatArray], shares: FloatArray
-) -> FloatArray | None:
-    """Batches of a mixture; what is exact is the same in each."""
-    if all(batch is None for batch in batches):
-        return None
-    return _weighted(
-        [value[None] if batch is None else batch for batch, value in zip(batches, values, strict=True)], shares
-    )
-
-
-def _mixture_weights(weights: ArrayLike, n_policies: int, n_queries: int) -> FloatArray:
-    table = np.asarray(weights, dtype=np.float64)
-    if table.shape == (n_policies,):
-        table = np.repeat(table[:, None], n_queries, axis=1)
-    if table.shape != (n_policies, n_queries):
-        raise ArgumentError(f"weights has shape {table.shape}; expected [{n_policies}] or [{n_policies}, {n_queries}]")
-    bad = ~(np.isfinite(table) & (table >= 0))
-    if bad.any():
-        raise ArgumentError(f"weights holds {table[bad][0]}; expected finite numbers of at least 0")
-    sums = table.sum(axis=0)
-    if not np.allclose(sums, 1.0):
-        raise ArgumentError(f"weights sum to {sums[~np.isclose(sums, 1.0)][0]}; expected 1")
-    return table
-
-
-def _size(name: str, value: int) -> int:
+def _size(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
         raise ArgumentError(f"{name}={value!r}; expected a whole number of at least 1")
     return int(value)
-
-
-def _stage_scores(name: str, stage: ArrayLike | Stage, pool: Pool) -> FloatArray:
-    scores = (stage if isinstance(stage, Stage) else Stage(stage)).scores
-    if scores.shape != (pool.n_rows,):
-        raise ArgumentError(f"{name} gives scores of shape {scores.shape}; expected [{pool.n_rows}], one a row")
-    bad = ~((np.abs(scores) <= 1e12) | np.isneginf(scores))
-    if bad.any():
-        row = int(np.flatnonzero(bad)[0])
-        raise ArgumentError(
-            f"{name} scores {pool.row_name(row)} with {scores[row]}; expected a number within +-1e12, or -inf"
-        )
-    return scores
-
-
-def _module_scores(module: Any, X: NDArray[Any], batch_size: int, device: str | None) -> FloatArray:
-    import torch
-
-    first = next(module.parameters(), None)
-    where = device if device is not None else ("cpu" if first is None else first.device)
-    kind = torch.float32 if first is None else first.dtype
-    was_training = module.training
-    module.eval()
-    try:
-        with torch.no_grad():
-            parts = [
-                module(torch.as_tensor(X[begin : begin + batch_size], dtype=kind, device=where)).double().cpu().numpy()
-                for begin in range(0, len(X), batch_size)
-            ]
-    finally:
-        module.train(was_training)
-    return np.concatenate(parts)

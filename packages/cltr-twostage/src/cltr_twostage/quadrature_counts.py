@@ -39,7 +39,7 @@ class Chances:
 
 @dataclass(frozen=True, eq=False)
 class Counts:
-    """Probabilities [2, n_counts, k, ...] of the documents admitted so far; row 0 of the second axis stands for `low`."""
+    """Probabilities [2, n_counts, k, ...] of the documents admitted so far; the counts start at `low`."""
 
     table: FloatArray
     low: int = 0
@@ -77,7 +77,7 @@ def admit_all(chances: Chances, count: int, k: int = 1, every_count: bool = Fals
     for done in range(1, n + 1):
         least = 0 if every_count else count - (n - done)
         counts = _admit(counts, chances, done - 1, max(0, least), min(count, done) + 1)
-    return counts.table[1]
+    return np.asarray(counts.table[1])
 
 
 def leave_one_out(chances: Chances, own: FloatArray, count: int, k: int, edges: LongArray) -> FloatArray:

@@ -29,10 +29,10 @@ LongArray = NDArray[np.int64]
 # The log of a time by which everything has happened.
 END = 1e13
 # Scan times lie this far apart, and reach this far from every document's own time.
-SCAN_STEP, SCAN_REACH = 1.5, 4.0
+SCAN_STEP, SCAN_REACH, MOST_SCANNED = 1.5, 4.0, 48
 # Where the log of the integrand is this far below its largest value, nothing is lost by leaving it out.
-DEPTH, SHALLOW, SPREAD = 32.0, 24.0, 40.0
-GRID = 64
+DEPTH, SHALLOW, SPREAD, FAR = 32.0, 24.0, 40.0, 60.0
+GRID = 128
 # A density whose log is smaller may have lost digits to underflow.
 SMALL = -460.0
 # The contour bends back at this angle and is cut where exp(z) has fallen by exp(38); 24 points then give 14 digits.
@@ -216,9 +216,13 @@ def _log_bromwich(log_rates: FloatArray) -> FloatArray:
         saddle += (inverse.sum(axis=1) - 1.0) / (inverse**2).sum(axis=1)
     scale = saddle / (1.0 - np.sin(ANGLE))
     step = np.arccosh((1.0 - (saddle - FALL) / scale) / np.sin(ANGLE)) / CONTOUR
-    angle = 1j * step[:, None] * (np.arange(CONTOUR) + 0.5) - ANGLE
-    z = scale[:, None] * (1.0 + np.sin(angle))
-    values = np.cos(angle) * np.exp(z - saddle[:, None])
+    grown = np.exp(step[:, None] * (np.arange(CONTOUR) + 0.5))
+    cosh, sinh = 0.5 * (grown + 1.0 / grown), 0.5 * (grown - 1.0 / grown)
+    real, imaginary = 1.0 - np.sin(ANGLE) * cosh, scale[:, None] * np.cos(ANGLE) * sinh
+    real *= scale[:, None]
+    z = real + 1j * imaginary
+    values = np.exp(real - saddle[:, None]) * (np.cos(imaginary) + 1j * np.sin(imaginary))
+    values *= np.cos(ANGLE) * cosh + 1j * np.sin(ANGLE) * sinh
     for rate in rates.T:
         values *= ((saddle + rate) / (z.T + rate)).T
     log_peak = saddle - np.logaddexp(np.log(saddle)[:, None], log_rates).sum(axis=1)
@@ -230,22 +234,31 @@ def _log_sum(lists: _Lists) -> FloatArray:
     scan_t, scan_u = _scan_times(lists.others.max(axis=0)), _scan_times(lists.ranker)
     rows = np.arange(len(lists))
 
-    def log_density(t: FloatArray, u: FloatArray) -> FloatArray:
-        row = np.repeat(rows, t.shape[1])
-        order = lists.log_order_density(row, u.ravel())
-        return (order + lists.log_set_density(row, t.ravel(), u.ravel())).reshape(t.shape)
+    def log_sets(t: FloatArray, u: FloatArray) -> FloatArray:
+        t, u = np.broadcast_arrays(t, u)
+        row = np.broadcast_to(rows.reshape(-1, *[1] * (t.ndim - 1)), t.shape)
+        return lists.log_set_density(row.ravel(), t.ravel(), u.ravel()).reshape(t.shape)
 
-    pairs = np.broadcast_arrays(scan_t[:, None], scan_u)
-    scan = log_density(*(np.repeat(part.reshape(1, -1), len(lists), axis=0) for part in pairs))
-    scan = scan.reshape(len(lists), len(scan_t), len(scan_u))
+    def log_order(u: FloatArray) -> FloatArray:
+        return lists.log_order_density(np.repeat(rows, u.shape[1]), u.ravel()).reshape(u.shape)
+
+    scanned_u = np.repeat(scan_u[None], len(lists), axis=0)
+    order_u = log_order(scanned_u)
+    scan = order_u[:, None] + log_sets(scan_t[:, None], scanned_u[:, None])
     along_t, along_u = scan.max(axis=2), scan.max(axis=1)
-    peaks_t, peaks_u = scan_t[_two_peaks(along_t)], scan_u[_two_peaks(along_u)]
-    first = _nodes(scan_t, along_t, lambda t: np.stack([log_density(t, u[:, None] + 0.0 * t) for u in peaks_u.T]))
-    second = _nodes(scan_u, along_u, lambda u: np.stack([log_density(t[:, None] + 0.0 * u, u) for t in peaks_t.T]))
-    row, t_node, u_node = pair_up(first, second)
-    order = lists.log_order_density(second.row, second.log_time) + np.log(second.step)
-    terms = lists.log_set_density(row, first.log_time[t_node], second.log_time[u_node])
-    return _log_sums(row, terms + np.log(first.step)[t_node] + order[u_node])
+    best_t, best_u = _two_peaks(along_t), _two_peaks(along_u)
+
+    def profile_t(t: FloatArray) -> FloatArray:
+        return np.stack([log_sets(t, scan_u[best, None]) + order_u[rows, best][:, None] for best in best_u.T])
+
+    def profile_u(u: FloatArray) -> FloatArray:
+        return log_order(u) + np.stack([log_sets(scan_t[best, None], u) for best in best_t.T])
+
+    first, second = _nodes(scan_t, along_t, profile_t), _nodes(scan_u, along_u, profile_u)
+    row, t, u = pair_up(first, second)
+    weighted = lists.log_order_density(second.row, second.log_time) + np.log(second.step)
+    sets = lists.log_set_density(row, first.log_time[t], second.log_time[u])
+    return _log_sums(row, sets + np.log(first.step)[t] + weighted[u])
 
 
 def _log_sum_alone(lists: _Lists) -> FloatArray:
@@ -269,31 +282,43 @@ def _scan_times(scores: FloatArray) -> FloatArray:
     reach = np.arange(-SCAN_REACH, SCAN_REACH + SCAN_STEP, SCAN_STEP)
     early = own.min() - SCAN_REACH - np.arange(0.0, np.log(len(scores)), SCAN_STEP)
     wanted = np.unique(np.concatenate([early, (own[:, None] + reach).ravel()]))
-    times = [wanted[0]]
-    for time in wanted:
-        if time >= times[-1] + SCAN_STEP:
-            times.append(time)
-    return np.array(times)
+    step = SCAN_STEP
+    while len(times := _spaced(wanted, step)) > MOST_SCANNED:
+        step *= 1.5
+    return times
+
+
+def _spaced(times: FloatArray, step: float) -> FloatArray:
+    """Some of the ascending times, no two of them closer than `step`."""
+    chosen = [times[0]]
+    for time in times:
+        if time >= chosen[-1] + step:
+            chosen.append(time)
+    return np.array(chosen)
 
 
 def _two_peaks(values: FloatArray) -> LongArray:
-    """Places [n_lists, 2] of the two highest local maxima of [n_lists, n_times]; of the highest twice where it is alone."""
+    """Places [n_lists, 1 or 2] of the highest local maxima of [n_lists, n_times]; 1 where no list has a second."""
     edge = np.full((len(values), 1), -np.inf)
     before, after = np.hstack([edge, values[:, :-1]]), np.hstack([values[:, 1:], edge])
     heights = np.where((values >= before) & (values > after), values, -np.inf)
     best = np.argsort(-heights, axis=1, kind="stable")[:, :2]
     second = np.take_along_axis(heights, best, axis=1)[:, -1]
-    return np.stack([best[:, 0], np.where(np.isfinite(second), best[:, -1], best[:, 0])], axis=1)
+    best[:, -1] = np.where(np.isfinite(second), best[:, -1], best[:, 0])
+    return np.asarray(best if (best[:, 0] != best[:, -1]).any() else best[:, :1])
 
 
 def _nodes(scan: FloatArray, values: FloatArray, log_density: Profile) -> Nodes:
     """Nodes for an integrand whose log is `values` [n_lists, n_times] at the times `scan` [n_times]."""
     with np.errstate(invalid="ignore"):
         depth = values.max(axis=1, keepdims=True) - values
-    deep, last = depth <= DEPTH, len(scan) - 1
+    # What lies farther apart than this differs by factors that let one side vanish.
+    part = np.cumsum(np.diff(scan, prepend=scan[0]) > FAR)
+    deep = (depth <= DEPTH) & (part == part[values.argmax(axis=1)][:, None])
+    last = len(scan) - 1
     keep = scan[deep.argmax(axis=1)] - SCAN_STEP, scan[last - deep[:, ::-1].argmax(axis=1)] + SCAN_STEP
     low, high = keep[0] - SPREAD, keep[1] + LATE
-    centre = scan[(depth <= SHALLOW).argmax(axis=1)] - SCAN_STEP
+    centre = scan[(deep & (depth <= SHALLOW)).argmax(axis=1)] - SCAN_STEP
 
     def density(times: FloatArray) -> FloatArray:
         log_values = log_density(times)

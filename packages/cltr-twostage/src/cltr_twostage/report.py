@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.attribution import Attribution, attribute
+from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator
 from cltr_twostage.ips import ExposureIPS
-from cltr_twostage.policy import TwoStagePolicy
+from cltr_twostage.policy import Policy, TwoStagePolicy
 from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class GainReport:
 
     Attributes:
         attribution: The gain by stage.
+        new: The value of the new pair, with the diagnostics of its own weights.
         documents: The ten logged documents with the largest weights under the new pair: `query_id, doc_id, weight,
             logging_exposure, new_exposure, impressions, clicks, share` (of the estimated value of the new pair).
         queries: The ten queries that lose most to missing support: `query_id, sessions, support_gap` (share of the new
@@ -43,6 +45,7 @@ class GainReport:
     """
 
     attribution: Attribution
+    new: Estimate
     documents: "pd.DataFrame"
     queries: "pd.DataFrame"
     n_unsupported_queries: int
@@ -59,7 +62,7 @@ class GainReport:
         return "\n".join([self.attribution.text, self._weights_text(), self._support_text()])
 
     def _weights_text(self) -> str:
-        new = self.attribution.new
+        new = self.new
         text = (
             f"The value of the new pair stands on {new.ess:,.0f} effective of {new.n_weighted:,.0f} logged "
             f"impressions; the largest weight is {new.max_weight:.3g}"
@@ -70,7 +73,7 @@ class GainReport:
         return f"{text}. The {len(self.documents)} documents with the largest weights carry {share:.1%} of the value."
 
     def _support_text(self) -> str:
-        gap = self.attribution.new.support_gap
+        gap = self.new.support_gap
         if not gap > 0:
             return "Every document that the new pair shows was within reach of the logging policy."
         return (
@@ -81,7 +84,7 @@ class GainReport:
     def to_dict(self) -> dict[str, Any]:
         """The findings as plain values; infinite and undefined numbers as None."""
         parts = self.attribution.to_frame()
-        new = self.attribution.new
+        new = self.new
         return {
             "text": self.text,
             "attribution": {row.pop("part"): row for row in _records(parts)},
@@ -157,7 +160,7 @@ class GainReport:
         ]
 
 
-def explain_gain(estimator: Estimator, old: TwoStagePolicy, new: TwoStagePolicy) -> GainReport:
+def explain_gain(estimator: Estimator, old: Policy, new: Policy) -> GainReport:
     """Explain the estimated gain of a new pair over an old one.
 
     Args:
@@ -167,11 +170,17 @@ def explain_gain(estimator: Estimator, old: TwoStagePolicy, new: TwoStagePolicy)
         new: The pair to judge, of the same sizes, on the same pool.
 
     Raises:
-        ArgumentError: The estimator weighs by something else than the exposure of documents; pairs that do not fit.
+        ArgumentError: The estimator weighs by something else than the exposure of documents; pairs that do not fit, or
+            mixtures.
         NotFittedError, SupportError: As `Estimator.value`.
     """
     if not isinstance(estimator, ExposureIPS):
         raise ArgumentError(f"estimator is {type(estimator).__name__}; expected ExposureIPS or DoublyRobust")
+    if not (isinstance(old, TwoStagePolicy) and isinstance(new, TwoStagePolicy)):
+        raise ArgumentError(
+            f"old is a {type(old).__name__} and new a {type(new).__name__}; expected pairs of one generator and one "
+            "ranker, as a mixture has no stages to tell apart"
+        )
     split = attribute(estimator, old, new)
     rank_weights = estimator.examination if estimator.rank_weights is None else estimator.rank_weights
     exposure = new.exposure(
@@ -182,6 +191,7 @@ def explain_gain(estimator: Estimator, old: TwoStagePolicy, new: TwoStagePolicy)
     queries = _gaps(estimator, exposure)
     return GainReport(
         attribution=split,
+        new=estimator.value(new),
         documents=_heaviest(estimator, weights, exposure),
         queries=queries.head(TOP),
         n_unsupported_queries=len(queries),

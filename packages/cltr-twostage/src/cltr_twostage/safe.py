@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.policy import Method, MixturePolicy, TwoStagePolicy
+from cltr_twostage.mixture import MixturePolicy
+from cltr_twostage.policy import Method, TwoStagePolicy
 from irworks.errors import ArgumentError
 
 __all__ = ["ExposureTracker", "Safe", "bounded_mixture", "safe_share"]

@@ -267,7 +267,8 @@ class _Draw:
     def race(self, rng: np.random.Generator) -> None:
         """Draw the arrivals of both races."""
         # Both, even where the first is not needed: so that policies share their draws whatever `n_candidates` is.
-        first, second = _log_uniform(rng, self.chance), _log_uniform(rng, self.arrival)
+        _log_uniform(rng, self.chance)
+        second = _log_uniform(rng, self.arrival)
         with np.errstate(divide="ignore", over="ignore"):
             if self.races.logarithmic:
                 np.log(np.negative(second, out=second), out=second)

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from cltr_twostage.data import Pool, ScoreTable, read_scores
 from cltr_twostage.examination import dcg_weights, inverse_rank, read_examination
+from cltr_twostage.files import load_policy
+from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.data import ClickLog
 from irworks.data.columns import Place, check_present, numbers
@@ -38,29 +40,59 @@ class PolicySource:
 
     Attributes:
         name: What to call it in messages: the path.
-        table: Its scores.
-        n_candidates: Size of its candidate list; None where the file does not say.
-        k: Length of its shown list; None where the file does not say.
+        tables: Its scores; of a mixture, those of each of its policies, over one pool.
+        n_candidates: Size of the candidate list, for each table; empty where the file does not say.
+        k: Length of the shown list; None where the file does not say.
+        shares: float64 [n_tables, n_queries], how often a mixture serves each of its policies; None: no mixture.
     """
 
     name: str
-    table: ScoreTable
-    n_candidates: int | None = None
+    tables: tuple[ScoreTable, ...]
+    n_candidates: tuple[int, ...] = ()
     k: int | None = None
+    shares: FloatArray | None = None
 
-    def policy(self, n_candidates: int | None = None, k: int | None = None) -> TwoStagePolicy:
+    @property
+    def pool(self) -> Pool:
+        """The documents."""
+        return self.tables[0].pool
+
+    def policy(self, n_candidates: int | None = None, k: int | None = None) -> TwoStagePolicy | MixturePolicy:
         """The policy, with given sizes where its file has none.
 
         Raises:
             ArgumentError: A size that neither the file nor the caller says, or sizes that do not go together.
         """
-        sizes = (self.n_candidates or n_candidates, self.k or k)
-        if sizes[0] is None or sizes[1] is None:
+        sizes, length = self.n_candidates or (n_candidates,), self.k or k
+        if length is None or None in sizes:
             raise ArgumentError(
                 f"the scores {self.name} say nothing of list sizes; expected n_candidates and k "
                 "(only a policy that was saved as a folder knows its own)"
             )
-        return TwoStagePolicy.from_scores(self.table, sizes[0], sizes[1])
+        policies = [
+            TwoStagePolicy.from_scores(table, size, length)
+            for table, size in zip(self.tables, sizes, strict=True)
+            if size is not None
+        ]
+        return policies[0] if self.shares is None else MixturePolicy(policies, self.shares)
+
+    def onto(self, pool: Pool) -> "PolicySource":
+        """The same in the row order of another pool; pairs that the other pool lacks are left out.
+
+        Raises:
+            DataError: A pair of the other pool has no score here.
+        """
+        import pandas as pd
+
+        tables = tuple(table.aligned_to(pool, f"the scores {self.name}") for table in self.tables)
+        if self.shares is None:
+            return replace(self, tables=tables)
+        columns = pd.Index(self.pool.query_ids).get_indexer(pd.Index(pool.query_ids))
+        return replace(self, tables=tables, shares=self.shares[:, columns])
+
+    def over(self, pool: Pool) -> "PolicySource":
+        """The same rows, with the ids of another pool."""
+        return replace(self, tables=tuple(replace(table, pool=pool) for table in self.tables))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,17 +113,23 @@ class StageFeatures:
 
 
 def read_policy_source(path: str | Path) -> PolicySource:
-    """Read a score table (CSV or Parquet), or a folder that `TwoStagePolicy.save` wrote.
+    """Read a score table (CSV or Parquet), or a folder that `TwoStagePolicy.save` or `MixturePolicy.save` wrote.
 
     Raises:
-        DataError: What `read_scores` and `TwoStagePolicy.load` raise.
+        DataError: What `read_scores` and `cltr_twostage.files.load_policy` raise.
     """
     source = Path(path)
     if not source.is_dir():
-        return PolicySource(str(source), read_scores(source))
-    policy = TwoStagePolicy.load(source)
-    table = ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores)
-    return PolicySource(str(source), table, policy.n_candidates, policy.k)
+        return PolicySource(str(source), (read_scores(source),))
+    policy = load_policy(source)
+    pairs = policy.policies if isinstance(policy, MixturePolicy) else (policy,)
+    return PolicySource(
+        str(source),
+        tuple(ScoreTable(pair.pool, pair.candidate_scores, pair.ranker_scores) for pair in pairs),
+        tuple(pair.n_candidates for pair in pairs),
+        policy.k,
+        policy.weights if isinstance(policy, MixturePolicy) else None,
+    )
 
 
 def on_one_pool(
@@ -114,14 +152,10 @@ def on_one_pool(
             shown (-inf) or were forgotten, nobody can know.
     """
     logs, sources = _with_ids_of_one_type(list(logs), list(sources))
-    asked = np.unique(np.concatenate([log.query_vocabulary[np.unique(log.query)].astype(object) for log in logs]))
-    first = _selected(sources[0], asked) if logged_only else sources[0]
-    pool = first.table.pool
-    aligned = [first]
+    first = _asked_of(sources[0], logs) if logged_only else sources[0]
     for source in sources[1:]:
-        _refuse_strangers(source, pool, first.name)
-        aligned.append(replace(source, table=source.table.aligned_to(pool, f"the scores {source.name}")))
-    return logs, aligned
+        _refuse_strangers(source, first)
+    return logs, [first, *(source.onto(first.pool) for source in sources[1:])]
 
 
 def read_features(path: str | Path, pool: Pool) -> StageFeatures:
@@ -219,69 +253,67 @@ def _with_ids_of_one_type(
     logs: list[ClickLog], sources: list[PolicySource]
 ) -> tuple[list[ClickLog], list[PolicySource]]:
     """A CSV file of 1, 2, 3 has numbers and one of 1, 2, x text, so that the types of equal ids can differ."""
-    pools = [source.table.pool for source in sources]
+    pools = [source.pool for source in sources]
     if _differ([*(log.query_vocabulary for log in logs), *(pool.query_ids for pool in pools)]):
         logs = [replace(log, query_ids=_as_text(log.query_vocabulary)) for log in logs]
-        sources = [_with_text_ids(source, query=True) for source in sources]
+        pools = [Pool(pool.offsets, _as_text(pool.query_ids), pool.doc_ids) for pool in pools]
     if _differ([*(log.doc_vocabulary for log in logs), *(pool.doc_ids for pool in pools)]):
         logs = [replace(log, doc_ids=_as_text(log.doc_vocabulary)) for log in logs]
-        sources = [_with_text_ids(source, query=False) for source in sources]
-    return logs, sources
+        pools = [Pool(pool.offsets, pool.query_ids, _as_text(pool.doc_ids)) for pool in pools]
+    return logs, [source.over(pool) for source, pool in zip(sources, pools, strict=True)]
 
 
 def _differ(ids: Sequence[NDArray[Any]]) -> bool:
     return len({array.dtype == object for array in ids}) > 1
 
 
-def _with_text_ids(source: PolicySource, query: bool) -> PolicySource:
-    pool = source.table.pool
-    query_ids = _as_text(pool.query_ids) if query else pool.query_ids
-    doc_ids = pool.doc_ids if query else _as_text(pool.doc_ids)
-    return replace(source, table=replace(source.table, pool=Pool(pool.offsets, query_ids, doc_ids)))
-
-
 def _as_text(ids: NDArray[Any]) -> NDArray[Any]:
     return np.array([str(one) for one in ids.tolist()], dtype=object)
 
 
-def _selected(source: PolicySource, queries: NDArray[Any]) -> PolicySource:
-    """The rows of some queries."""
+def _asked_of(source: PolicySource, logs: Sequence[ClickLog]) -> PolicySource:
+    """The rows of the queries that the logs have."""
     import pandas as pd
 
-    pool = source.table.pool
-    kept = pd.Index(pool.query_ids).isin(queries)
-    if kept.all():
-        return source
-    if not kept.any():
+    asked = pd.unique(np.concatenate([log.query_vocabulary[np.unique(log.query)] for log in logs]))
+    part = _part(source.pool, asked)
+    if part is None:
         raise DataError(
             f"the log and the scores {source.name} have no query in common",
-            found=f"query {queries[0]} in the log, {pool.query_ids[0]} in the scores",
+            found=f"query {asked[0]} in the log, {source.pool.query_ids[0]} in the scores",
             expected="the same ids",
         )
-    rows = np.repeat(kept, pool.sizes)
+    return source if part is source.pool else source.onto(part)
+
+
+def _part(pool: Pool, queries: NDArray[Any]) -> Pool | None:
+    """The rows of some queries; None where there are none."""
+    import pandas as pd
+
+    kept = pd.Index(pool.query_ids).isin(queries)
+    if kept.all() or not kept.any():
+        return pool if kept.all() else None
     offsets = np.concatenate(([0], np.cumsum(pool.sizes[kept])))
-    part = Pool(offsets, pool.query_ids[kept], pool.doc_ids[rows])
-    table = ScoreTable(part, source.table.candidate_scores[rows], source.table.ranker_scores[rows])
-    return replace(source, table=table)
+    return Pool(offsets, pool.query_ids[kept], pool.doc_ids[np.repeat(kept, pool.sizes)])
 
 
-def _refuse_strangers(source: PolicySource, pool: Pool, first: str) -> None:
+def _refuse_strangers(source: PolicySource, first: PolicySource) -> None:
     """A document that the first table lacks would be left out silently, and the policy be another."""
     import pandas as pd
 
-    own = _selected(source, pool.query_ids).table.pool
-    if own.n_rows <= pool.n_rows and np.array_equal(own.doc_ids, pool.doc_ids[: own.n_rows]):
+    pool, own = first.pool, _part(source.pool, first.pool.query_ids)
+    # With as many rows or fewer, a strange one takes the place of one that is missing, which is told by `onto`.
+    if own is None or own.n_rows <= pool.n_rows:
         return
     known = pd.MultiIndex.from_arrays([pool.query_ids[pool.owner()], pool.doc_ids])
     strange = ~pd.MultiIndex.from_arrays([own.query_ids[own.owner()], own.doc_ids]).isin(known)
-    if strange.any():
-        row = int(np.flatnonzero(strange)[0])
-        raise DataError(
-            f"the scores {source.name} have documents that the scores {first} lack",
-            found=f"{own.row_name(row)}, and {int(strange.sum()) - 1:,} more",
-            expected="the same documents in each table",
-            hint=f"Give them the score -inf in {first} if that policy never shows them",
-        )
+    row = int(np.flatnonzero(strange)[0])
+    raise DataError(
+        f"the scores {source.name} have documents that the scores {first.name} lack",
+        found=f"{own.row_name(row)}, and {int(strange.sum()) - 1:,} more",
+        expected="the same documents in each table",
+        hint=f"Give them the score -inf in {first.name} if that policy never shows them",
+    )
 
 
 def _table(file: Path, ids: tuple[str, ...]) -> "tuple[pd.DataFrame, Place]":

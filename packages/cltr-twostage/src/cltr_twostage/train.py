@@ -13,10 +13,11 @@ from cltr_twostage.ascent import STAGES, Ascent, Progress, Schedule
 from cltr_twostage.checkpoint import Checkpoint, fingerprint
 from cltr_twostage.data import Pool
 from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.models import Scorer, StageModel
 from cltr_twostage.neural import Precision, is_module
 from cltr_twostage.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
-from cltr_twostage.policy import MixturePolicy, TwoStagePolicy, require_same_pool
+from cltr_twostage.policy import TwoStagePolicy, require_same_pool
 from cltr_twostage.problem import Problem, problem_from_estimate, problem_from_relevance, relevance_of
 from cltr_twostage.safe import Safe, bounded_mixture
 from cltr_twostage.stages import Beginning, StageBuilder, StageKind

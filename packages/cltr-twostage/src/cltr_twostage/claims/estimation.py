@@ -1,4 +1,4 @@
-"""Claims on the joint estimator: unbiased, unlike those that ignore the first stage, and of less variance than rivals."""
+"""Claims on the joint estimator: unbiased, unlike those that ignore the first stage, and less variable than rivals."""
 
 from typing import TYPE_CHECKING, Any
 

@@ -1,6 +1,6 @@
 """Claims on learning: both stages together, each on its own, one stage only."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cltr_twostage.claims.paper import CLAIMS
 from irworks.claims import Context, Evidence, verdict_from
@@ -10,10 +10,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from cltr_twostage.simulate import World
+    from cltr_twostage.train import Mode
 
     FloatArray = NDArray[np.float64]
 
-MODES = ("independent", "candidate_only", "ranker_only", "alternating", "joint")
+MODES: "tuple[Mode, ...]" = ("independent", "candidate_only", "ranker_only", "alternating", "joint")
 COLUMNS = ("logging", *MODES, "ideal")
 
 
@@ -141,8 +142,8 @@ def disagreement_decides(ctx: Context) -> Evidence:
     from irworks.stats import t_interval
 
     levels = ctx.pick(smoke=(0.0, 1.0), small=(0.0, 0.5, 0.8, 1.0), full=(0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0))
-    modes = ("independent", "alternating")
-    values = {mode: np.zeros((len(ctx.seeds), len(levels))) for mode in modes}
+    modes: tuple[Mode, ...] = ("independent", "alternating")
+    values: dict[str, FloatArray] = {mode: np.zeros((len(ctx.seeds), len(levels))) for mode in modes}
     for i, seed in enumerate(ctx.progress(ctx.seeds, "seeds")):
         for j, level in enumerate(levels):
             world = shift(ctx, seed, level)
@@ -222,7 +223,7 @@ def _all_modes(ctx: Context, worlds: "list[World]") -> "dict[str, FloatArray]":
     return values
 
 
-def _learned_value(ctx: Context, world: "World", mode: str, seed: int) -> float:
+def _learned_value(ctx: Context, world: "World", mode: "Mode", seed: int) -> float:
     """True value of the policy that a mode learns from a log of the world."""
     from cltr_twostage import ExposureIPS, TwoStageLearner
 
@@ -243,7 +244,7 @@ def _summary(values: "dict[str, FloatArray]") -> dict[str, float]:
     return {name: float(column.mean()) for name, column in values.items()}
 
 
-def _display(values: "dict[str, FloatArray]") -> dict[str, object]:
+def _display(values: "dict[str, FloatArray]") -> dict[str, Any]:
     """Table, figure and caption of a comparison of modes."""
     import numpy as np
     import pandas as pd

@@ -10,6 +10,7 @@ from cltr_twostage.cli.options import LogColumns
 if TYPE_CHECKING:
     from cltr_twostage.evaluation import Evidence
     from cltr_twostage.logged import PropensityColumns
+    from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
 
 
@@ -23,7 +24,7 @@ class Inputs:
     """
 
     evidence: "Evidence"
-    policies: "dict[Path, TwoStagePolicy]"
+    policies: "dict[Path, TwoStagePolicy | MixturePolicy]"
 
     @property
     def n_ranks(self) -> int:
@@ -63,6 +64,5 @@ def read_inputs(
     found = None
     if not logging and len(logs) == 1:
         found = read_propensities(logs[0], propensities, log=clicks[0], log_columns=columns.long_columns())
-    pool = sources[0].table.pool
-    evidence = Evidence(clicks, pool, [policies[path] for path in logging], found)
+    evidence = Evidence(clicks, sources[0].pool, [policies[path] for path in logging], found)
     return Inputs(evidence, {path: policies[path] for path in others})

@@ -54,6 +54,9 @@ class RankerGradientChoice(StrEnum):
     reinforce = "reinforce"
 
 
+_RATES = {TowerChoice.linear: "learning_rate", TowerChoice.mlp: "module_learning_rate"}
+
+
 def learn(
     log: opt.LogPaths,
     logging: Annotated[
@@ -86,7 +89,9 @@ def learn(
     hidden: Annotated[list[int] | None, typer.Option(min=1, help="Width of a hidden layer, repeatable.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Most steps.")] = 400,
     samples: Annotated[int, typer.Option(min=1, help="Lists drawn for each query in a step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Of Adam.")] = 0.05,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="Of Adam. Default: 0.1 for linear towers, 0.003 for mlp.")
+    ] = None,
     l2: Annotated[float, typer.Option(help="Ridge.")] = 0.0,
     held_out: Annotated[
         float,
@@ -131,17 +136,18 @@ def learn(
     old = inputs.policies[logging[0]]
     seen = read_features(features, inputs.evidence.pool)
     candidate, ranker = _towers(tower, seen, hidden or [32], seed)
+    rate: dict[str, Any] = {} if learning_rate is None else {_RATES[tower]: learning_rate}
     learner = TwoStageLearner(
         mode.value.replace("-", "_"),  # type: ignore[arg-type]
         candidate=candidate,
         ranker=ranker,
         candidate_gradient=candidate_gradient.value,
         ranker_gradient=ranker_gradient.value,
-        n_candidates=old.n_candidates,
+        n_candidates=getattr(old, "n_candidates", n_candidates),
         k=old.k,
         n_steps=steps,
         n_samples=samples,
-        learning_rate=learning_rate,
+        **rate,
         l2=l2,
         held_out=held_out,
         patience=patience,
@@ -208,8 +214,7 @@ def _write(learner: "TwoStageLearner", out: Path) -> dict[str, str]:
 
     pair = learner.learned_policy_
     files = {"policy": out / "policy", "scores": out / "scores.parquet", "history": out / "history.csv"}
-    if hasattr(learner.policy_, "save"):
-        learner.policy_.save(files["policy"])
+    learner.policy_.save(files["policy"])
     write_scores(ScoreTable(pair.pool, pair.candidate_scores, pair.ranker_scores), files["scores"])
     with atomic_path(files["history"]) as scratch:
         pd.DataFrame([vars(look) for look in learner.history_]).to_csv(scratch, index=False)
