@@ -169,7 +169,9 @@ def obp(bench: Bench) -> None:
             ("value_and_interval", "obp's value with interval"),
             ("value_alone", "obp's value without interval, ours with"),
         ):
-            bench.targets[f"{shape}: 10x faster than {what}"] = found[ratio] >= 10
+            # Other work on the machine stretches wall time, of some runs more than of others: both clocks must agree.
+            faster = min(found[ratio], found[f"{ratio}_cpu"]) >= 10
+            bench.targets[f"{shape}: 10x faster than {what}, wall and CPU"] = faster
 
 
 def _obp_row(bench: Bench, data: Path, sessions: int, shape: str) -> Row | None:
@@ -248,19 +250,19 @@ PARTS = {part.__name__: part for part in (log, pairs, obp, exposure, generator, 
 
 def compare(ours: Row, peer: Row) -> Row:
     """Every ratio is obp's seconds over ours: above 1, ours is faster."""
-    interval = peer["intervals"][-1]["seconds"]
-    kinder = peer["summed_interval"]["seconds"]
-    seconds = ours["fit_seconds"]
+    interval, kinder = peer["intervals"][-1], peer["summed_interval"]
+    seconds, cpu = ours["fit_seconds"], ours["cpu_seconds"]
     return {
         "difference": abs(ours["value"] - peer["value"]),
-        "value_and_interval": (peer["fit_seconds"] + interval) / seconds,
-        "value_and_summed_interval": (peer["fit_seconds"] + kinder) / seconds,
+        "value_and_interval": (peer["fit_seconds"] + interval["seconds"]) / seconds,
+        "value_and_interval_cpu": (peer["cpu_seconds"] + interval["cpu_seconds"]) / cpu,
+        "value_and_summed_interval": (peer["fit_seconds"] + kinder["seconds"]) / seconds,
         "value_alone": peer["fit_seconds"] / seconds,
-        "value_alone_cpu": peer["cpu_seconds"] / ours["cpu_seconds"],
+        "value_alone_cpu": peer["cpu_seconds"] / cpu,
         "value_alone_obp_given_its_rows": peer["call_seconds"] / seconds,
         "next_policy_on_the_same_log": peer["fit_seconds"] / ours["value_seconds"],
         "ours_ci": ours["ci"],
-        "obp_ci": peer["intervals"][-1]["ci"],
+        "obp_ci": interval["ci"],
     }
 
 

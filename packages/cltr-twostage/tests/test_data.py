@@ -46,7 +46,9 @@ def test_ids_default_to_numbers():
     assert pool.doc_ids.tolist() == [0, 1, 2]
 
 
-@pytest.mark.parametrize("row, name", [(0, "(query x, document a)"), (2, "(query y, document b)"), (4, "(query z, d")])
+@pytest.mark.parametrize(
+    ("row", "name"), [(0, "(query x, document a)"), (2, "(query y, document b)"), (4, "(query z, d")]
+)
 def test_a_row_is_named_by_its_original_ids(row, name):
     assert pool_of_three().row_name(row).startswith(name)
 
@@ -58,7 +60,7 @@ def test_a_document_may_stand_under_many_queries_but_once_under_each():
 
 
 def test_a_query_may_not_stand_in_a_pool_twice():
-    with pytest.raises(ArgumentError, match="query_ids holds .*7.* twice"):
+    with pytest.raises(ArgumentError, match=r"query_ids holds .*7.* twice"):
         Pool([0, 1, 2], query_ids=[7, 7])
 
 
@@ -77,7 +79,9 @@ def test_unsigned_offsets_that_fall_are_refused():
         Pool(np.array([0, 5, 3], dtype=np.uint64))
 
 
-@pytest.mark.parametrize("name, ids", [("query_ids", ["x"]), ("doc_ids", ["a", "b", "c"]), ("doc_ids", [["a", "b"]])])
+@pytest.mark.parametrize(
+    ("name", "ids"), [("query_ids", ["x"]), ("doc_ids", ["a", "b", "c"]), ("doc_ids", [["a", "b"]])]
+)
 def test_ids_of_the_wrong_number_are_refused(name, ids):
     with pytest.raises(ArgumentError, match=f"{name} has shape"):
         Pool([0, 1, 2], **{name: ids})
@@ -129,11 +133,11 @@ def test_gaps_in_a_list_stay_gaps():
 def test_locating_by_codes_and_by_ids_agree():
     rng = np.random.default_rng(0)
     pool = Pool([0, 3, 7, 8])
-    query = rng.integers(0, 3, 50)
-    docs = pool.offsets[query][:, None] + np.array([rng.permuted(4)[:3] for _ in range(50)])
-    docs = np.where(docs < pool.offsets[query + 1][:, None], docs, -1)
-    docs[0], query[0] = [0, 1, 2], 0
-    docs[1], query[1] = [7, -1, -1], 2
+    query = np.concatenate(([0, 1, 2], rng.integers(0, 3, 50)))
+    docs = np.full((len(query), 4), -1)
+    for session, code in enumerate(query):
+        size = pool.sizes[code]
+        docs[session, :size] = pool.offsets[code] + rng.permutation(size)
     log = ClickLog(query, docs, np.zeros(docs.shape, dtype=bool))
     assert pool._shares_codes(log)
     by_code, by_id = pool.locate(log), pool._locate_by_id(log)
@@ -153,14 +157,16 @@ def test_a_shuffled_log_of_shuffled_ids_is_found_again(seed, text):
     pool = Pool(offsets, query_ids, [name(i) for i in doc_ids])
     query = rng.integers(0, len(sizes), 12)
     rows = [offsets[q] + rng.permutation(sizes[q])[: rng.integers(1, sizes[q] + 1)] for q in query]
-    log = log_of([(pool.query_ids[q], [pool.doc_ids[row] for row in some]) for q, some in zip(query, rows, strict=True)])
+    log = log_of(
+        [(pool.query_ids[q], [pool.doc_ids[row] for row in some]) for q, some in zip(query, rows, strict=True)]
+    )
     found_query, found_rows = pool.locate(log)
     assert found_query.tolist() == query.tolist()
     assert [[row for row in some if row >= 0] for some in found_rows.tolist()] == [some.tolist() for some in rows]
 
 
 @pytest.mark.parametrize(
-    "pairs, what, found",
+    ("pairs", "what", "found"),
     [
         ([("x", ["a"]), ("w", ["a"])], "a query that", "w"),
         ([("x", ["a"]), ("x", ["b", "q"])], "a document that", "q"),
@@ -324,6 +330,13 @@ def test_files_that_are_missing_damaged_or_no_tables_are_told(tmp_path):
 def test_a_table_is_not_written_to_a_name_that_says_no_format(tmp_path):
     with pytest.raises(DataError, match="not a table by its name"):
         write_scores(ScoreTable.from_frame(frame_of_scores()), Path(tmp_path) / "scores.txtx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ids_of_several_types_do_not_fit_a_file(tmp_path):
+    table = ScoreTable(Pool([0, 2], doc_ids=[1, "1"]), [0.0, 1.0], [0.0, 1.0])
+    with pytest.raises(DataError, match="ids cannot be written"):
+        write_scores(table, tmp_path / "scores.parquet")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -58,9 +58,11 @@ def test_monte_carlo_errors_that_policies_share_cancel_in_their_difference(world
 
 @pytest.mark.parametrize(("cls", "options"), [(ExposureIPS, {}), (ExposureIPS, {"self_normalized": True})])
 def test_the_error_of_a_difference_is_that_of_the_bootstrap(cls, options, world, log, resampled):
+    other = near(world.target, 0.5)
+
     def estimate(log, weights=None):
         fitted = cls(world.examination, method="exact", **options).fit(log, world.logging, weights=weights)
-        return fitted.difference(near(world.target, 0.5), world.target)
+        return fitted.difference(other, world.target)
 
     assert estimate(log).stderr == pytest.approx(resampled(estimate, log, 300), rel=0.13)
 

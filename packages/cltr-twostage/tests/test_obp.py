@@ -24,14 +24,14 @@ INSTALL_SECONDS = 120
 
 
 class RandomLog:
-    """A log of a random pair of policies. Of three, one has queries that are shorter than its lists."""
+    """A log of a random pair of policies. Of four, one has queries that are shorter than its lists."""
 
     def __init__(self, seed: int) -> None:
         rng = np.random.default_rng(seed)
-        self.full = seed % 3 != 0
-        self.k = int(rng.integers(1, 4))
+        self.full = seed % 4 != 0
+        self.k = seed % 3 + 1
         n_candidates = self.k + int(rng.integers(0, 3))
-        pool = Pool(np.concatenate(([0], np.cumsum(rng.integers(self.k if self.full else 1, 8, size=5)))))
+        pool = Pool(np.concatenate(([0], np.cumsum(rng.integers(self.k if self.full else 1, 8, size=3)))))
         self.logging, self.target = (
             TwoStagePolicy(
                 rng.normal(scale=0.7, size=pool.n_rows),
@@ -44,7 +44,7 @@ class RandomLog:
         )
         self.examination = 1 / np.arange(1, self.k + 1) ** rng.uniform(0.5, 1.5)
         relevance = rng.normal(size=pool.n_rows)
-        sessions = int(rng.integers(100, 200))
+        sessions = int(rng.integers(40, 80))
         self.log: ClickLog = simulate_clicks(self.logging, PositionBased(self.examination), relevance, sessions, rng)
 
     def columns(self) -> dict[str, np.ndarray]:
@@ -122,6 +122,6 @@ def test_self_normalised_slate_ips_is_that_of_obp_on_lists_of_one_length(obp, lo
 def test_self_normalised_item_position_ips_is_that_of_obp_on_lists_of_one_document(obp, logs):
     # obp normalises each position by itself, we normalise the session: one and the same where there is one position.
     single = np.array([one.k == 1 for one in logs])
-    assert single.sum() >= 3
     found = ours(ItemPositionIPS, [one for one in logs if one.k == 1], self_normalized=True)
-    np.testing.assert_allclose(found, obp["SelfNormalizedSlateIndependentIPS"][single], rtol=0, atol=1e-12)
+    # We multiply by the target's total probability, which the integrals have to about 1e-11, and obp by one.
+    np.testing.assert_allclose(found, obp["SelfNormalizedSlateIndependentIPS"][single], rtol=0, atol=1e-10)

@@ -268,11 +268,13 @@ def read_scores(
 
 
 def write_scores(table: ScoreTable, path: str | Path) -> None:
-    """Write a score table as Parquet or CSV, by the name; atomically.
+    """Write a score table as Parquet or CSV, by the name; atomically. CSV does not keep text apart from numbers.
 
     Raises:
-        DataError: The name says neither.
+        DataError: The name says neither, or the ids are of several types, which a Parquet column does not hold.
     """
+    import pyarrow as pa
+
     from irworks.data.tables import csv_delimiter, is_parquet
     from irworks.runtime import atomic_path
 
@@ -280,10 +282,13 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
     frame = table.to_frame()
     parquet = is_parquet(file)
     with atomic_path(file) as scratch:
-        if parquet:
-            frame.to_parquet(scratch, index=False)
-        else:
+        if not parquet:
             frame.to_csv(scratch, index=False, sep=csv_delimiter(file))
+            return
+        try:
+            frame.to_parquet(scratch, index=False)
+        except (pa.ArrowException, TypeError):
+            raise DataError("ids cannot be written", source=file, expected="ids of one type, numbers or text") from None
 
 
 def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str], place: Any) -> ScoreTable:

@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.collapse import CollapsedLog, collapse
+from cltr_twostage.collapse import CollapsedLog, collapse, sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, Estimate, estimate_of
 from cltr_twostage.examination import checked_examination
@@ -29,6 +29,7 @@ __all__ = [
     "SupportError",
     "SupportWarning",
     "logging_policies",
+    "longest_list",
     "part_shares",
     "require_policy_per_log",
 ]
@@ -273,6 +274,12 @@ def logging_policies(logging: Logging) -> list[Policy]:
     if isinstance(logging, list | tuple) and logging and hasattr(logging[0], "exposure"):
         return list(logging)
     return []
+
+
+def longest_list(policy: Policy, exposure: FloatArray, asked: NDArray[np.bool_]) -> int:
+    """Length of the longest list that a policy, with exposures [n_rows], shows for the queries [n_queries] asked."""
+    can_show = sums_by(policy.pool.owner(), exposure > 0, policy.pool.n_queries)
+    return min(policy.k, int(can_show[asked].max(initial=0)))
 
 
 def part_shares(log: CollapsedLog) -> FloatArray:

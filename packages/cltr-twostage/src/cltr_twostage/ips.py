@@ -5,13 +5,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.collapse import ClickPatterns, CollapsedLog, sums_by
+from cltr_twostage.collapse import ClickPatterns, CollapsedLog
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import (
     Estimator,
     Logging,
     logging_policies,
+    longest_list,
     part_shares,
     require_policy_per_log,
 )
@@ -353,14 +354,13 @@ def _require_whole_lists(policy: Policy, table: FloatArray, log: CollapsedLog, n
     """Raise an ArgumentError if a log has longer lists than its policy shows, or only the first ranks of them."""
     if policy.k == log.k:
         return
-    longest = log.k if (log.rows[log.part == number, policy.k :] >= 0).any() else policy.k
+    of_log = log.k if (log.rows[log.part == number, policy.k :] >= 0).any() else policy.k
     if policy.k > log.k:
-        possible = (table if table.ndim == 1 else table.sum(axis=1)) > 0
-        of_query = sums_by(log.pool.owner(), possible, log.pool.n_queries)
-        longest = log.k if of_query[log.part_queries[number] > 0].max(initial=0) > log.k else policy.k
-    if longest != policy.k:
+        of_row = table if table.ndim == 1 else table.sum(axis=1)
+        of_log = log.k if longest_list(policy, of_row, log.part_queries[number] > 0) > log.k else policy.k
+    if of_log != policy.k:
         raise ArgumentError(
-            f"the log has lists of {longest} documents and its logging policy shows {policy.k}; expected equal lengths"
+            f"the log has lists of {of_log} documents and its logging policy shows {policy.k}; expected equal lengths"
         )
 
 

@@ -31,6 +31,7 @@ from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 __all__ = ["two_stage_cost", "two_stage_log_prob", "two_stage_placement"]
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 # exp(-40) is below rounding: a document that far behind another follows it.
 MAX_GAP = 40.0
@@ -132,24 +133,30 @@ def _checked(
 def _integrate(candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: int) -> FloatArray:
     """Placement [n_queries, n, k] where every query has more than `n_candidates` documents to draw."""
     candidate = candidate - np.logaddexp.reduce(candidate, axis=1, keepdims=True)
-    ranker = _closed_up(ranker)
+    ranker, alone = _closed_up(ranker)
     first, typical = _completion_nodes(candidate, n_candidates)
-    second = _display_nodes(ranker, _membership(candidate, n_candidates, typical), k)
-    return _sum_over_pairs(candidate, ranker, n_candidates, k, first, second)
+    race = _arrivals(hazard(candidate[first.row].T, first.log_time))
+    member = _membership(candidate, n_candidates, typical)
+    out = np.zeros((*candidate.shape, k))
+    for second, display in (_crowded(ranker, alone, member, k), _alone(ranker, alone)):
+        _add_pairs(out, n_candidates, first, race, second, display)
+    return out
 
 
-def _closed_up(scores: FloatArray) -> FloatArray:
-    """The scores [n_queries, n] with every gap between neighbours cut to MAX_GAP, the largest moved to zero."""
+def _closed_up(scores: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """The scores [n_queries, n] with every gap cut to MAX_GAP, and whether a document has such a gap on both sides."""
     order = np.argsort(-scores, axis=1)
     descending = np.take_along_axis(scores, order, axis=1)
     finite = np.isfinite(descending)
-    gaps = -np.diff(np.where(finite, descending, 0.0), axis=1)
+    gaps = np.minimum(-np.diff(np.where(finite, descending, 0.0), axis=1), MAX_GAP)
+    gaps[~finite[:, 1:]] = MAX_GAP
     closed = np.zeros_like(scores)
-    closed[:, 1:] = -np.cumsum(np.minimum(gaps, MAX_GAP), axis=1)
-    closed[~finite] = -np.inf
-    out = np.empty_like(scores)
-    np.put_along_axis(out, order, closed, axis=1)
-    return out
+    closed[:, 1:] = -np.cumsum(gaps, axis=1)
+    wide = np.pad(gaps == MAX_GAP, ((0, 0), (1, 1)), constant_values=True)
+    out, alone = np.empty_like(scores), np.empty(scores.shape, dtype=np.bool_)
+    np.put_along_axis(out, order, np.where(finite, closed, -np.inf), axis=1)
+    np.put_along_axis(alone, order, finite & wide[:, :-1] & wide[:, 1:], axis=1)
+    return out, alone
 
 
 def _completion_nodes(scores: FloatArray, count: int) -> tuple[Nodes, FloatArray]:
@@ -195,44 +202,64 @@ def _membership(scores: FloatArray, count: int, log_time: FloatArray) -> FloatAr
     return np.asarray(np.minimum(share, 1.0).reshape(-1, n_queries, n_times).transpose(0, 2, 1))
 
 
-def _display_nodes(scores: FloatArray, member: FloatArray, k: int) -> Nodes:
-    """Nodes for the first `k` arrivals of the second race among independent candidates.
+def _alone(scores: FloatArray, alone: BoolArray) -> tuple[Nodes, Chances]:
+    """One node for each document that nobody else's arrival can mingle with: whoever scores higher was before it."""
+    row, document = np.nonzero(alone)
+    before = (scores[row] > scores[row, document][:, None]).T.astype(np.float64)
+    itself = (np.arange(scores.shape[1])[:, None] == document).astype(np.float64)
+    nodes = Nodes(alone.sum(axis=1), np.zeros(len(row)), np.ones(len(row)))
+    return nodes, Chances(stay=1.0 - before, leave=itself, join=before)
+
+
+def _crowded(scores: FloatArray, alone: BoolArray, member: FloatArray, k: int) -> tuple[Nodes, Chances]:
+    """Nodes for the first `k` arrivals of the second race where they are not of documents alone.
 
     Args:
         scores: float64 [n_queries, n], ranker scores.
+        alone: bool [n_queries, n], documents to leave out.
         member: float64 [n, n_times, n_queries], chance of being a candidate, at each of LEVELS.
         k: Number of ranks.
     """
+    by_document, crowded = scores.T[:, :, None], ~alone & np.isfinite(scores)
     # Even a rare candidate has to be resolved, so the nodes may spread only before all of these arrive.
-    expected = np.where((member.max(axis=1).T > NEGLIGIBLE) & np.isfinite(scores), scores, -np.inf)
+    expected = np.where((member.max(axis=1).T > NEGLIGIBLE) & crowded, scores, -np.inf)
     centre = -np.logaddexp.reduce(expected, axis=1)
     centre = np.where(np.isfinite(centre), centre, 0.0)
-    end = LATE - np.where(np.isfinite(scores), scores, 0.0).min(axis=1)
-    log_time = np.linspace(centre + EARLY, np.maximum(end, centre), COARSE_GRID, axis=1)
-    by_document, member = scores.T[:, :, None], member[..., None]
+    end = LATE - np.where(crowded, scores, -centre[:, None]).min(axis=1)
+    log_time = np.linspace(centre + EARLY, end, COARSE_GRID, axis=1)
+    member = member[..., None]
     arrived = member * -np.expm1(-hazard(by_document, log_time))[:, None]
-    begun, unfinished = arrived.sum(axis=0), tails(arrived, k - 1)[0]
+    begun, unfinished = (arrived * crowded.T[:, None, :, None]).sum(axis=0), tails(arrived, k - 1)[0]
     low, high = bracket(log_time, (begun * SHARES).max(axis=0), (unfinished * SHARES).max(axis=0))
 
     def density(log_time: FloatArray) -> FloatArray:
-        alone = _arrivals(hazard(by_document, log_time)[:, None])
-        join = alone.join * member
-        ranks = admit_all(Chances(1.0 - join, alone.leave * member, join), k - 1, every_count=True)[:, 0]
+        each = _arrivals(hazard(by_document, log_time)[:, None])
+        join, now = each.join * member, each.leave * member * crowded.T[:, None, :, None]
+        ranks = admit_all(Chances(1.0 - join, now, join), k - 1, every_count=True)[:, 0]
         return np.asarray((ranks * SHARES).reshape(-1, *log_time.shape))
 
-    return nodes_between(low, high, centre, density, max(GRID, int(4 * (high - low).max())))
+    # A node a quarter apart resolves every kink; where few happen, most of the grid is not used.
+    nodes = nodes_between(low, high, centre, density, max(GRID, int(4 * (high - low).max())))
+    each = _arrivals(hazard(scores[nodes.row].T, nodes.log_time))
+    return nodes, Chances(each.stay, each.leave * crowded[nodes.row].T, each.join)
 
 
-def _sum_over_pairs(
-    candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: int, first: Nodes, second: Nodes
-) -> FloatArray:
-    """The two-dimensional trapezoid sum: float64 [n_queries, n, k]."""
-    race = _arrivals(hazard(candidate[first.row].T, first.log_time))
-    display = _arrivals(hazard(ranker[second.row].T, second.log_time))
+def _add_pairs(
+    out: FloatArray, n_candidates: int, first: Nodes, race: Chances, second: Nodes, display: Chances
+) -> None:
+    """Add the two-dimensional trapezoid sum to `out` [n_queries, n, k].
+
+    Args:
+        out: Where to add.
+        n_candidates: Number of candidates.
+        first: Nodes of the first race.
+        race: The first race at `first`: not arrived, arriving now, arrived.
+        second: Nodes of the second race.
+        display: The second race at `second`.
+    """
+    n, k = out.shape[1:]
     query, t, u = pair_up(first, second)
     weight = first.step[t] * second.step[u]
-    n = candidate.shape[1]
-    out = np.zeros((len(candidate), n, k))
     width = max(LEAST_WIDTH, BLOCK // (2 * k * min(n_candidates, n - n_candidates + 1)))
     for start in range(0, len(query), width):
         part = slice(start, start + width)
@@ -247,4 +274,3 @@ def _sum_over_pairs(
         edges = np.flatnonzero(np.diff(query[part], prepend=-1))
         # A query whose pairs end in the next block comes up again there.
         out[query[part][edges]] += leave_one_out(chances, own, n_candidates - 1, k, edges).transpose(2, 0, 1)
-    return out

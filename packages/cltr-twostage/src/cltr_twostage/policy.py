@@ -244,7 +244,7 @@ class TwoStagePolicy:
         for group in np.split(order, np.flatnonzero(np.diff(codes[order])) + 1) if len(order) else []:
             own = self._rows_of(int(codes[group[0]]))
             places = np.where(lists[group] >= 0, lists[group] - own.start, -1)
-            outside = (places < -1) | (places >= own.stop - own.start)
+            outside = (lists[group] < -1) | (places < -1) | (places >= own.stop - own.start)
             if outside.any():
                 raise ArgumentError(
                     f"a list of query {codes[group[0]]} holds row {lists[group][outside][0]}; expected rows "

@@ -71,9 +71,9 @@ def tails(arrived: FloatArray, count: int) -> tuple[FloatArray, FloatArray]:
     return table.sum(axis=0), more
 
 
-def admit_all(chances: Chances, count: int, k: int = 1, every_count: bool = False) -> FloatArray:
-    """Densities [n_counts, k, ...] of `count` candidates (or of 0 to `count`), given that there is a next to arrive."""
-    counts, n = empty_counts(k, chances.stay.shape[1:]), len(chances)
+def admit_all(chances: Chances, count: int, every_count: bool = False) -> FloatArray:
+    """Densities [n_counts, 1, ...] of `count` candidates (or of 0 to `count`), when somebody is the next to arrive."""
+    counts, n = empty_counts(1, chances.stay.shape[1:]), len(chances)
     for done in range(1, n + 1):
         least = 0 if every_count else count - (n - done)
         counts = _admit(counts, chances, done - 1, max(0, least), min(count, done) + 1)

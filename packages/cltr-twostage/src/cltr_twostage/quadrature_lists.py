@@ -31,7 +31,7 @@ END = 1e13
 # Scan times lie this far apart, and reach this far from every document's own time.
 SCAN_STEP, SCAN_REACH, MOST_SCANNED = 1.5, 4.0, 48
 # Where the log of the integrand is this far below its largest value, nothing is lost by leaving it out.
-DEPTH, SHALLOW, SPREAD, FAR = 32.0, 24.0, 40.0, 60.0
+DEPTH, SHALLOW, SPREAD, FAR = 26.0, 22.0, 40.0, 60.0
 GRID = 128
 # A density whose log is smaller may have lost digits to underflow.
 SMALL = -460.0
@@ -46,7 +46,9 @@ def two_stage_log_prob(
 ) -> FloatArray:
     """Log-probability that the list shown for one query begins with the given documents.
 
-    Relative error about 1e-10 in the probability, also of unlikely lists.
+    Relative error of the probability about 1e-9, also of unlikely lists; some milliseconds for a list out of 30
+    documents, 10 candidates and 4 ranks. Lists may repeat: each is computed once. Where scores lie more than 60 apart,
+    a list less likely than about exp(-60) that comes about in two equally unlikely ways may be credited with one.
 
     Args:
         candidate_scores: float [n], log-weights of the candidate stage; -inf: never a candidate.

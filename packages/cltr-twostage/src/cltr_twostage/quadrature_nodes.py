@@ -62,7 +62,7 @@ def pair_up(first: Nodes, second: Nodes) -> tuple[LongArray, LongArray, LongArra
 
 
 def bracket(log_time: FloatArray, begun: FloatArray, unfinished: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The grid times [n_rows] between which something happens, given the chances [n_rows, n] of having begun or not ended."""
+    """Grid times [n_rows] between which something happens, by the chances to have begun and not to be done."""
     rows, last = np.arange(len(log_time)), log_time.shape[1] - 1
     low = np.maximum((begun < TAIL).sum(axis=1) - 1, 0)
     high = np.minimum((unfinished >= TAIL).sum(axis=1), last)

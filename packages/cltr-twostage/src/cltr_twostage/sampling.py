@@ -62,7 +62,8 @@ def sampled_placement(
     Returns:
         Means of 16 batches of draws, float64 [16, n_rows, k] or, with weights, [16, n_rows]; and the standard errors of
         their mean, [n_rows, k] or [n_rows]. Batches of a query sum to the weights of the ranks that it fills; where it
-        depends on the candidates how many ranks are filled, they do so on average.
+        depends on the candidates how many ranks are filled, they do so on average. The error of a single document can
+        be too small by chance where what varies happens in few of the draws.
 
     Raises:
         ArgumentError: `n_samples` is below 16.

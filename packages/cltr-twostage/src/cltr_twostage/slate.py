@@ -5,7 +5,14 @@ from numpy.typing import NDArray
 
 from cltr_twostage.collapse import CollapsedLog, sums_by
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
-from cltr_twostage.estimator import Estimator, Logging, logging_policies, part_shares, require_policy_per_log
+from cltr_twostage.estimator import (
+    Estimator,
+    Logging,
+    logging_policies,
+    longest_list,
+    part_shares,
+    require_policy_per_log,
+)
 from cltr_twostage.policy import Policy
 from irworks.errors import ArgumentError, DataError
 
@@ -105,13 +112,14 @@ class SlateIPS(Estimator):
 
     def _log_prob(self, policy: Policy, name: str) -> FloatArray:
         """Log-probability of each distinct list: float64 [n_lists]."""
-        missing = policy.k - self.collapsed_.k
-        if missing < 0:
-            raise ArgumentError(
-                f"the {name} shows {policy.k} documents and the log {self.collapsed_.k}; expected equal lengths"
-            )
+        k, longest = self.collapsed_.k, policy.k
+        if longest > k:
+            exposure = policy.exposure(np.ones(longest), self.method, n_samples=self.n_samples, rng=self._rng())
+            longest = longest_list(policy, exposure.value, self.query_weights_ > 0)
+        if policy.k < k or longest > k:
+            raise ArgumentError(f"the {name} shows {longest} documents and the log {k}; expected equal lengths")
         # Lists of the log that end early, for want of documents, end in empty places.
-        rows = np.pad(self._rows, ((0, 0), (0, missing)), constant_values=-1)
+        rows = np.pad(self._rows, ((0, 0), (0, policy.k - k)), constant_values=-1)
         return policy.log_prob(self._query, rows)
 
     def _logging_log_prob(self, logging: Logging) -> FloatArray:

@@ -235,7 +235,8 @@ def _learned_value(ctx: Context, world: "World", mode: "Mode", seed: int) -> flo
         world.generator_features,
         world.ranker_features,
         logging=world.logging,
-        estimator=ExposureIPS(world.examination, world.rank_weights, support="drop"),
+        # Exact exposures of the logging pair are kept by it: they are integrated once for all modes.
+        estimator=ExposureIPS(world.examination, world.rank_weights, method="exact"),
     )
     return world.value(learner.policy_, "mc", n_samples=1024)
 

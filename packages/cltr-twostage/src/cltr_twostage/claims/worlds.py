@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 __all__ = ["better_pair", "natural", "peaked", "semi_synthetic", "shift"]
 
 
-def natural(ctx: Context, seed: int) -> "World":
+def natural(ctx: Context, seed: int, n_queries: int = 80) -> "World":
     """Return a world in which both stages see part of what makes a document relevant."""
     from cltr_twostage.simulate import natural_world
 
-    return natural_world(ctx.rng(10_000 + seed), n_queries=ctx.pick(smoke=12, small=80, full=80))
+    return natural_world(ctx.rng(10_000 + seed), n_queries=ctx.pick(smoke=12, small=n_queries, full=80))
 
 
 def shift(ctx: Context, seed: int, disagreement: float = 1.0) -> "World":
@@ -53,7 +53,8 @@ def semi_synthetic(ctx: Context, seed: int) -> "World":
     from cltr_twostage.simulate import letor_world, movielens_world
 
     if ctx.scale != "full":
-        return letor_world(ctx.data("letor"), ctx.rng(30_000 + seed))
+        n_queries = ctx.pick(smoke=20, small=100, full=200)
+        return letor_world(ctx.data("letor"), ctx.rng(30_000 + seed), n_queries=n_queries)
     if "ml-1m" not in ctx.options:
         raise NotRun(
             "scale full needs MovieLens-1M (its terms forbid to download it for you)",

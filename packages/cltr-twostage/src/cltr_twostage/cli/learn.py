@@ -89,6 +89,9 @@ def learn(
     hidden: Annotated[list[int] | None, typer.Option(min=1, help="Width of a hidden layer, repeatable.")] = None,
     steps: Annotated[int, typer.Option(min=1, help="Most steps.")] = 400,
     samples: Annotated[int, typer.Option(min=1, help="Lists drawn for each query in a step.")] = 16,
+    exposure_samples: Annotated[
+        int, typer.Option(min=16, help="Draws a query, where the estimator's exposures are sampled.")
+    ] = 256,
     learning_rate: Annotated[
         float | None, typer.Option(help="Of Adam. Default: 0.1 for linear towers, 0.003 for mlp.")
     ] = None,
@@ -156,7 +159,7 @@ def learn(
         device=device,
     )
     weights = opt.WeightOptions(
-        examination, rank_weights, clip, False, support, opt.MethodChoice.auto, samples=256, seed=seed
+        examination, rank_weights, clip, False, support, opt.MethodChoice.auto, samples=exposure_samples, seed=seed
     )
     settings = weights.settings(inputs.n_ranks)
     about = {"command": "learn", "mode": mode.value, "seed": seed, "estimator": estimator.value}
@@ -206,16 +209,18 @@ def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: 
 
 
 def _write(learner: "TwoStageLearner", out: Path) -> dict[str, str]:
-    """The learned pair as a folder and as a score table, and how it was learned."""
+    """The learned policy as a folder, a pair also as a score table, and how it was learned."""
     import pandas as pd
 
     from cltr_twostage.data import ScoreTable, write_scores
+    from cltr_twostage.policy import TwoStagePolicy
     from irworks.runtime import atomic_path
 
-    pair = learner.learned_policy_
-    files = {"policy": out / "policy", "scores": out / "scores.parquet", "history": out / "history.csv"}
-    learner.policy_.save(files["policy"])
-    write_scores(ScoreTable(pair.pool, pair.candidate_scores, pair.ranker_scores), files["scores"])
+    policy, files = learner.policy_, {"policy": out / "policy", "history": out / "history.csv"}
+    policy.save(files["policy"])
+    if isinstance(policy, TwoStagePolicy):
+        files["scores"] = out / "scores.parquet"
+        write_scores(ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores), files["scores"])
     with atomic_path(files["history"]) as scratch:
         pd.DataFrame([vars(look) for look in learner.history_]).to_csv(scratch, index=False)
     return {name: str(path) for name, path in files.items()}

@@ -1,0 +1,88 @@
+"""Several policies by several estimators."""
+
+import numpy as np
+import pytest
+
+from cltr_twostage import ExposureIPS, TwoStagePolicy
+from cltr_twostage.evaluation import ESTIMATORS, Evidence, Settings, compare
+from cltr_twostage.logged import MissingPropensitiesError
+from cltr_twostage.simulate import tiny_world
+from irworks.errors import ArgumentError
+
+WORLD = tiny_world(np.random.default_rng(0))
+LOG = WORLD.simulate(1000, np.random.default_rng(1))
+TARGET = WORLD.logging.replace(ranker=WORLD.relevance)
+SETTINGS = Settings(WORLD.examination, method="exact")
+EVIDENCE = Evidence([LOG], WORLD.pool, [WORLD.logging])
+
+
+def test_the_table_holds_what_the_estimators_say() -> None:
+    policies = {"old": WORLD.logging, "new": TARGET}
+
+    found = compare(EVIDENCE, SETTINGS, list(ESTIMATORS), policies, baseline="old")
+
+    table = found.to_frame()
+    assert len(table) == 2 * len(ESTIMATORS)
+    fitted = ExposureIPS(WORLD.examination, method="exact").fit(LOG, WORLD.logging)
+    row = table[(table["policy"] == "new") & (table["estimator"] == "exposure-ips")].iloc[0]
+    expected, more = fitted.value(TARGET), fitted.difference(TARGET, WORLD.logging)
+    assert (row["value"], row["low"], row["high"]) == (expected.value, expected.ci.low, expected.ci.high)
+    assert (row["ess"], row["max_weight"]) == (expected.ess, expected.max_weight)
+    assert (row["difference"], row["difference_high"]) == (more.value, more.ci.high)
+    assert str(expected) in found.text
+    assert str(more) in found.text
+
+
+def test_options_of_weights_go_to_the_estimators_that_weight() -> None:
+    settings = Settings(WORLD.examination, clip=1.0, method="exact")
+
+    found = compare(EVIDENCE, settings, ["exposure-ips", "direct-method"], {"new": TARGET})
+
+    assert found.estimates["exposure-ips", "new"].clipped > 0
+    with pytest.raises(ArgumentError, match="clip and self_normalized given, and naive-clicks weight nothing"):
+        compare(
+            EVIDENCE, Settings(WORLD.examination, clip=1.0, self_normalized=True), ["naive-clicks"], {"new": TARGET}
+        )
+
+
+def test_what_does_not_apply_is_an_error_unless_it_may_be_left_out() -> None:
+    shorter = TwoStagePolicy(WORLD.logging.candidate_scores, WORLD.logging.ranker_scores, 4, 2, pool=WORLD.pool)
+
+    found = compare(EVIDENCE, SETTINGS, list(ESTIMATORS), {"short": shorter}, lenient=True)
+
+    assert set(found.skipped) == {"slate-ips"}
+    assert ("exposure-ips", "short") in found.estimates
+    with pytest.raises(ArgumentError, match="2 documents and the log 3"):
+        compare(EVIDENCE, SETTINGS, ["slate-ips"], {"short": shorter})
+    with pytest.raises(ArgumentError, match="2 documents and the log 3"):
+        compare(EVIDENCE, SETTINGS, ["slate-ips"], {"short": shorter}, lenient=True)
+
+
+def test_without_policies_and_columns_only_what_weighs_nothing_is_left() -> None:
+    bare = Evidence([LOG], WORLD.pool)
+
+    found = compare(bare, SETTINGS, list(ESTIMATORS), {"new": TARGET}, lenient=True)
+
+    assert {name for name, _ in found.estimates} == {"naive-clicks", "direct-method"}
+    assert found.skipped["exposure-ips"] == "needs column 'rho0', or columns 'p_candidate' and 'p_rank'"
+    with pytest.raises(MissingPropensitiesError, match="no column of propensities"):
+        compare(bare, SETTINGS, ["exposure-ips"], {"new": TARGET})
+
+
+def test_a_log_is_split_and_no_session_lost() -> None:
+    train, judge = EVIDENCE.split(0.25, np.random.default_rng(0))
+
+    assert [len(part.logs[0]) for part in (train, judge)] == [750, 250]
+    assert train.logging == judge.logging == EVIDENCE.logging
+    assert EVIDENCE.split(0, np.random.default_rng(0)) == (EVIDENCE, EVIDENCE)
+
+
+def test_names_and_logs_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ArgumentError, match="'guess' is unknown; expected one of exposure-ips, "):
+        compare(EVIDENCE, SETTINGS, ["guess"], {"new": TARGET})
+    with pytest.raises(ArgumentError, match="baseline='old'; expected one of new"):
+        compare(EVIDENCE, SETTINGS, ["exposure-ips"], {"new": TARGET}, baseline="old")
+    with pytest.raises(ArgumentError, match="logging policies: 2; expected one for each log"):
+        Evidence([LOG], WORLD.pool, [WORLD.logging, TARGET])
+    with pytest.raises(ArgumentError, match="2 logs without logging policies"):
+        Evidence([LOG, LOG], WORLD.pool)
