@@ -83,7 +83,7 @@ def test_every_part_covers_its_truth(world, on_trial):
     # As `attribute` does it, but the exposures of the four pairs are computed once.
     splits = [
         estimator.fit(world.simulate(500, [5, number]), world.logging).contrasts(corners, contrasts)
-        for number in range(400)
+        for number in range(300)
     ]
     for name, coefficients in contrasts.items():
         truth = values @ coefficients

@@ -18,8 +18,8 @@ from cltr_twostage.evaluation import ESTIMATORS
 from cltr_twostage.simulate import shift_world, tiny_world
 from irworks.data import read_click_log
 
-TINY = ("--n-candidates", 4, "--k", 3)
-SHIFT = ("--n-candidates", 8, "--k", 4, "--rank-weights", "dcg")
+TINY = ("--n-candidates", 4, "--k", 3, "--examination", "inverse-rank")
+SHIFT = ("--n-candidates", 8, "--k", 4, "--examination", "inverse-rank", "--rank-weights", "dcg")
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def test_a_score_table_and_its_policy_folder_are_one_policy(run: Run, tiny: Path
 
     assert row(table)["value"] == row(folder)["value"]
     TwoStagePolicy.from_scores(read_scores("logging.csv"), 4, 3).save("logging")
-    alone = run("evaluate", "log.csv", "--logging", "logging", "--target", "folder", "--json")
+    alone = run("evaluate", "log.csv", "--logging", "logging", "--target", "folder", *TINY[4:], "--json")
     assert row(alone)["value"] == row(table)["value"]
 
 
@@ -473,7 +473,7 @@ def test_tables_must_have_the_same_documents(run: Run, tiny: Path) -> None:
 
 
 def test_sizes_that_cannot_be_are_told(run: Run, tiny: Path) -> None:
-    given = ["evaluate", "log.csv", "--logging", "logging.csv", "--target", "target.csv"]
+    given = ["evaluate", "log.csv", "--logging", "logging.csv", "--target", "target.csv", *TINY[4:]]
 
     assert_one_line(run(*given, "--n-candidates", 2, "--k", 3), "k=3 is larger than n_candidates=2")
     assert_one_line(run(*given, "--n-candidates", 4), "n_candidates and k")
@@ -733,7 +733,7 @@ def test_a_world_on_real_documents_is_written_and_evaluated(run: Run) -> None:
     done = run("simulate", "--world", "letor", "--data", Path(data, "ltr", "letor"), "--sessions", 500, "--out", "s")
     assert done.status == 0, done.err
     truth = json.loads(Path("s/truth.json").read_text())
-    sizes = ["--n-candidates", truth["n_candidates"], "--k", truth["k"], "--rank-weights", "dcg"]
+    sizes = ["--n-candidates", truth["n_candidates"], "--k", truth["k"], *SHIFT[4:]]
 
     found = run(
         "evaluate", "s/log.parquet", "--logging", "s/logging.parquet", "--target", "s/logging.parquet", *sizes, "--json"
@@ -747,11 +747,13 @@ def test_a_world_on_real_documents_is_written_and_evaluated(run: Run) -> None:
     [
         ["evaluate"],
         ["evaluate", "log.csv"],
-        ["evaluate", "log.csv", "--target", "t.csv", "--estimator", "guess"],
-        ["evaluate", "log.csv", "--target", "t.csv", "--samples", "2"],
-        ["explain", "log.csv", "--new", "t.csv"],
-        ["learn", "log.csv", "--logging", "l.csv", "--features", "f.csv"],
-        ["learn", "log.csv", "--logging", "l.csv", "--features", "f.csv", "--out", "o", "--held-out", "0.9"],
+        ["evaluate", "log.csv", "--target", "t.csv"],
+        ["evaluate", "log.csv", "--target", "t.csv", "--examination", "dcg", "--estimator", "guess"],
+        ["evaluate", "log.csv", "--target", "t.csv", "--examination", "dcg", "--samples", "2"],
+        ["explain", "log.csv", "--new", "t.csv", "--examination", "dcg"],
+        ["learn", "log.csv", "--logging", "l.csv", "--features", "f.csv", "--examination", "dcg"],
+        ["learn", "log.csv", "--logging", "l.csv", "--features", "f.csv", "--examination", "dcg", "--out", "o"]
+        + ["--held-out", "0.9"],
         ["simulate"],
         ["simulate", "--out", "x", "--world", "flat"],
         ["simulate", "--out", "x", "--sessions", "0"],
@@ -792,7 +794,8 @@ def test_the_installed_command_is_light_and_ends_without_a_traceback(tmp_path: P
 
     version, usage = call("--version"), call("--help")
     missing = subprocess.run(
-        [sys.executable, "-c", "from cltr_twostage.cli import main; main()", "evaluate", "x.csv", "--target", "y.csv"],
+        [sys.executable, "-c", "from cltr_twostage.cli import main; main()", "evaluate", "x.csv", "--target", "y.csv"]
+        + ["--examination", "dcg"],
         capture_output=True,
         text=True,
         cwd=tmp_path,

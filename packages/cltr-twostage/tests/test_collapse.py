@@ -53,7 +53,7 @@ def counted(logs, weights=None):
     return dict(out)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(st.integers(0, 10_000), st.lists(st.integers(1, 5), min_size=1, max_size=4), st.integers(1, 4))
 def test_sessions_are_counted(seed, sizes, k):
     pool = Pool(np.concatenate(([0], np.cumsum(sizes))))

@@ -145,7 +145,7 @@ def test_locating_by_codes_and_by_ids_agree():
     assert np.array_equal(by_code[1], by_id[1])
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.booleans())
 def test_a_shuffled_log_of_shuffled_ids_is_found_again(seed, text):
     rng = np.random.default_rng(seed)

@@ -18,6 +18,16 @@ from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
 
 torch = pytest.importorskip("torch")
 
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """More of them only get into each other's way in modules this small."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 QUICK = {"n_steps": 40, "eval_every": 10, "eval_samples": 32, "n_samples": 8, "device": "cpu"}
 
 
@@ -100,10 +110,10 @@ def test_a_linear_module_climbs_as_linear_scores_do():
 
 def test_deep_stages_learn_what_linear_ones_cannot(bent):
     world, _ = bent
-    deep = fit(TwoStageLearner(candidate=mlp(), ranker=mlp(seed=1), module_learning_rate=0.02, device="cpu"), bent)
+    deep = fit(TwoStageLearner(candidate=mlp(), ranker=mlp(seed=1), module_learning_rate=0.05, device="cpu"), bent)
     linear = fit(TwoStageLearner(), bent)
-    assert value(deep.policy_, world) > 0.9 * world.ideal()
-    assert value(linear.policy_, world) < 0.75 * world.ideal()
+    assert value(deep.policy_, world) > 0.95 * world.ideal()
+    assert value(linear.policy_, world) < 0.9 * world.ideal()
 
 
 def test_a_deep_generator_and_a_linear_ranker_learn_from_a_log(bent):
@@ -173,7 +183,7 @@ def test_an_interrupted_run_with_dropout_ends_as_if_nothing_had_happened(bent, t
 
 def test_bfloat16_learns_too(bent):
     world, _ = bent
-    learner = TwoStageLearner(candidate=mlp(), ranker=mlp(seed=1), module_learning_rate=0.02, precision="bf16")
+    learner = TwoStageLearner(candidate=mlp(), ranker=mlp(seed=1), module_learning_rate=0.05, precision="bf16")
     learner = fit(replace(learner, n_steps=200, device="cpu"), bent)
     assert value(learner.policy_, world) > 0.85 * world.ideal()
 
@@ -183,7 +193,7 @@ def test_bfloat16_learns_too(bent):
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
 def test_a_cuda_device_learns_as_the_processor_does(bent, precision, tmp_path):
     world, X = bent
-    learner = TwoStageLearner(candidate=mlp(dropout=0.1), ranker=mlp(seed=1), module_learning_rate=0.02)
+    learner = TwoStageLearner(candidate=mlp(dropout=0.1), ranker=mlp(seed=1), module_learning_rate=0.05)
     learner = fit(replace(learner, precision=precision, device="cuda"), bent, checkpoint=tmp_path)
     assert value(learner.policy_, world) > 0.85 * world.ideal()
     assert learner.policy_for(world.pool, X, X).pool is world.pool

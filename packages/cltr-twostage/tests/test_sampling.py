@@ -90,7 +90,7 @@ def test_batches_average_to_the_value():
         np.testing.assert_allclose(found.batches.mean(axis=0), found.value, atol=1e-14)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1), st.sampled_from([0.0, 1.0, 30.0, 1e4]))
 def test_exposures_sum_to_the_weights_of_the_filled_ranks(seed, scale):
     rng = np.random.default_rng(seed)

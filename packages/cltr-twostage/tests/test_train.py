@@ -356,8 +356,9 @@ def test_safe_learning_by_itself_moves_exposure_less_than_free_learning(natural)
     def beyond(policy):
         return np.maximum(policy.exposure(weights, "mc", n_samples=2000).value - 1.5 * logged, 0).sum()
 
+    learner = TwoStageLearner("joint", candidate="table", ranker="table", n_steps=150, learning_rate=0.03)
     free, masked = (
-        natural.fit(TwoStageLearner("joint", candidate="table", ranker="table", safe=safe, **QUICK)).learned_policy_
+        natural.fit_relevance(replace(learner, safe=safe)).learned_policy_
         for safe in (None, Safe(1.5, method="mc", n_samples=500))
     )
     assert beyond(masked) < 0.5 * beyond(free)

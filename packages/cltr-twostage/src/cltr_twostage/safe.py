@@ -24,6 +24,9 @@ LongArray = NDArray[np.int64]
 class Safe:
     """How far learning may move exposure.
 
+    The document that moved furthest decides how much of what was learned a query gets. Small learning rates, and tables
+    that start at the logging policy, overshoot the bounds least and leave the mixture most.
+
     Args:
         max_ratio: The exposure of every document stays within [1 / max_ratio, max_ratio] times that of the logging
             policy. At least 1, which keeps the logging policy.

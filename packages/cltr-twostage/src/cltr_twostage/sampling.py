@@ -73,8 +73,9 @@ def sampled_placement(
     batches = np.zeros((BATCHES, policy.pool.n_rows, n_outputs))
     stderr = np.zeros((policy.pool.n_rows, n_outputs))
     for races in _blocks(policy, per_batch):
-        sums = _Sums.of(races, per_batch, rank_weights, rng)
-        batches[:, races.rows], stderr[races.rows] = sums.balanced(races.total(rank_weights))
+        expected = races.total(rank_weights)
+        for column, sums in enumerate(_drawn(races, per_batch, rank_weights, rng)):
+            batches[:, races.rows, column], stderr[races.rows, column] = sums.balanced(expected[:, column])
     return (batches, stderr) if rank_weights is None else (batches[..., 0], stderr[:, 0])
 
 
@@ -162,74 +163,69 @@ def _candidate_rates(scores: FloatArray, n_in: int) -> FloatArray:
     return np.exp(np.clip(scores - last, CERTAINLY_OUT, CERTAINLY_IN))
 
 
-@dataclass(frozen=True, eq=False)
 class _Sums:
-    """Moments of the draws of several queries, with a column for each output: a rank, or the weighted sum of ranks.
+    """Moments of the draws of several queries: of the chances x of each document, and of t, their sum over documents.
 
-    Attributes:
-        n: Number of draws of a batch.
-        docs: float64 [BATCHES, n_queries, n_docs, n_outputs], sums of the chances x of each document.
-        totals: float64 [BATCHES, n_queries, n_outputs], sums of t, the sum of x over documents.
-        squares: float64 [n_queries, n_docs, n_outputs], sums of x * x.
-        products: float64 [n_queries, n_docs, n_outputs], sums of x * t.
-        total_squares: float64 [n_queries, n_outputs], sums of t * t.
+    Args:
+        n_docs: Documents of each query.
+        n_queries: Queries.
+        per_batch: Number of draws of a batch.
     """
 
-    n: int
-    docs: FloatArray
-    totals: FloatArray
-    squares: FloatArray
-    products: FloatArray
-    total_squares: FloatArray
+    def __init__(self, n_docs: int, n_queries: int, per_batch: int) -> None:
+        self.per_batch = per_batch
+        self.docs, self.totals = np.zeros((BATCHES, n_docs, n_queries)), np.zeros((BATCHES, 1, n_queries))
+        self.squares, self.products = np.zeros((n_docs, n_queries)), np.zeros((n_docs, n_queries))
+        self.total_squares = np.zeros((1, n_queries))
 
-    @classmethod
-    def of(cls, races: _Races, per_batch: int, rank_weights: FloatArray | None, rng: np.random.Generator) -> "_Sums":
-        """Draw `per_batch` times in each batch, and sum."""
-        (n_queries, n_docs), n_outputs = races.rows.shape, races.k if rank_weights is None else 1
-        docs, totals = np.zeros((BATCHES, n_queries, n_docs, n_outputs)), np.zeros((BATCHES, n_queries, n_outputs))
-        squares, products, total_squares = (
-            np.zeros(docs.shape[1:]),
-            np.zeros(docs.shape[1:]),
-            np.zeros(totals.shape[1:]),
-        )
-        # Where one query alone is larger than a block, even a batch is drawn in parts.
-        draw = _Draw(races, max(1, min(per_batch, BLOCK // races.rows.size)))
-        for batch, n in _parts(per_batch, draw.n):
-            draw = draw if draw.n == n else _Draw(races, n)
-            draw.race(rng)
-            for column, x in enumerate(draw.placed(rank_weights)):
-                t = x.sum(axis=0)
-                docs[batch, :, :, column] += x.sum(axis=1).T
-                totals[batch, :, column] += t.sum(axis=0)
-                squares[..., column] += np.einsum("dnq,dnq->qd", x, x)
-                products[..., column] += np.einsum("dnq,nq->qd", x, t)
-                total_squares[..., column] += np.einsum("nq,nq->q", t, t)
-        return cls(per_batch, np.maximum(docs, 0.0), totals, squares, products, total_squares)
+    def add(self, batch: int, x: FloatArray) -> None:
+        """Add draws [n_docs, n, n_queries] of a batch."""
+        t = x.sum(axis=0)
+        self.docs[batch] += x.sum(axis=1)
+        self.totals[batch] += t.sum(axis=0)
+        self.squares += np.einsum("dnq,dnq->dq", x, x)
+        self.products += np.einsum("dnq,nq->dq", x, t)
+        self.total_squares += np.einsum("nq,nq->q", t, t)
 
     def balanced(self, expected: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Means of the batches that sum to what is expected, and standard errors.
 
         Args:
-            expected: float64 [n_queries, n_outputs]; NaN: not known, the means stay as they are.
+            expected: float64 [n_queries]; NaN: not known, the means stay as they are.
 
         Returns:
-            float64 [BATCHES, n_queries, n_docs, n_outputs] and [n_queries, n_docs, n_outputs].
+            float64 [BATCHES, n_queries, n_docs] and [n_queries, n_docs].
         """
         known = np.isfinite(expected)
-        surplus = np.where(known, self.totals / self.n - expected, 0.0)
-        all_docs, all_totals = self.docs.sum(axis=0), self.totals.sum(axis=0)
-        others = _share(all_docs - self.docs, all_totals - self.totals)
-        means = self.docs / self.n - others * surplus[:, :, None]
-        share = np.where(known[:, None], _share(all_docs, all_totals), 0.0)
-        n = BATCHES * self.n
-        squares = self.squares - 2 * share * self.products + share**2 * self.total_squares[:, None]
-        variance = squares / n - ((all_docs - share * all_totals[:, None]) / n) ** 2
-        return means, np.sqrt(np.maximum(variance, 0.0) / (n - 1))
+        docs = np.maximum(self.docs, 0.0)
+        surplus = np.where(known, self.totals / self.per_batch - expected, 0.0)
+        all_docs, all_totals = docs.sum(axis=0), self.totals.sum(axis=0)
+        others = _share(all_docs - docs, all_totals - self.totals)
+        means = docs / self.per_batch - others * surplus
+        share = np.where(known, _share(all_docs, all_totals), 0.0)
+        n = BATCHES * self.per_batch
+        squares = self.squares - 2 * share * self.products + share**2 * self.total_squares
+        variance = squares / n - ((all_docs - share * all_totals) / n) ** 2
+        return means.transpose(0, 2, 1), np.sqrt(np.maximum(variance, 0.0) / (n - 1)).T
 
 
 def _share(docs: FloatArray, totals: FloatArray) -> FloatArray:
-    """Shares, docs [..., n_docs, n_outputs] / totals [..., n_outputs], 0 where nothing is."""
-    return docs / np.where(totals > 0, totals, 1.0)[..., None, :]
+    """Share of each document in the total; 0 where there is nothing to share."""
+    return docs / np.where(totals > 0, totals, 1.0)
+
+
+def _drawn(races: _Races, per_batch: int, rank_weights: FloatArray | None, rng: np.random.Generator) -> "list[_Sums]":
+    """Draw `per_batch` times in each batch, and sum: for each rank, or their weighted sum."""
+    n_queries, n_docs = races.rows.shape
+    sums = [_Sums(n_docs, n_queries, per_batch) for _ in range(races.k if rank_weights is None else 1)]
+    # Where one query alone is larger than a block, even a batch is drawn in parts.
+    draw = _Draw(races, max(1, min(per_batch, BLOCK // races.rows.size)))
+    for batch, n in _parts(per_batch, draw.n):
+        draw = draw if draw.n == n else _Draw(races, n)
+        draw.race(rng)
+        for one, x in zip(sums, draw.placed(rank_weights), strict=True):
+            one.add(batch, x)
+    return sums
 
 
 def _parts(per_batch: int, most: int) -> Iterator[tuple[int, int]]:

@@ -30,6 +30,7 @@ class EstimatorChoice(StrEnum):
 def evaluate(
     log: opt.LogPaths,
     target: Annotated[list[Path], typer.Option(metavar="SCORES", help=f"Pair to evaluate, repeatable: {opt.SCORES}.")],
+    examination: opt.Examination,
     logging: Annotated[
         list[Path] | None,
         typer.Option(
@@ -39,7 +40,6 @@ def evaluate(
     ] = None,
     n_candidates: opt.NCandidates = None,
     k: opt.ListLength = None,
-    examination: opt.Examination = "inverse-rank",
     rank_weights: opt.RankWeights = "examination",
     estimator: Annotated[
         list[EstimatorChoice] | None, typer.Option(help="Repeatable; 'all': all that apply. Default: exposure-ips.")

@@ -22,12 +22,12 @@ def explain(
         list[Path], typer.Option(metavar="SCORES", help=f"Pair that made the log, one for each LOG: {opt.SCORES}.")
     ],
     new: Annotated[Path, typer.Option(metavar="SCORES", help="Pair to judge.")],
+    examination: opt.Examination,
     old: Annotated[
         Path | None, typer.Option(metavar="SCORES", help="Pair in use. Default: the (first) logging pair.")
     ] = None,
     n_candidates: opt.NCandidates = None,
     k: opt.ListLength = None,
-    examination: opt.Examination = "inverse-rank",
     rank_weights: opt.RankWeights = "examination",
     estimator: Annotated[ExposureEstimator, typer.Option(help="What estimates.")] = ExposureEstimator.exposure,
     clip: opt.Clip = None,

@@ -69,12 +69,12 @@ def learn(
         ),
     ],
     out: Annotated[Path, typer.Option(help="Folder for the learned pair.")],
+    examination: opt.Examination,
     mode: Annotated[
         ModeChoice, typer.Option(help="Both stages in turn, at once, each for itself, or one alone.")
     ] = ModeChoice.alternating,
     n_candidates: opt.NCandidates = None,
     k: opt.ListLength = None,
-    examination: opt.Examination = "inverse-rank",
     rank_weights: opt.RankWeights = "examination",
     estimator: Annotated[
         RelevanceEstimator, typer.Option(help="What estimates relevance, and the value on held-out sessions.")
