@@ -214,7 +214,7 @@ def _share(docs: FloatArray, totals: FloatArray) -> FloatArray:
     return docs / np.where(totals > 0, totals, 1.0)
 
 
-def _drawn(races: _Races, per_batch: int, rank_weights: FloatArray | None, rng: np.random.Generator) -> "list[_Sums]":
+def _drawn(races: _Races, per_batch: int, rank_weights: FloatArray | None, rng: np.random.Generator) -> list[_Sums]:
     """Draw `per_batch` times in each batch, and sum: for each rank, or their weighted sum."""
     n_queries, n_docs = races.rows.shape
     sums = [_Sums(n_docs, n_queries, per_batch) for _ in range(races.k if rank_weights is None else 1)]
