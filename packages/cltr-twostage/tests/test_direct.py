@@ -36,11 +36,11 @@ def test_the_value_is_exposure_times_the_click_rate(cls, smoothing, tiny_world):
 
 
 @pytest.mark.parametrize("cls", [DirectMethod, NaiveClicks])
-@pytest.mark.parametrize("smoothing", [1.0, 100.0])
-def test_standard_errors_are_those_of_the_bootstrap(cls, smoothing, two_query_world, resampled):
+@pytest.mark.parametrize(("smoothing", "handicap"), [(1.0, 0.0), (100.0, 6.0)])
+def test_standard_errors_are_those_of_the_bootstrap(cls, smoothing, handicap, two_query_world, resampled):
     world = two_query_world
-    # The last document is hardly ever shown: its relevance is the mean of the log.
-    logging = world.logging.replace(candidate=world.logging.candidate_scores - 6.0 * (np.arange(9) == 8))
+    # With a handicap the last document is hardly ever shown, and its relevance is all but the mean of the log.
+    logging = world.logging.replace(candidate=world.logging.candidate_scores - handicap * (np.arange(9) == 8))
     log = world.simulate(500, 0, policy=logging)
 
     def estimate(log, weights=None):

@@ -2,7 +2,6 @@ import copy
 import os
 import subprocess
 import sys
-import textwrap
 from dataclasses import replace
 
 import numpy as np
@@ -213,50 +212,51 @@ from accelerate import Accelerator
 from cltr_twostage.simulate import tiny_world
 from cltr_twostage.train import TwoStageLearner
 
-kind, folder = sys.argv[1], Path(sys.argv[2])
+folder = Path(sys.argv[1])
 world = tiny_world(np.random.default_rng(0), n_docs=10, n_candidates=4, k=2, n_queries=21)
 X = np.stack([world.relevance, world.relevance**2], axis=1)
-torch.manual_seed(0)
-stages = [torch.nn.Linear(2, 1) for _ in range(2)] if kind == "module" else [kind, kind]
 accelerator = Accelerator(cpu=True)
-learner = TwoStageLearner(
-    candidate=stages[0], ranker=stages[1], n_steps=60, module_learning_rate=0.1, accelerator=accelerator
-)
-learner.fit_relevance(
-    world.relevance, X, X, rank_weights=world.rank_weights, logging=world.logging, checkpoint=folder / "run"
-)
-policy = learner.learned_policy_
-np.savez(
-    folder / f"{accelerator.num_processes}-{accelerator.process_index}.npz",
-    candidate=policy.candidate_scores,
-    ranker=policy.ranker_scores,
-)
+for kind in ("linear", "table", "module"):
+    torch.manual_seed(0)
+    stages = [torch.nn.Linear(2, 1) for _ in range(2)] if kind == "module" else [kind, kind]
+    learner = TwoStageLearner(
+        candidate=stages[0], ranker=stages[1], n_steps=60, module_learning_rate=0.1, accelerator=accelerator
+    )
+    learner.fit_relevance(
+        world.relevance, X, X, rank_weights=world.rank_weights, logging=world.logging, checkpoint=folder / kind
+    )
+    policy = learner.learned_policy_
+    name = f"{kind}-{accelerator.num_processes}-{accelerator.process_index}.npz"
+    np.savez(folder / name, candidate=policy.candidate_scores, ranker=policy.ranker_scores)
 accelerator.end_training()
 """
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["linear", "table", "module"])
-def test_two_processes_learn_one_policy_together(kind, tmp_path):
+def test_two_processes_learn_one_policy_together(tmp_path):
     pytest.importorskip("accelerate")
     script = tmp_path / "learn.py"
-    script.write_text(textwrap.dedent(SCRIPT), encoding="utf-8")
+    script.write_text(SCRIPT, encoding="utf-8")
     environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    for command in ([*launch, str(script)], [sys.executable, str(script)]):
-        folder = tmp_path / str(len(command))
-        folder.mkdir()
+    for name, command in (("two", launch), ("one", [sys.executable])):
         run = subprocess.run(
-            [*command, kind, str(folder)], env=environment, capture_output=True, text=True, timeout=240, check=False
+            [*command, str(script), str(tmp_path / name)],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
         )
         assert run.returncode == 0, run.stderr[-3000:]
-    (first,), (second,), (alone,) = (sorted(tmp_path.glob(f"*/{name}.npz")) for name in ("2-0", "2-1", "1-0"))
-    with np.load(first) as one, np.load(second) as two, np.load(alone) as single:
+    for kind in ("linear", "table", "module"):
+        first, second = (dict(np.load(tmp_path / "two" / f"{kind}-2-{process}.npz")) for process in (0, 1))
+        alone = dict(np.load(tmp_path / "one" / f"{kind}-1-0.npz"))
         for stage in ("candidate", "ranker"):
-            np.testing.assert_array_equal(one[stage], two[stage])
+            np.testing.assert_array_equal(first[stage], second[stage])
             # Other random numbers, the same number of queries a step: they end up close.
-            assert np.corrcoef(one[stage], single[stage])[0, 1] > 0.95
-            assert 0.7 < one[stage].std() / single[stage].std() < 1.4
+            assert np.corrcoef(first[stage], alone[stage])[0, 1] > 0.95
+            assert 0.7 < first[stage].std() / alone[stage].std() < 1.4
 
 
 # -- bad input --------------------------------------------------------------------------------------------------------

@@ -27,6 +27,9 @@ class DirectMethod(Estimator):
     Relevance is clicks per expected examination of each document, shrunk to the mean of the log by `smoothing`
     examinations; a document that was not shown gets that mean. Or bring your own.
 
+    The interval is that of the log's chance, not of the bias; and it is too narrow where the target exposes documents
+    that were examined but a few times, fewer than `smoothing` would make up for.
+
     Args:
         examination: See `Estimator`.
         rank_weights: See `Estimator`.
