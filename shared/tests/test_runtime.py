@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
 from irworks.runtime import (
+    atomic_folder,
     atomic_path,
     atomic_write,
     cpu_count,
@@ -354,3 +355,37 @@ def test_without_ray_the_ray_engine_says_what_to_install(tricks, monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingDependencyError, match=r"pip install 'irworks\[ray\]'"):
         map_parallel(tricks.behave, ["well"], engine="ray")
+
+
+# -- folders ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_folder_takes_the_place_of_the_old_one_as_a_whole(tmp_path):
+    target = tmp_path / "results" / "model"
+    with atomic_folder(target) as scratch:
+        (scratch / "old.txt").write_text("old")
+        assert not target.exists()
+    with atomic_folder(target) as scratch:
+        (scratch / "new.txt").write_text("new")
+        assert (target / "old.txt").read_text() == "old"
+    assert [path.name for path in target.iterdir()] == ["new.txt"]
+    assert [path.name for path in target.parent.iterdir()] == ["model"]
+
+
+def test_a_failure_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
+    target = tmp_path / "model"
+    target.mkdir()
+    (target / "old.txt").write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as scratch:
+        (scratch / "new.txt").write_text("half")
+        raise KeyboardInterrupt
+    assert [path.name for path in target.iterdir()] == ["old.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_folders_that_a_killed_writer_left_are_cleared(tmp_path):
+    writer = atomic_folder(tmp_path / "model")
+    scratch = writer.__enter__()
+    (scratch / "half.txt").write_text("half")
+    assert remove_leftovers(tmp_path) >= 1
+    assert list(tmp_path.iterdir()) == []

@@ -117,7 +117,7 @@ def test_simulate_learn_evaluate_and_explain_go_round(run: Run) -> None:
     pair = TwoStagePolicy.load("l/policy")
     pair = TwoStagePolicy(pair.candidate_scores, pair.ranker_scores, 8, 4, pool=world.pool)
     truth, before = world.value(pair), world.value(world.logging)
-    assert simulated.json["logging_value"] == pytest.approx(before)
+    assert simulated.json["logging_value"] == pytest.approx(before, rel=2e-3)
     assert truth > before + 0.3
     new, old = learned.json["new"], row(evaluated, policy="s/logging.parquet")
     assert abs(new["value"] - truth) < 4 * new["stderr"]

@@ -6,18 +6,15 @@ folder `policy_0`, `policy_1`, ... for each of its policies.
 """
 
 import json
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.data import ScoreTable
 from irworks.errors import ArgumentError, DataError
+from irworks.runtime import atomic_folder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -55,7 +52,7 @@ def save_policy(policy: "TwoStagePolicy | MixturePolicy", folder: str | Path) ->
     target = Path(folder)
     if target.exists() and not _replaceable(target):
         raise DataError("exists and is not a saved policy", source=target, hint="Choose another name")
-    with _whole_folder(target) as scratch:
+    with atomic_folder(target) as scratch:
         _write(policy, scratch)
 
 
@@ -71,21 +68,6 @@ def load_policy(folder: str | Path) -> "TwoStagePolicy | MixturePolicy":
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _whole_folder(target: Path) -> Iterator[Path]:
-    """A folder to write to that takes the place of `target` on success, and is removed on failure."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.parent / f".{target.name}-{uuid4().hex}"
-    scratch.mkdir()
-    try:
-        yield scratch
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def _replaceable(folder: Path) -> bool:

@@ -1,16 +1,15 @@
 """A candidate generator as a folder of plain files."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.faiss_index import ADDED, import_faiss
 from irworks.errors import ArgumentError, DataError
+from irworks.runtime import atomic_folder
 
 if TYPE_CHECKING:
     from cltr_twostage.generator import EmbeddingGenerator
@@ -30,11 +29,8 @@ def save_generator(generator: "EmbeddingGenerator", folder: str | Path, *, embed
     if not embeddings and (target / _EMBEDDINGS).exists():
         raise ArgumentError(f"{target} holds embeddings, which saving without them would remove; choose another name")
     ids = None if generator.doc_ids is None else _plain_ids(generator.doc_ids)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.parent / f".{target.name}-{uuid4().hex}"
-    scratch.mkdir()
-    try:
-        (scratch / _CONFIG).write_text(json.dumps(_config(generator), indent=1))
+    with atomic_folder(target) as scratch:
+        (scratch / _CONFIG).write_text(json.dumps(_config(generator), indent=1), encoding="utf-8")
         if ids is not None:
             np.save(scratch / _IDS, ids, allow_pickle=False)
         if embeddings:
@@ -42,11 +38,6 @@ def save_generator(generator: "EmbeddingGenerator", folder: str | Path, *, embed
         if not _is_flat(generator.index_name):
             faiss = import_faiss()
             faiss.write_index(generator.index, str(scratch / _INDEX))
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def load_generator(folder: str | Path, doc_embeddings: ArrayLike | None = None) -> "EmbeddingGenerator":

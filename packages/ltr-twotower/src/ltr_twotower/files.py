@@ -1,19 +1,18 @@
 """A fitted model as a folder of plain files that other programs can read; no pickle."""
 
 import json
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
+from irworks.runtime import atomic_folder
 from ltr_twotower.cells import Cells
 from ltr_twotower.weighting import PlacementPropensity, WeightSummary
 
@@ -42,16 +41,8 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
     check_target(target)
     if not isinstance(model.bias, str) and callable(model.bias):
         raise ArgumentError("a bias tower that is a torch module cannot be saved; save its state_dict yourself")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.parent / f".{target.name}-{uuid4().hex}"
-    scratch.mkdir()
-    try:
+    with atomic_folder(target) as scratch:
         _write(model, scratch)
-        if target.exists():
-            shutil.rmtree(target)
-        scratch.replace(target)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def check_target(folder: Path) -> None:

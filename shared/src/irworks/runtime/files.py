@@ -10,7 +10,7 @@ from typing import IO, Any, Literal, overload
 
 from irworks.errors import ArgumentError
 
-__all__ = ["atomic_path", "atomic_write", "remove_leftovers", "run_dir"]
+__all__ = ["atomic_folder", "atomic_path", "atomic_write", "remove_leftovers", "run_dir"]
 
 _TEMPORARY = ".irworks-tmp-"
 
@@ -41,6 +41,38 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a new folder beside `path`; on success it takes the place of `path` with all that was written into it.
+
+    A folder that stood there is replaced as a whole, so the caller checks first that it may be. On any failure, the
+    new folder is removed and an existing one is left as it was.
+
+    Args:
+        path: The folder to be written; its parent folder is made if it is absent.
+
+    Yields:
+        An empty folder.
+    """
+    target = Path(path).absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch, aside = _temporary_name(target), _temporary_name(target)
+    scratch.mkdir()
+    try:
+        yield scratch
+        if target.exists():
+            # Folders cannot be swapped in one step: between these two names there is none, but never half of one.
+            target.rename(aside)
+        scratch.rename(target)
+    except BaseException:
+        if aside.exists() and not target.exists():
+            aside.rename(target)
+        raise
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 @overload
@@ -125,7 +157,7 @@ def _sync(path: Path) -> None:
 
 
 def remove_leftovers(folder: str | os.PathLike[str], *, recursive: bool = True) -> int:
-    """Remove the temporary files that a writer killed outright (`kill -9`, power cut) left under `folder`.
+    """Remove the temporary files and folders that a writer killed outright (`kill -9`, power cut) left under `folder`.
 
     Only call it where no other process is writing.
 
@@ -134,12 +166,15 @@ def remove_leftovers(folder: str | os.PathLike[str], *, recursive: bool = True) 
         recursive: Whether to look in the folders below it too.
 
     Returns:
-        How many files were removed.
+        How many files and folders were removed.
     """
     search = Path(folder).rglob if recursive else Path(folder).glob
-    leftovers = [path for path in search(f"{_TEMPORARY}*") if path.is_file()]
+    leftovers = list(search(f"{_TEMPORARY}*"))
     for path in leftovers:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
     return len(leftovers)
 
 

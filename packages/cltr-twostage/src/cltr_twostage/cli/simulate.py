@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from cltr_twostage.world import World
 
 
+# Draws a query for the true value of a pair, where it is not integrated: an error in the fourth digit.
+TRUTH_SAMPLES = 4096
+
+
 class WorldChoice(StrEnum):
     """Simulated worlds."""
 
@@ -61,8 +65,8 @@ def simulate(
         "k": built.k,
         "examination": built.examination,
         "rank_weights": built.rank_weights,
-        "logging_value": built.value(built.logging),
-        "logging_clicks": replace(built, rank_weights=built.examination).value(built.logging),
+        "logging_value": built.value(built.logging, n_samples=TRUTH_SAMPLES),
+        "logging_clicks": replace(built, rank_weights=built.examination).value(built.logging, n_samples=TRUTH_SAMPLES),
         "ideal_value": built.ideal(),
     }
     claim_folder(out, {"command": "simulate", "world": world.value, "seed": seed, "sessions": sessions})
