@@ -376,9 +376,14 @@ def test_a_failure_leaves_the_old_folder_and_nothing_beside_it(tmp_path):
     target = tmp_path / "model"
     target.mkdir()
     (target / "old.txt").write_text("old")
-    with pytest.raises(KeyboardInterrupt), atomic_folder(target) as scratch:
-        (scratch / "new.txt").write_text("half")
-        raise KeyboardInterrupt
+
+    def interrupted():
+        with atomic_folder(target) as scratch:
+            (scratch / "new.txt").write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert [path.name for path in target.iterdir()] == ["old.txt"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

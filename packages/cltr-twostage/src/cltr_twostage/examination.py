@@ -71,9 +71,9 @@ def read_examination(path: str | Path) -> FloatArray:
     """Read examination probabilities from a saved click model or a table.
 
     Args:
-        path: A folder that ltr-twotower wrote (`config.json`, `position_bias.csv`) for a model with combine="pbm": the
-            examination relative to rank 1, or to the most examined rank if that is another. Or a CSV or Parquet file with the columns `position` (from 1) and
-            `examination`, a row for each rank.
+        path: A folder that ltr-twotower wrote (`config.json`, `position_bias.csv`) for a model with combine="pbm":
+            the examination relative to rank 1, or to the most examined rank if that is another. Or a CSV or Parquet
+            file with the columns `position` (from 1) and `examination`, a row for each rank.
 
     Returns:
         float64 [k].
