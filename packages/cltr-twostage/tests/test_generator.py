@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chi2
 
-from cltr_twostage import lazy_gumbel
+from cltr_twostage.embedding import lazy_gumbel
 from cltr_twostage.generator import EmbeddingGenerator
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError, MissingDependencyError

@@ -5,15 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cltr_twostage.gradients import (
+from cltr_twostage.learning.gradients import (
     candidate_credit,
     candidate_reinforce,
     leave_one_out,
     ranker_plrank,
     ranker_reinforce,
 )
-from cltr_twostage.objective import GradientEstimator
-from cltr_twostage.races import blocks, draw, exposures, list_values
+from cltr_twostage.learning.objective import GradientEstimator
+from cltr_twostage.learning.races import blocks, draw, exposures, list_values
 from irworks.errors import ArgumentError
 from irworks.simulate import enumerate_rankings, log_prob, placement_probabilities
 
@@ -272,7 +272,7 @@ def test_queries_of_all_sizes_get_their_own_gradient():
 
 
 def test_blocks_hold_every_row_once_and_are_at_least_half_full(monkeypatch):
-    monkeypatch.setattr("cltr_twostage.races.BLOCK", 200)
+    monkeypatch.setattr("cltr_twostage.learning.races.BLOCK", 200)
     sizes = np.random.default_rng(0).integers(1, 60, size=50)
     offsets = np.concatenate(([0], np.cumsum(sizes)))
     parts = list(blocks(offsets, 4))

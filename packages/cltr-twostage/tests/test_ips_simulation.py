@@ -17,7 +17,7 @@ UNBIASED = [ExposureIPS, ItemPositionIPS]
 def test_intervals_cover_the_truth(cls, self_normalized, two_query_world, two_thousand_logs, on_trial):
     world = two_query_world
     estimator = cls(world.examination, self_normalized=self_normalized, method="exact")
-    logs = two_thousand_logs if cls is ExposureIPS and not self_normalized else two_thousand_logs[:500]
+    logs = two_thousand_logs if cls is ExposureIPS and not self_normalized else two_thousand_logs[:400]
     trials = on_trial(lambda log: estimator.fit(log, world.logging).value(world.target), logs, world.truth())
     assert trials.standard_errors_off(world.truth()) < 4
     assert 0.92 <= trials.coverage <= 0.98
@@ -101,7 +101,7 @@ def test_one_log_in_two_halves_is_one_log(tiny_world):
 
 @pytest.fixture(scope="module")
 def opposite_logs():
-    """The policies of two logs, 500 pairs of logs, a target, and its value."""
+    """The policies of two logs, 400 pairs of logs, a target, and its value."""
     pool = Pool([0, 3, 6])
     policies = list(opposites(pool))
     target = TwoStagePolicy(np.zeros(6), np.zeros(6), 2, 1, pool=pool)
@@ -116,7 +116,7 @@ def opposite_logs():
         ]
 
     truth = float((np.array([0.4, 0.6]) @ shares) @ relevance.reshape(2, 3).mean(axis=1))
-    return policies, [draw(number) for number in range(500)], target, truth
+    return policies, [draw(number) for number in range(400)], target, truth
 
 
 @pytest.mark.parametrize("cls", UNBIASED)
@@ -140,7 +140,7 @@ def test_the_standard_error_has_the_error_of_monte_carlo_exposures(cls, options,
     log = world.simulate(4000, 0)
     exact = cls(world.examination, method="exact", **options).fit(log, world.logging).value(world.target)
     z, added = [], []
-    for seed in range(60):
+    for seed in range(45):
         estimator = cls(world.examination, method="mc", n_samples=16, seed=seed, **options).fit(log, world.logging)
         estimate = estimator.value(world.target)
         extra = np.sqrt(estimate.stderr**2 - exact.stderr**2)
@@ -164,7 +164,7 @@ def test_sampled_logging_exposures_are_in_the_standard_error(two_query_world):
             return drawn.value, drawn.batches
 
     z = []
-    for seed in range(60):
+    for seed in range(45):
         estimate = Sampled(world.examination, method="exact", seed=seed).fit(log, world.logging).value(world.target)
         z.append((estimate.value - exact.value) / np.sqrt(estimate.stderr**2 - exact.stderr**2))
     assert 0.75 <= np.std(z) <= 1.35

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cltr_twostage.joint_quadrature import two_stage_cost, two_stage_log_prob, two_stage_placement
+from cltr_twostage.quadrature.placement import two_stage_cost, two_stage_log_prob, two_stage_placement
 from irworks.errors import ArgumentError
 from irworks.simulate import log_prob, placement_probabilities, sample_rankings
 

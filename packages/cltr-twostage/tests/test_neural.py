@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from cltr_twostage import ExposureIPS
-from cltr_twostage.ascent import Ascent
-from cltr_twostage.models import Adam, LinearScores
-from cltr_twostage.neural import ModuleScores, is_module
+from cltr_twostage.learning.ascent import Ascent
+from cltr_twostage.learning.models import Adam, LinearScores
+from cltr_twostage.learning.neural import ModuleScores, is_module
 from cltr_twostage.simulate import tiny_world
 from cltr_twostage.train import TwoStageLearner
 from irworks.errors import ArgumentError, IrworksError, MissingDependencyError

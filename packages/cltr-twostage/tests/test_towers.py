@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cltr_twostage.towers import mlp_tower
+from cltr_twostage.learning.towers import mlp_tower
 from irworks.errors import ArgumentError
 
 torch = pytest.importorskip("torch")

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
-from cltr_twostage.ascent import Ascent
+from cltr_twostage.learning.ascent import Ascent
+from cltr_twostage.learning.models import LinearScores
+from cltr_twostage.learning.safe import ExposureTracker, Safe, safe_share
 from cltr_twostage.mixture import MixturePolicy
-from cltr_twostage.models import LinearScores
-from cltr_twostage.safe import ExposureTracker, Safe, safe_share
 from cltr_twostage.simulate import natural_world, shift_world, tiny_world
 from cltr_twostage.train import TwoStageLearner
 from irworks.errors import ArgumentError, DataError

@@ -6,12 +6,14 @@ from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
 from cltr_twostage.enumeration import Enumeration, Proof, enumerate_two_stage, prove
 from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator, NotFittedError, SupportError, SupportWarning
+from cltr_twostage.examination import dcg_weights, examination_from_additive, inverse_rank, read_examination
 from cltr_twostage.exposure import Exposure, Placement
+from cltr_twostage.files import load_policy, save_policy
 from cltr_twostage.generator import EmbeddingGenerator
 from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
+from cltr_twostage.learning.safe import Safe
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
-from cltr_twostage.safe import Safe
 from cltr_twostage.slate import SlateIPS
 from cltr_twostage.stage import Stage
 from cltr_twostage.train import TwoStageLearner
@@ -45,9 +47,15 @@ __all__ = [
     "TwoStageLearner",
     "TwoStagePolicy",
     "attribute",
+    "dcg_weights",
     "enumerate_two_stage",
+    "examination_from_additive",
+    "inverse_rank",
+    "load_policy",
     "prove",
     "read_click_log",
+    "read_examination",
     "read_scores",
+    "save_policy",
     "write_scores",
 ]

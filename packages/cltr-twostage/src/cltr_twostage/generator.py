@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.faiss_index import build_index, check_index, is_exact, search
-from cltr_twostage.generator_pool import included_pairs, indices, missed_documents, pool_pairs
-from cltr_twostage.lazy_gumbel import CELLS, GATHER, Catalogue, Heads, draw_candidates
+from cltr_twostage.embedding.faiss_index import build_index, check_index, is_exact, search
+from cltr_twostage.embedding.lazy_gumbel import CELLS, GATHER, Catalogue, Heads, draw_candidates
+from cltr_twostage.embedding.pool import included_pairs, indices, missed_documents, pool_pairs
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from irworks.simulate.plackett_luce import MAX_SCORE, require_at_least_one
@@ -300,7 +300,7 @@ class EmbeddingGenerator:
             ArgumentError: Document ids of mixed types.
             DataError: `folder` exists and holds something else.
         """
-        from cltr_twostage.generator_files import save_generator
+        from cltr_twostage.embedding.files import save_generator
 
         save_generator(self, folder, embeddings=embeddings)
 
@@ -317,7 +317,7 @@ class EmbeddingGenerator:
             ArgumentError: The embeddings were not saved and are not given.
             MissingDependencyError: faiss is not installed.
         """
-        from cltr_twostage.generator_files import load_generator
+        from cltr_twostage.embedding.files import load_generator
 
         return load_generator(folder, doc_embeddings)
 

@@ -233,7 +233,7 @@ class TwoStagePolicy:
             ArgumentError: A list that is not complete, a row of another query or twice in a list, or a query with too
                 many candidate sets to sum over.
         """
-        from cltr_twostage.joint_quadrature import two_stage_log_prob
+        from cltr_twostage.quadrature.placement import two_stage_log_prob
 
         codes = self.generator.candidates.checked_queries(query)
         lists = np.asarray(rows)
@@ -268,7 +268,7 @@ class TwoStagePolicy:
         return slice(int(self.offsets[query]), int(self.offsets[query + 1]))
 
     def _exactly(self, method: Method) -> bool:
-        from cltr_twostage.joint_quadrature import two_stage_cost
+        from cltr_twostage.quadrature.placement import two_stage_cost
 
         if method not in ("auto", "exact", "mc"):
             raise ArgumentError(f'method={method!r}; expected "auto", "exact" or "mc"')
@@ -282,7 +282,7 @@ class TwoStagePolicy:
 
     @cached_property
     def _exact_placement(self) -> FloatArray:
-        from cltr_twostage.joint_quadrature import two_stage_placement
+        from cltr_twostage.quadrature.placement import two_stage_placement
 
         out = np.zeros((self.pool.n_rows, self.k))
         for size in np.unique(self.pool.sizes):

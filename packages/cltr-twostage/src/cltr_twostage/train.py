@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.ascent import STAGES, Ascent, Progress, Schedule
-from cltr_twostage.checkpoint import Checkpoint, fingerprint
 from cltr_twostage.data import Pool
 from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.learning.ascent import STAGES, Ascent, Progress, Schedule
+from cltr_twostage.learning.builder import Beginning, StageBuilder, StageKind
+from cltr_twostage.learning.checkpoint import Checkpoint, fingerprint
+from cltr_twostage.learning.models import Scorer, StageModel
+from cltr_twostage.learning.neural import Precision, is_module
+from cltr_twostage.learning.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
+from cltr_twostage.learning.problem import Problem, problem_from_estimate, problem_from_relevance, relevance_of
+from cltr_twostage.learning.safe import Safe, bounded_mixture
 from cltr_twostage.mixture import MixturePolicy
-from cltr_twostage.models import Scorer, StageModel
-from cltr_twostage.neural import Precision, is_module
-from cltr_twostage.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
 from cltr_twostage.policy import TwoStagePolicy, require_same_pool
-from cltr_twostage.problem import Problem, problem_from_estimate, problem_from_relevance, relevance_of
-from cltr_twostage.safe import Safe, bounded_mixture
-from cltr_twostage.stages import Beginning, StageBuilder, StageKind
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 

@@ -158,7 +158,10 @@ def disagreement_decides(ctx: Context) -> Evidence:
             + ", ".join(f"{gain[:, j].mean():+.3f} at {level:g}" for j, level in enumerate(levels))
         ),
         verdict=verdict_from(checks),
-        values={f"gain_at_{level:g}": gain[:, j].mean() for j, level in enumerate(levels)} | {"growth_low": growth.low},
+        values={
+            "growth_low": growth.low,
+            **{f"gain_at_{level:g}": gain[:, j].mean() for j, level in enumerate(levels)},
+        },
         table=pd.DataFrame({"disagreement": levels, **{mode: values[mode].mean(axis=0) for mode in modes}}),
         figure=lines_figure(levels, values, xlabel="disagreement of the stages", ylabel="DCG@4"),
         caption="Means over seeds with 95% intervals.",

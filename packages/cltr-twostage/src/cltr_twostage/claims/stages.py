@@ -171,7 +171,7 @@ def _gradients(
     """Gradients with respect to the generator's scores: float64 [repetitions, n_rows]."""
     import numpy as np
 
-    from cltr_twostage.objective import GradientEstimator
+    from cltr_twostage.learning.objective import GradientEstimator
     from cltr_twostage.simulate import World
 
     assert isinstance(world, World)

@@ -126,7 +126,7 @@ def learn(
     from cltr_twostage.cli.folders import claim_folder
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import estimate_fields, print_json, sizes, warnings_as_lines
-    from cltr_twostage.safe import Safe
+    from cltr_twostage.learning.safe import Safe
     from cltr_twostage.sources import read_features
     from cltr_twostage.train import TwoStageLearner
 
@@ -201,7 +201,7 @@ def learn(
 
 
 def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: int) -> tuple[Any, Any]:
-    from cltr_twostage.towers import mlp_tower
+    from cltr_twostage.learning.towers import mlp_tower
 
     if tower is TowerChoice.linear:
         return "linear", "linear"

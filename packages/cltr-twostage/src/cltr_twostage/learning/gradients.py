@@ -18,7 +18,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.races import Draws, largest, seen, take
+from cltr_twostage.learning.races import Draws, largest, seen, take
 from irworks.errors import ArgumentError
 
 __all__ = [

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.checkpoint import Checkpoint, nested, unnested
-from cltr_twostage.models import StageModel
-from cltr_twostage.objective import GradientEstimator, StageName, UtilityGradient
-from cltr_twostage.problem import Problem
-from cltr_twostage.safe import ExposureTracker, Safe
+from cltr_twostage.learning.checkpoint import Checkpoint, nested, unnested
+from cltr_twostage.learning.models import StageModel
+from cltr_twostage.learning.objective import GradientEstimator, StageName, UtilityGradient
+from cltr_twostage.learning.problem import Problem
+from cltr_twostage.learning.safe import ExposureTracker, Safe
 from irworks.errors import IrworksError
 from irworks.runtime import progress
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.lazy_gumbel import SCANNED, Catalogue, Heads, distinct
+from cltr_twostage.embedding.lazy_gumbel import SCANNED, Catalogue, Heads, distinct
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
 

@@ -4,7 +4,7 @@ Given the candidates, the probability of a list is a product of w_i / (c_i + res
 document, c_i the summed weights of the list from there on, `rest` those of the candidates that are not shown. Such a
 product is the integral over u of exp(-u * rest) times the density of a sum of exponential waiting times of rates c_i,
 and exp(-u * rest) is a product over documents. With the time t at which the candidates are complete, as in
-`joint_quadrature`, what remains at (t, u) is one polynomial that grows document by document.
+`cltr_twostage.quadrature.placement`, what remains at (t, u) is one polynomial that grows document by document.
 
 Each list has nodes of its own, around the largest value of its integrand, so that unlikely lists are as exact as likely
 ones.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.quadrature_counts import Chances, admit_all, hazard
-from cltr_twostage.quadrature_nodes import LATE, Nodes, Profile, nodes_between, pair_up
+from cltr_twostage.quadrature.counts import Chances, admit_all, hazard
+from cltr_twostage.quadrature.nodes import LATE, Nodes, Profile, nodes_between, pair_up
 from irworks.errors import ArgumentError
 from irworks.simulate import log_prob
 from irworks.simulate.plackett_luce import check_rankings, checked_scores, require_at_least_one

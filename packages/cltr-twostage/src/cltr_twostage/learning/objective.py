@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.gradients import candidate_credit, candidate_reinforce, ranker_plrank, ranker_reinforce
-from cltr_twostage.races import blocks, exposures, list_values, race, take
+from cltr_twostage.learning.gradients import candidate_credit, candidate_reinforce, ranker_plrank, ranker_reinforce
+from cltr_twostage.learning.races import blocks, exposures, list_values, race, take
 from irworks.errors import ArgumentError
 from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 

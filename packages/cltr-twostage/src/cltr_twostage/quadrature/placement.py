@@ -21,9 +21,9 @@ Cost per query: n_times * n_second_times * n log n * k * the smaller of `n_candi
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.quadrature_counts import Chances, admit_all, hazard, leave_one_out, tails
-from cltr_twostage.quadrature_lists import two_stage_log_prob
-from cltr_twostage.quadrature_nodes import EARLY, LATE, NEGLIGIBLE, Nodes, bracket, nodes_between, pair_up
+from cltr_twostage.quadrature.counts import Chances, admit_all, hazard, leave_one_out, tails
+from cltr_twostage.quadrature.lists import two_stage_log_prob
+from cltr_twostage.quadrature.nodes import EARLY, LATE, NEGLIGIBLE, Nodes, bracket, nodes_between, pair_up
 from irworks.errors import ArgumentError
 from irworks.simulate import placement_probabilities
 from irworks.simulate.plackett_luce import checked_scores, require_at_least_one

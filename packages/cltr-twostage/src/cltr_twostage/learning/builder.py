@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.models import (
+from cltr_twostage.learning.models import (
     FixedScores,
     LinearScorer,
     LinearScores,
@@ -15,10 +15,10 @@ from cltr_twostage.models import (
     TableScores,
     checked_features,
 )
-from cltr_twostage.neural import ModuleScorer, ModuleScores, Precision
-from cltr_twostage.objective import StageName
+from cltr_twostage.learning.neural import ModuleScorer, ModuleScores, Precision
+from cltr_twostage.learning.objective import StageName
+from cltr_twostage.learning.problem import Problem
 from cltr_twostage.policy import TwoStagePolicy
-from cltr_twostage.problem import Problem
 from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.faiss_index import ADDED, import_faiss
+from cltr_twostage.embedding.faiss_index import ADDED, import_faiss
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
 
