@@ -162,7 +162,7 @@ def disagreement_decides(ctx: Context) -> Evidence:
             "growth_low": growth.low,
             **{f"gain_at_{level:g}": gain[:, j].mean() for j, level in enumerate(levels)},
         },
-        table=pd.DataFrame({"disagreement": levels, **{mode: values[mode].mean(axis=0) for mode in modes}}),
+        table=pd.DataFrame({name: column.mean(axis=0) for name, column in values.items()}).assign(disagreement=levels),
         figure=lines_figure(levels, values, xlabel="disagreement of the stages", ylabel="DCG@4"),
         caption="Means over seeds with 95% intervals.",
     )
@@ -177,8 +177,7 @@ def disagreement_decides(ctx: Context) -> Evidence:
         "Real documents (small LETOR set; at scale full MovieLens-1M), simulated clicks, 200 sessions a query, linear "
         "policies, DCG. Alternating learning beats (1) the logging pair and (2) ranker-only learning, and (3) is not "
         "worse than independent learning by more than .02 (lower ends of the 95% t-intervals of paired differences "
-        "above "
-        "0, 0 and -.02); (4) it beats independent learning (lower end above 0). Reproduced if all hold, partly if some."
+        "above 0, 0 and -.02); (4) it beats independent learning (lower end above 0). Reproduced if all hold, partly if some."
     ),
     data=("letor",),
     cost=60,
