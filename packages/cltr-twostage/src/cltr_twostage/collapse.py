@@ -85,6 +85,11 @@ class CollapsedLog:
         return int(self.rows.shape[1])
 
     @cached_property
+    def unit(self) -> bool:
+        """Whether each session stands for one."""
+        return bool((self.count == 1).all())
+
+    @cached_property
     def total(self) -> float:
         """Number of sessions (the sum of their weights)."""
         return float(self.count.sum())
@@ -152,11 +157,22 @@ class CollapsedLog:
         """float64 [n_rows, k], how often each row was clicked at each rank."""
         return self._count_places(self.clicks)
 
+    @cached_property
+    def row_impressions(self) -> FloatArray:
+        """float64 [n_rows], how often each row was shown."""
+        return np.asarray(self.impressions.sum(axis=1))
+
+    @cached_property
+    def row_clicks(self) -> FloatArray:
+        """float64 [n_rows], how often each row was clicked."""
+        return np.asarray(self.click_counts.sum(axis=1))
+
     def _count_places(self, where: BoolArray) -> FloatArray:
-        session, rank = np.nonzero(where)
-        cell = self.rows[session, rank].astype(np.int64) * self.k + rank
-        counts = sums_by(cell, self.count[session], self.pool.n_rows * self.k)
-        return counts.reshape(self.pool.n_rows, self.k)
+        # Rank by rank, and places that do not count in a cell of their own: twice as fast as picking the others out.
+        cell = np.where(where, self.rows, np.int32(-1)) + 1
+        weights = None if self.unit else self.count
+        counts = [sums_by(cell[:, rank], weights, self.pool.n_rows + 1)[1:] for rank in range(self.k)]
+        return np.stack(counts, axis=1)
 
     def at_places(self, table: FloatArray) -> FloatArray:
         """Entries of a table [n_rows] or [n_rows, >= k] at each place of each session, 0 where nothing is shown.
@@ -171,7 +187,11 @@ class CollapsedLog:
 
 
 def collapse(
-    logs: ClickLog | Sequence[ClickLog], pool: Pool, weights: ArrayLike | Sequence[ArrayLike] | None = None
+    logs: ClickLog | Sequence[ClickLog],
+    pool: Pool,
+    weights: ArrayLike | Sequence[ArrayLike] | None = None,
+    *,
+    merge: bool = True,
 ) -> CollapsedLog:
     """Read logs into their distinct sessions.
 
@@ -180,6 +200,8 @@ def collapse(
         pool: The documents that can be shown.
         weights: float [n], how many sessions each session of the log stands for; a sequence of these for several logs.
             Default: one.
+        merge: Merge equal sessions: it costs a little, and pays where every session is looked at for each policy. What
+            is counted by document or by clicks is merged anyway.
 
     Raises:
         ArgumentError: No click log; weights that are negative, NaN or infinite, sum to zero, or do not fit the log.
@@ -200,6 +222,9 @@ def collapse(
         weight = np.concatenate([_checked_weights(one, len(log)) for one, log in zip(given, parts, strict=True)])
         if weight.sum() <= 0:
             raise ArgumentError("weights sum to 0; expected at least one session of positive weight")
+    if not merge:
+        count = np.ones(len(query)) if weight is None else weight
+        return CollapsedLog(pool, part, query, rows, clicks, count, len(parts), len(query), np.arange(len(query)))
     code, first = _distinct(part, query, rows, clicks, pool)
     count = sums_by(code, weight, len(first))
     return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)

@@ -109,7 +109,8 @@ def estimate_of(
     """A linear combination of contributions over the same groups of sessions, as one estimate.
 
     The sessions, and the batches of Monte Carlo exposures, are shared: what policies have in common cancels in a
-    difference. Sessions are independent within each log, and logs are strata.
+    difference. Sessions are independent within each log, and logs are strata. Diagnostics are the worst of the policies
+    that count.
     """
     value = float(sum(c * part.value for c, part in zip(coefficients, parts, strict=True)))
     x = np.zeros_like(parts[0].x)
@@ -124,16 +125,18 @@ def estimate_of(
     variance = float(centred.sum()) / log.total**2
     variance += _sampling_variance(parts, coefficients)
     stderr = float(np.sqrt(variance)) if log.n_read > log.n_parts else float("inf")
-    worst = max(parts, key=lambda part: part.weights.max_weight).weights
+    weighed = [part.weights for coefficient, part in zip(coefficients, parts, strict=True) if coefficient]
+    weighed = weighed or [part.weights for part in parts]
+    worst = max(weighed, key=lambda weights: weights.max_weight)
     return Estimate(
         value=value,
         stderr=stderr,
         ci=_normal_interval(value, stderr, level),
-        ess=min(part.weights.ess for part in parts),
+        ess=min(weights.ess for weights in weighed),
         n_weighted=worst.n_weighted,
         max_weight=worst.max_weight,
-        support_gap=max(part.weights.support_gap for part in parts),
-        clipped=max(part.weights.clipped for part in parts),
+        support_gap=max(weights.support_gap for weights in weighed),
+        clipped=max(weights.clipped for weights in weighed),
         n_sessions=log.total,
     )
 

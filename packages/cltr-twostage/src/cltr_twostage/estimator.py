@@ -130,7 +130,7 @@ class Estimator:
                 show.
         """
         pool = _pool_of(log, logging, pool)
-        collapsed = collapse(log, pool, weights)
+        collapsed = collapse(log, pool, weights, merge=self._looks_at_sessions(logging))
         for name, weight in (("examination", self.examination), ("rank_weights", self.rank_weights)):
             if weight is not None and len(weight) < collapsed.k:
                 raise ArgumentError(f"{name} has {len(weight)} ranks and the log {collapsed.k}; expected one for each")
@@ -178,6 +178,10 @@ class Estimator:
         return [self.value(policy) for policy in policies]
 
     # -- for the subclasses -------------------------------------------------------------------------------------------
+
+    def _looks_at_sessions(self, logging: Logging) -> bool:
+        """Whether each policy needs another look at every session: then equal sessions are worth merging."""
+        return True
 
     def _fit(self, logging: Logging) -> None:
         raise TypeError(f"{type(self).__name__} is not an estimator by itself; use one of the subclasses")

@@ -1,6 +1,8 @@
 """Inverse propensity scoring by document: joint exposure IPS, its one-stage baseline, and item-position IPS."""
 
+from collections.abc import Hashable
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +27,11 @@ __all__ = ["ExposureIPS", "ItemPositionIPS", "RankerOnlyIPS"]
 
 FloatArray = NDArray[np.float64]
 
+# Logging tables by policy, for as long as it lives, and how many for each.
+_TABLES: WeakKeyDictionary[Policy, dict[Hashable, tuple[FloatArray, FloatArray | None]]] = WeakKeyDictionary()
+REMEMBERED = 4
 # Draws for the logging policy, computed once and divided by, for each draw for a target.
-LOGGING_DRAWS = 16
+LOGGING_DRAWS = 8
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,6 +54,9 @@ class LoggingTable:
 
 class _RatioEstimator(Estimator):
     """Weights each click by a ratio of two tables: what the target does, over what the logging policy did."""
+
+    def _looks_at_sessions(self, logging: Logging) -> bool:
+        return self.self_normalized or isinstance(logging, str)
 
     def _fit(self, logging: Logging) -> None:
         self._logging = _logging_table(self, logging)
@@ -194,14 +202,14 @@ class _RatioEstimator(Estimator):
         return self.examination
 
     def _shown_counts(self) -> FloatArray:
-        return np.asarray(self.collapsed_.impressions.sum(axis=1))
+        return self.collapsed_.row_impressions
 
     def _shown_units(self) -> FloatArray:
         """Impressions, each as much as `_weight_unit` says."""
         return np.asarray(self.collapsed_.impressions @ self._weight_unit()[: self.collapsed_.k])
 
     def _clicks(self) -> FloatArray:
-        return np.asarray(self.collapsed_.click_counts.sum(axis=1))
+        return self.collapsed_.row_clicks
 
     def _click_patterns(self) -> ClickPatterns:
         return self.collapsed_.clicked_rows
@@ -324,7 +332,7 @@ def _logging_table(estimator: _RatioEstimator, logging: Logging) -> LoggingTable
     policies = logging_policies(logging)
     if policies:
         require_policy_per_log(policies, log)
-        tables = [estimator._logging_table(policy) for policy in policies]
+        tables = [_remembered_table(estimator, policy) for policy in policies]
         for number, (policy, (table, _)) in enumerate(zip(policies, tables, strict=True)):
             _require_whole_lists(policy, table, log, number)
         return LoggingTable(*tables[0]) if len(tables) == 1 else _mixture(tables, log)
@@ -333,6 +341,24 @@ def _logging_table(estimator: _RatioEstimator, logging: Logging) -> LoggingTable
             raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
         return LoggingTable(estimator._counted_table(), counted=True)
     return LoggingTable(_checked_table(np.asarray(logging, dtype=np.float64), estimator._table_shape(), log.pool))
+
+
+def _remembered_table(estimator: _RatioEstimator, policy: Policy) -> tuple[FloatArray, FloatArray | None]:
+    """The table of a logging policy, which several logs and estimators in a row divide by: computed once."""
+    known = _TABLES.setdefault(policy, {})
+    key = (
+        type(estimator)._logging_table,
+        estimator.examination.tobytes(),
+        estimator.collapsed_.k,
+        estimator.method,
+        estimator.n_samples,
+        estimator.seed,
+    )
+    if key not in known:
+        if len(known) >= REMEMBERED:
+            known.pop(next(iter(known)))
+        known[key] = estimator._logging_table(policy)
+    return known[key]
 
 
 def _mixture(tables: list[tuple[FloatArray, FloatArray | None]], log: CollapsedLog) -> LoggingTable:

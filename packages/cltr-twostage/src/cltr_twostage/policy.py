@@ -21,7 +21,7 @@ LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 Method = Literal["auto", "exact", "mc"]
 
-N_SAMPLES = 256
+N_SAMPLES = 128
 # "auto" computes exactly where that takes about this many seconds or less.
 EXACT_SECONDS = 0.1
 

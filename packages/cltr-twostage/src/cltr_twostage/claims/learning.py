@@ -141,7 +141,7 @@ def disagreement_decides(ctx: Context) -> Evidence:
     from irworks.report.figures import lines_figure
     from irworks.stats import t_interval
 
-    levels = ctx.pick(smoke=(0.0, 1.0), small=(0.0, 0.5, 0.8, 1.0), full=(0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0))
+    levels = ctx.pick(smoke=(0.0, 1.0), small=(0.0, 0.8, 1.0), full=(0.0, 0.25, 0.5, 0.7, 0.8, 0.9, 1.0))
     modes: tuple[Mode, ...] = ("independent", "alternating")
     values: dict[str, FloatArray] = {mode: np.zeros((len(ctx.seeds), len(levels))) for mode in modes}
     for i, seed in enumerate(ctx.progress(ctx.seeds, "seeds")):

@@ -104,7 +104,7 @@ def more_log_less_error(ctx: Context) -> Evidence:
         "below the truth on average, on both. Reproduced if all hold, partly if some."
     ),
     cost=15,
-    seeds={"smoke": 2, "small": 16, "full": 40},
+    seeds={"smoke": 2, "small": 12, "full": 40},
 )
 def clipping_trades(ctx: Context) -> Evidence:
     """RMSE by clip, on short and long logs."""

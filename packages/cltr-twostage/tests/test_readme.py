@@ -1,0 +1,59 @@
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+SOURCE = Path(__file__).parents[1] / "src" / "cltr_twostage"
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.DOTALL | re.MULTILINE)
+
+
+def run(example: str) -> str:
+    return subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True).stdout
+
+
+def test_the_example_runs_and_prints_the_numbers_that_the_text_states():
+    printed = run(blocks("python")[0])
+    learned, logging = re.search(r"earns ([\d.]+) DCG a session against ([\d.]+) in production", README).groups()
+    assert re.search(r"logging ([\d.]+) \[", printed)[1] == logging
+    assert re.search(r"learned ([\d.]+) \[", printed)[1] == learned
+    assert "Ship both." in printed
+
+
+def test_the_proof_shows_one_estimator_unbiased_and_the_other_not():
+    exposure, ranker_only = (float(line.split()[1]) for line in run(blocks("python")[1]).splitlines())
+    assert abs(exposure) < 1e-10
+    assert abs(ranker_only) > 0.01
+
+
+def test_the_generator_over_embeddings_runs_as_written():
+    pytest.importorskip("faiss")
+    assert "(5, 200)" in run(blocks("python")[2])
+
+
+def test_the_commands_run_one_after_the_other(tmp_path):
+    (commands,) = [block for block in blocks("bash") if block.startswith("cltr-twostage")]
+    program = Path(sys.executable).with_name("cltr-twostage")
+    for command in commands.splitlines():
+        name, *arguments = command.split()
+        assert name == "cltr-twostage"
+        done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+    assert (tmp_path / "page.html").stat().st_size > 10_000
+    assert (tmp_path / "learned" / "policy" / "config.json").is_file()
+
+
+def test_every_module_is_named_in_the_section_inside():
+    inside = README.split("## Inside")[1].split("##")[0]
+    rooms = {path.stem for path in SOURCE.iterdir() if not path.name.startswith(("_", "py"))} - {"cli"}
+    assert not {room for room in rooms if f"`{room}`" not in inside}
+
+
+@pytest.mark.parametrize("word", ["TODO", "CLAIMS_TABLE", "SPEED_TABLE", "COMMANDS", "INSIDE", "LEARNED", "LOGGING"])
+def test_nothing_is_left_to_be_filled_in(word):
+    assert not re.search(rf"\b{word}\b", README)
