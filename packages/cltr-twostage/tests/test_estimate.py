@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, SlateIPS
+from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, SlateIPS, TwoStagePolicy
 from irworks.errors import ArgumentError
 
 EVERY = [
@@ -124,3 +124,14 @@ def test_a_log_of_weight_zero_among_others_does_not_count(world, log):
     both = estimator.fit([log, other], [world.logging, world.target], weights=weights).value(world.target)
     assert both.value == pytest.approx(alone.value, rel=1e-12)
     assert both.stderr == pytest.approx(alone.stderr, rel=1e-12)
+
+
+def test_many_policies_are_valued_by_several_processes_as_by_one(world, log):
+    fitted = ExposureIPS(world.examination, method="mc", n_samples=16).fit(log, world.logging)
+    policies = [world.target, near(world.target), world.logging]
+    alone, shared = fitted.values(policies), fitted.values(policies, jobs=2)
+    assert [one.value for one in shared] == [one.value for one in alone]
+    assert [one.stderr for one in shared] == [one.stderr for one in alone]
+    foreign = TwoStagePolicy([0.0, 1.0], [0.0, 1.0], 1, 1, pool=[0, 2])
+    with pytest.raises(ArgumentError, match="different pools"):
+        fitted.values([world.target, foreign], jobs=2)

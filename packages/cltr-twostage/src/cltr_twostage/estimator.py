@@ -8,6 +8,8 @@ is read once, and then gives the `value` of any number of policies.
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import pairwise
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -21,6 +23,7 @@ from cltr_twostage.exposure import Exposure, checked_rank_weights
 from cltr_twostage.policy import N_SAMPLES, Method, Policy, require_same_pool
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, IrworksError
+from irworks.runtime import Outcome, map_parallel
 
 __all__ = [
     "Estimator",
@@ -173,9 +176,26 @@ class Estimator:
         parts = [self._checked_contribution(policy) for policy in policies]
         return {name: estimate_of(parts, one, self.collapsed_, self.level) for name, one in coefficients.items()}
 
-    def values(self, policies: Sequence[Policy]) -> list[Estimate]:
-        """The value of each of many policies. Raises as `value`."""
-        return [self.value(policy) for policy in policies]
+    def values(
+        self, policies: Sequence[Policy], *, jobs: int = 1, engine: Literal["local", "ray"] = "local"
+    ) -> list[Estimate]:
+        """The value of each of many policies.
+
+        Args:
+            policies: The policies.
+            jobs: Processes that share the work; above 1, a script needs the `if __name__ == "__main__":` guard.
+            engine: "local" for processes on this machine, "ray" for Ray tasks.
+
+        Raises:
+            ArgumentError, NotFittedError, SupportError: As `value`; `jobs` below 1.
+            IrworksError: A process died.
+        """
+        if jobs == 1:
+            return [self.value(policy) for policy in policies]
+        bounds = np.linspace(0, len(policies), min(jobs, len(policies)) + 1).astype(int) if len(policies) else [0]
+        parts = [list(policies[begin:end]) for begin, end in pairwise(bounds)]
+        outcomes = map_parallel(partial(_estimates, self), parts, jobs=jobs, engine=engine)
+        return [estimate for outcome in outcomes for estimate in _unpacked(outcome)]
 
     # -- for the subclasses -------------------------------------------------------------------------------------------
 
@@ -295,3 +315,17 @@ def require_policy_per_log(policies: Sequence[Policy], log: CollapsedLog) -> Non
     """Raise an ArgumentError unless there is one logging policy for each log."""
     if len(policies) != log.n_parts:
         raise ArgumentError(f"{len(policies)} logging policies for {log.n_parts} logs; expected one for each")
+
+
+def _estimates(estimator: Estimator, policies: Sequence[Policy]) -> list[Estimate] | IrworksError:
+    """What one process does. An error of ours is returned, so that it keeps its type on the way back."""
+    try:
+        return [estimator.value(policy) for policy in policies]
+    except IrworksError as error:
+        return error
+
+
+def _unpacked(outcome: Outcome[list[Estimate] | IrworksError]) -> list[Estimate]:
+    if isinstance(outcome.value, list):
+        return outcome.value
+    raise outcome.value or IrworksError(f"a process that evaluated policies died: {outcome.error}")
