@@ -694,8 +694,14 @@ def test_explain_can_compare_two_pairs_neither_of_which_logged(run: Run, tiny: P
 # -- simulate, help ---------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def few_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """True values to the third digit are enough here; the round asks for four."""
+    monkeypatch.setattr("cltr_twostage.cli.simulate.TRUTH_SAMPLES", 256)
+
+
 @pytest.mark.parametrize("world", ["tiny", "natural", "shift", "lowrank"])
-def test_every_world_is_written_with_its_truth(run: Run, world: str) -> None:
+def test_every_world_is_written_with_its_truth(run: Run, few_draws: None, world: str) -> None:
     done = run("simulate", "--world", world, "--sessions", 50, "--out", "out")
 
     truth = json.loads(Path("out/truth.json").read_text())
@@ -723,7 +729,7 @@ def test_a_seed_gives_a_log_and_another_seed_another(run: Run) -> None:
     assert first != other
 
 
-def test_worlds_on_data_need_its_path_and_others_have_no_use_for_it(run: Run, tmp_path: Path) -> None:
+def test_worlds_on_data_need_its_path_and_others_have_no_use_for_it(run: Run, few_draws: None) -> None:
     lines = [f"{user}\t{item}\t{1 + (user * item) % 5}\t0" for user in range(1, 41) for item in range(1, 61)]
     Path("u.data").write_text("\n".join(lines) + "\n")
 
@@ -737,7 +743,7 @@ def test_worlds_on_data_need_its_path_and_others_have_no_use_for_it(run: Run, tm
 
 
 @pytest.mark.data
-def test_a_world_on_real_documents_is_written_and_evaluated(run: Run) -> None:
+def test_a_world_on_real_documents_is_written_and_evaluated(run: Run, few_draws: None) -> None:
     data = os.environ.get("IRWORKS_DATA")
     if data is None or not Path(data, "ltr").is_dir():
         pytest.skip("IRWORKS_DATA does not point at the LETOR data")
@@ -746,9 +752,8 @@ def test_a_world_on_real_documents_is_written_and_evaluated(run: Run) -> None:
     truth = json.loads(Path("s/truth.json").read_text())
     sizes = ["--n-candidates", truth["n_candidates"], "--k", truth["k"], *SHIFT[4:]]
 
-    found = run(
-        "evaluate", "s/log.parquet", "--logging", "s/logging.parquet", "--target", "s/logging.parquet", *sizes, "--json"
-    )
+    given = ["s/log.parquet", "--logging", "s/logging.parquet", "--target", "s/logging.parquet", *sizes]
+    found = run("evaluate", *given, "--samples", 128, "--json")
 
     assert abs(row(found)["value"] - truth["logging_value"]) < 4 * row(found)["stderr"] + 0.05
 

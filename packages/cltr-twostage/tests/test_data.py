@@ -1,6 +1,7 @@
 """The pool of documents, score tables from anywhere, and where a click log stands in a pool."""
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -183,7 +184,7 @@ def test_what_the_pool_lacks_is_named_with_its_session(pairs, what, found):
 
 def test_numbers_in_the_pool_are_not_the_same_numbers_as_text_in_the_log():
     pool = Pool([0, 2], query_ids=[5], doc_ids=[1, 2])
-    with pytest.raises(DataError, match="a query that the pool lacks"):
+    with pytest.raises(DataError, match=r"a query that the pool lacks.* log are str .* pool int64: make them one type"):
         pool.locate(log_of([("5", ["1"])]))
 
 
@@ -351,7 +352,7 @@ def test_a_score_table_checks_its_scores(scores):
 
 def test_scores_are_brought_into_the_order_of_another_pool():
     table = ScoreTable.from_frame(frame_of_scores())
-    aligned = table.aligned_to(Pool([0, 2, 3], ["x", "y"], ["b", "a", "c"]))
+    aligned = table.aligned_to(Pool([0, 2, 3], ["x", "y"], ["b", "a", "c"]), drop=True)
     assert aligned.candidate_scores.tolist() == [-2.0, 0.0, -np.inf]
     assert aligned.ranker_scores.tolist() == [1e12, -1e12, 3.0]
 
@@ -360,6 +361,21 @@ def test_alignment_tells_the_pair_without_a_score_and_how_many_more():
     table = ScoreTable.from_frame(frame_of_scores())
     with pytest.raises(DataError, match=r"new scores lack pairs .*\(query y, document q\), and 1 more"):
         table.aligned_to(Pool([0, 2, 3], ["y", "w"], ["b", "q", "b"]), "new scores")
+
+
+def test_alignment_does_not_lose_a_document_that_can_be_shown():
+    table = ScoreTable(pool_of_three(), np.zeros(5), np.zeros(5))
+    smaller = Pool([0, 1, 3], ["x", "y"], ["b", "b", "c"])
+    with pytest.raises(DataError, match=r"new scores have documents .* lacks .*\(query x, document a\), and 0 more"):
+        table.aligned_to(smaller, "new scores")
+    assert table.aligned_to(smaller, drop=True).pool is smaller
+    for stage in ("candidate_scores", "ranker_scores"):
+        never = replace(table, **{stage: np.array([-np.inf, 0, 0, 0, 0])})
+        assert never.aligned_to(smaller).pool is smaller
+
+
+def test_a_table_is_shown_by_its_size():
+    assert repr(ScoreTable(pool_of_three(), np.zeros(5), np.zeros(5))) == "ScoreTable(3 queries, 5 rows)"
 
 
 def test_alignment_there_and_back_changes_nothing():

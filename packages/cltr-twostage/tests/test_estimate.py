@@ -134,4 +134,4 @@ def test_many_policies_are_valued_by_several_processes_as_by_one(world, log):
     assert [one.stderr for one in shared] == [one.stderr for one in alone]
     foreign = TwoStagePolicy([0.0, 1.0], [0.0, 1.0], 1, 1, pool=[0, 2])
     with pytest.raises(ArgumentError, match="different pools"):
-        fitted.values([world.target, foreign], jobs=2)
+        fitted.values([foreign], jobs=2)

@@ -23,15 +23,12 @@ ALPHA = 1 / np.log2(np.arange(2, 12))
 def exact_utility(candidate, ranker, relevance, alpha, n_candidates):
     """Every candidate set, and in it the exact placement: no code shared with the sampled estimators."""
     lists = enumerate_rankings(len(candidate), n_candidates)
-    probability = np.exp(log_prob(candidate, lists))
-    total = 0.0
-    for chosen in np.unique(np.sort(lists, axis=1), axis=0):
-        inside = np.isin(np.arange(len(candidate)), chosen)
-        same = (np.sort(lists, axis=1) == chosen).all(axis=1)
-        scores = np.where(inside, ranker, -np.inf)
-        if np.isfinite(scores).any():
-            total += probability[same].sum() * (relevance @ placement_probabilities(scores, len(alpha)) @ alpha)
-    return total
+    sets, which = np.unique(np.sort(lists, axis=1), axis=0, return_inverse=True)
+    probability = np.bincount(which.ravel(), np.exp(log_prob(candidate, lists)))
+    inside = (sets[:, :, None] == np.arange(len(candidate))).any(axis=1)
+    scores = np.where(inside, ranker, -np.inf)
+    some = np.isfinite(scores).any(axis=1)
+    return probability[some] @ (relevance @ placement_probabilities(scores[some], len(alpha)) @ alpha)
 
 
 def inclusion_utility(candidate, relevance, n_candidates):

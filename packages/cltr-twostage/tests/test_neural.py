@@ -288,12 +288,25 @@ def test_two_processes_learn_one_policy_together(tmp_path):
             r"returned shape \[200, 3\] for 200 rows; expected \[200\] or \[200, 1\]",
         ),
         (torch.nn.Identity(), ArgumentError, "no parameters to train"),
+        (torch.nn.Linear(5, 1), ArgumentError, r"does not take features \[n, 2\]: .*shapes"),
         (torch.nn.Sequential(torch.nn.Linear(2, 1), torch.nn.Threshold(1e9, np.nan)), IrworksError, "not finite"),
     ],
 )
 def test_a_module_that_cannot_score_is_refused(bent, module, error, message):
     with pytest.raises(error, match=message):
         fit(TwoStageLearner(candidate=module, **QUICK), bent)
+
+
+def test_the_class_of_a_module_is_no_module():
+    with pytest.raises(ArgumentError, match="'linear', 'table' or a torch module"):
+        TwoStageLearner(candidate=torch.nn.Identity)
+
+
+def test_new_documents_need_the_features_that_a_module_learned_on(bent):
+    world, X = bent
+    learner = fit(TwoStageLearner(candidate=mlp(), **QUICK), bent)
+    with pytest.raises(ArgumentError, match=rf"X has shape \({world.pool.n_rows}, 1\); expected \[n, 2\]"):
+        learner.policy_for(world.pool, X[:, :1], X)
 
 
 def test_an_unknown_device_is_refused(bent):

@@ -19,7 +19,7 @@ from irworks.data import ClickLog
 from irworks.simulate import PositionBased, simulate_clicks
 
 PEERS = Path(__file__).parents[3] / "benchmarks" / "peers"
-N_LOGS = 20
+N_LOGS = 12  # every length of list, with and without short queries
 INSTALL_SECONDS = 120
 
 

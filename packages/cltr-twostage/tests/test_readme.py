@@ -1,6 +1,8 @@
+import contextlib
+import io
 import re
-import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,10 @@ def blocks(language: str) -> list[str]:
 
 
 def run(example: str) -> str:
-    return subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, check=True).stdout
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(example, "README.md", "exec"), {"__name__": "__main__"})
+    return printed.getvalue()
 
 
 def test_the_example_runs_and_prints_the_numbers_that_the_text_states():
@@ -36,14 +41,17 @@ def test_the_generator_over_embeddings_runs_as_written():
     assert "(5, 200)" in run(blocks("python")[2])
 
 
-def test_the_commands_run_one_after_the_other(tmp_path):
+def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch, capsys):
     (commands,) = [block for block in blocks("bash") if block.startswith("cltr-twostage")]
-    program = Path(sys.executable).with_name("cltr-twostage")
+    monkeypatch.chdir(tmp_path)
+    (program,) = entry_points(group="console_scripts", name="cltr-twostage")
     for command in commands.splitlines():
-        name, *arguments = command.split()
-        assert name == "cltr-twostage"
-        done = subprocess.run([program, *arguments], cwd=tmp_path, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, f"{command}: {done.stderr}"
+        arguments = command.split()
+        assert arguments[0] == program.name
+        monkeypatch.setattr(sys, "argv", arguments)
+        with pytest.raises(SystemExit) as ended:
+            program.load()()
+        assert not ended.value.code, f"{command}: {capsys.readouterr().err}"
     assert (tmp_path / "page.html").stat().st_size > 10_000
     assert (tmp_path / "learned" / "policy" / "config.json").is_file()
 

@@ -166,6 +166,25 @@ def test_several_logs_of_several_policies_are_learned_from_together(tiny):
     assert tiny.value(learner.policy_) > tiny.value(world.logging)
 
 
+@pytest.mark.parametrize("given", [True, False])
+def test_a_log_without_a_logging_policy_is_learned_from_over_all_its_documents(tiny, given):
+    log = tiny.log.select(slice(0, 8))
+    pool = tiny.world.pool if given else Pool.from_log(log)
+    # No part of the log shows all of it.
+    assert Pool.from_log(log.select(slice(0, 4))).n_rows < Pool.from_log(log).n_rows
+    X = np.arange(pool.n_rows)[:, None]
+    learner = TwoStageLearner(n_candidates=4, k=3, held_out=0.5, **QUICK)
+    learner.fit(
+        log,
+        X,
+        X,
+        logging="counts",
+        estimator=ExposureIPS(tiny.world.examination, support="drop"),
+        pool=pool if given else None,
+    )
+    assert learner.policy_.pool.n_rows == learner.held_out_.pool_.n_rows == pool.n_rows
+
+
 def test_documents_that_the_log_cannot_speak_of_keep_out():
     setting = Setting(tiny_world, 500, n_queries=3)
     hidden = setting.world.ranker_features[:, 0] > 1

@@ -1,5 +1,6 @@
 """Counterfactual evaluation and joint learning of a candidate generator and a ranker from logged clicks."""
 
+from cltr_twostage.agreement import LoggingCheck, check_logging
 from cltr_twostage.attribution import Attribution, attribute
 from cltr_twostage.data import Pool, ScoreTable, read_scores, write_scores
 from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
@@ -31,6 +32,7 @@ __all__ = [
     "Exposure",
     "ExposureIPS",
     "ItemPositionIPS",
+    "LoggingCheck",
     "MixturePolicy",
     "NaiveClicks",
     "NotFittedError",
@@ -47,6 +49,7 @@ __all__ = [
     "TwoStageLearner",
     "TwoStagePolicy",
     "attribute",
+    "check_logging",
     "dcg_weights",
     "enumerate_two_stage",
     "examination_from_additive",

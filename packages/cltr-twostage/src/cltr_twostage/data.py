@@ -19,6 +19,7 @@ __all__ = ["Pool", "ScoreTable", "read_scores", "write_scores"]
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
 
 MAX_SCORE = 1e12
 
@@ -210,11 +211,20 @@ class ScoreTable:
 
         return _scores_from_frame(frame, (query, doc, candidate, ranker), Place(source))
 
-    def aligned_to(self, pool: Pool, what: str = "scores") -> "ScoreTable":
-        """These scores in the row order of another pool; pairs that the other pool lacks are left out.
+    def __repr__(self) -> str:
+        return f"ScoreTable({self.pool.n_queries:,} queries, {self.pool.n_rows:,} rows)"
+
+    def aligned_to(self, pool: Pool, what: str = "scores", *, drop: bool = False) -> "ScoreTable":
+        """These scores in the row order of another pool; queries that the other pool lacks are left out.
+
+        Args:
+            pool: The other pool.
+            what: What to call these scores in error messages.
+            drop: Whether to leave out, too, documents that can be shown but that the other pool lacks. The policy is
+                then another one, and no `Estimate.support_gap` says so.
 
         Raises:
-            DataError: A pair of the other pool has no score here.
+            DataError: A pair of the other pool has no score here; or, unless `drop`, the other way round.
         """
         import pandas as pd
 
@@ -228,7 +238,24 @@ class ScoreTable:
                 found=f"no score of {pool.row_name(missing)}, and {int((rows < 0).sum()) - 1} more",
                 expected="a score for every pair (-inf: never shown)",
             )
+        if not drop:
+            self._refuse_strangers(pool, wanted.get_indexer(here) < 0, what)
         return ScoreTable(pool, self.candidate_scores[rows], self.ranker_scores[rows])
+
+    def _refuse_strangers(self, pool: Pool, lacking: BoolArray, what: str) -> None:
+        """Raise a DataError if a document that can be shown would be left out of a query."""
+        import pandas as pd
+
+        asked = pd.Index(self.pool.query_ids).isin(pool.query_ids)[self.pool.owner()]
+        strange = lacking & asked & ~np.isneginf(self.candidate_scores) & ~np.isneginf(self.ranker_scores)
+        if strange.any():
+            row = int(np.flatnonzero(strange)[0])
+            raise DataError(
+                f"{what} have documents that the pool lacks",
+                found=f"{self.pool.row_name(row)}, and {int(strange.sum()) - 1:,} more",
+                expected="documents of the pool",
+                hint="Make a pool of all documents, with -inf for those that a policy never shows; or drop=True",
+            )
 
     def to_frame(self) -> "pd.DataFrame":
         """The table with the columns `query_id, doc_id, score_c, score_r`."""
@@ -382,11 +409,16 @@ def _require_distinct_docs(pool: Pool) -> None:
 
 
 def _unknown(log: ClickLog, session: int, what: str, found: Hashable, pool: Pool) -> DataError:
+    ids = (log.query_vocabulary, pool.query_ids) if what == "query" else (log.doc_vocabulary, pool.doc_ids)
+    in_log, in_pool = (type(some.flat[0]).__name__ for some in ids)
+    hint = "The scores of a policy must cover every document that was logged"
+    if in_log != in_pool:
+        hint = f"Ids of the log are {in_log} and those of the pool {in_pool}: make them one type"
     return DataError(
         f"the log has a {what} that the pool lacks",
         source=log.source,
         row=f"session {session}",
         found=str(found),
         expected=f"one of the pool's {pool.n_queries:,} queries and {pool.n_rows:,} (query, document) pairs",
-        hint="The scores of a policy must cover every document that was logged",
+        hint=hint,
     )

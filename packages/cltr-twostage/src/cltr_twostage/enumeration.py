@@ -186,7 +186,8 @@ def _enumerate_query(policy: TwoStagePolicy, query: int) -> tuple[IntArray, Floa
     if perm(end - begin, drawn) + comb(end - begin, drawn) * perm(drawn, min(policy.k, drawn)) > MAX_OUTCOMES:
         raise ArgumentError(
             f"query {policy.pool.query_ids[query]} has too many candidate lists to enumerate ({end - begin} documents, "
-            f"{drawn} candidates); expected at most {MAX_OUTCOMES:,}: use policy.exposure instead"
+            f"{drawn} candidates); expected at most {MAX_OUTCOMES:,}: take a smaller problem, or policy.exposure "
+            "if exposures are enough"
         )
     ordered = enumerate_rankings(end - begin, drawn)
     sets, which = np.unique(np.sort(ordered, axis=1), axis=0, return_inverse=True)

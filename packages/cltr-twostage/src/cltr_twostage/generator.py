@@ -423,5 +423,5 @@ def _checked_ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:
     if table.shape != (n,):
         raise ArgumentError(f"{name} has shape {table.shape}; expected [{n}]")
     if (twice := pd.Index(table).duplicated()).any():
-        raise ArgumentError(f"{name} has {table[twice][0]!r} twice; expected distinct ids")
+        raise ArgumentError(f"{name} has {table[twice].tolist()[0]!r} twice; expected distinct ids")
     return table

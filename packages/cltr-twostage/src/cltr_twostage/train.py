@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.estimator import Estimator, Logging, logging_policies
 from cltr_twostage.learning.ascent import STAGES, Ascent, Progress, Schedule
 from cltr_twostage.learning.builder import Beginning, StageBuilder, StageKind
 from cltr_twostage.learning.checkpoint import Checkpoint, fingerprint
@@ -147,6 +147,7 @@ class TwoStageLearner:
         *,
         logging: Logging,
         estimator: Estimator,
+        pool: Pool | None = None,
         start: "TwoStageLearner | TwoStagePolicy | None" = None,
         checkpoint: str | Path | None = None,
         resume: bool = True,
@@ -161,6 +162,7 @@ class TwoStageLearner:
             estimator: An estimator with `relevance_`: `ExposureIPS`, `DirectMethod`, `DoublyRobust`, ... Copies are
                 fitted, one to what is learned on and one to the held-out part. Documents that the logging policy never
                 shows, as far as the estimator knows, keep out of the learned policy.
+            pool: The documents that can be shown. Default: those of the logging policy, or of the whole log.
             start: What to begin with, instead of zeros: a fitted learner, or for tables and fixed stages a policy.
                 Beginning with stages that were learned apart can end in a poor optimum.
             checkpoint: Folder that the state is written to at every look.
@@ -172,9 +174,12 @@ class TwoStageLearner:
             MissingDependencyError: A module without torch.
             IrworksError: Learning diverged.
         """
+        if pool is None and isinstance(log, ClickLog) and not logging_policies(logging):
+            # Each part of the log shows other documents.
+            pool = Pool.from_log(log)
         train, held_out = self._split(log)
-        fitted = copy.deepcopy(estimator).fit(train, logging)
-        judge = None if held_out is None else copy.deepcopy(estimator).fit(held_out, logging)
+        fitted = copy.deepcopy(estimator).fit(train, logging, pool=pool)
+        judge = None if held_out is None else copy.deepcopy(estimator).fit(held_out, logging, pool=pool)
         problem = problem_from_estimate(fitted, logging, self.n_candidates, self.k)
         return self._learn(problem, (Xc, Xr), start, judge, checkpoint, resume)
 

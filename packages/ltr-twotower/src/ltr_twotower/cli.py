@@ -1,10 +1,6 @@
 """The command line: `ltr-twotower check | fit | report | simulate`."""
 
 import json
-import sys
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from irworks.errors import ArgumentError, IrworksError
+from irworks.errors import ArgumentError
+from irworks.runtime.terminal import run_command_line, strict_json, version_callback, warnings_as_lines
 
 if TYPE_CHECKING:
     from irworks.data import ClickLog
@@ -140,18 +137,13 @@ def _named(column: str) -> str | None:
     return None if column == "none" else column
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"ltr-twotower {version('ltr-twotower')}")
-        raise typer.Exit
-
-
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=version_callback("ltr-twotower"), is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Two-tower click models: can this click log identify one, has its logging policy bent it, and what corrects it?"""
@@ -175,11 +167,11 @@ def check(
     from ltr_twotower.identify import check_identifiability
 
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         report = check_identifiability(data, tower=tower.value)
     plan = report.suggest_swaps(swaps) if swaps else []
     if as_json:
-        payload = report.to_dict() | {"suggested_swaps": [_json_swap(vars(swap)) for swap in plan]}
+        payload = report.to_dict() | {"suggested_swaps": [vars(swap) for swap in plan]}
         _print_json(_sizes(data) | payload)
     else:
         typer.echo(repr(data))
@@ -237,7 +229,7 @@ def fit(
         on_unidentified=unidentified.value,
         random_state=seed,
     )
-    with _warnings_as_lines():
+    with warnings_as_lines():
         model.fit(data)
     model.save_pretrained(out)
     score = model.score(data)
@@ -284,7 +276,7 @@ def report(
     if tower is None:
         tower = ExactTower.embedding if data.features is None else ExactTower.linear
     model = TwoTowerClickModel(tower.value, l2=l2)
-    with _warnings_as_lines():
+    with warnings_as_lines():
         result = logging_policy_report(model, data, propensity=_propensity(weight, clip))
     if out is not None:
         result.to_html(out)
@@ -380,24 +372,16 @@ def _json_model(model: "TwoTowerClickModel") -> dict[str, Any]:
     ]
     return {
         "combine": model.combine,
-        "position_bias": [_finite(x) for x in model.position_bias_.tolist()],
-        "stderr": [_finite(x) for x in model.stderr_.tolist()],
+        "position_bias": model.position_bias_,
+        "stderr": model.stderr_,
         "comparable_ranks": groups,
         "converged": model.converged_,
         "ess": None if model.weights_ is None else model.weights_.ess,
     }
 
 
-def _json_swap(swap: dict[str, Any]) -> dict[str, Any]:
-    return swap | {"worst_stderr": _finite(swap["worst_stderr"])}
-
-
-def _finite(value: float) -> float | None:
-    return value if value == value and abs(value) != float("inf") else None
-
-
 def _print_json(payload: dict[str, Any]) -> None:
-    typer.echo(json.dumps(payload, indent=1, allow_nan=False, default=str))
+    typer.echo(strict_json(payload))
 
 
 def _print_stderr(stderr: Any) -> None:
@@ -408,20 +392,6 @@ def _print_stderr(stderr: Any) -> None:
     typer.echo(f"standard error of theta against rank 1 by rank:  {shown}")
 
 
-@contextmanager
-def _warnings_as_lines() -> Iterator[None]:
-    """Warnings as one line each on standard error, without the source line that means nothing to a user."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        yield
-    for warning in caught:
-        typer.echo(f"warning: {warning.message}", err=True)
-
-
 def main() -> None:
     """Run the command line; errors are one sentence on standard error and exit status 2."""
-    try:
-        app()
-    except (IrworksError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    run_command_line(app)

@@ -1,6 +1,5 @@
 """The verbs together, and what every run of the command has in common."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -9,7 +8,7 @@ from cltr_twostage.cli.evaluate import evaluate
 from cltr_twostage.cli.explain import explain
 from cltr_twostage.cli.learn import learn
 from cltr_twostage.cli.simulate import simulate
-from irworks.errors import IrworksError
+from irworks.runtime.terminal import run_command_line, version_callback
 
 __all__ = ["app", "main"]
 
@@ -30,18 +29,13 @@ for verb in (evaluate, explain, learn, simulate):
     app.command()(verb)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from importlib.metadata import version
-
-        typer.echo(f"cltr-twostage {version('cltr-twostage')}")
-        raise typer.Exit
-
-
 @app.callback(help=_ABOUT)
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=version_callback("cltr-twostage"), is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     pass
@@ -49,8 +43,4 @@ def _root(
 
 def main() -> None:
     """Run the command line; errors are one sentence on standard error and exit status 2."""
-    try:
-        app()
-    except (IrworksError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+    run_command_line(app)

@@ -77,9 +77,10 @@ def evaluate(
 ) -> None:
     """What would other pairs earn? Values with intervals, and how far they can be trusted."""
     from cltr_twostage.cli.inputs import read_inputs
-    from cltr_twostage.cli.printing import print_json, sizes, warnings_as_lines
+    from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.evaluation import ESTIMATORS, compare
     from cltr_twostage.logged import PropensityColumns
+    from irworks.runtime.terminal import warnings_as_lines
 
     require_table_name(out)
     if baseline is None and len(target) > 1:
@@ -129,13 +130,13 @@ def require_table_name(out: Path | None) -> None:
 
 def write_table(table: "pd.DataFrame", out: Path) -> None:
     """Write a table as CSV, Parquet or JSON, by the name; atomically."""
-    from cltr_twostage.cli.printing import as_json
     from irworks.data.tables import csv_delimiter, is_parquet
     from irworks.runtime import atomic_path
+    from irworks.runtime.terminal import strict_json
 
     with atomic_path(out) as scratch:
         if out.suffix == ".json":
-            scratch.write_text(as_json({"estimates": table.to_dict("records")}), encoding="utf-8")
+            scratch.write_text(strict_json({"estimates": table.to_dict("records")}), encoding="utf-8")
         elif is_parquet(out):
             table.to_parquet(scratch, index=False)
         else:

@@ -46,8 +46,9 @@ def explain(
 ) -> None:
     """Which stage does a gain come from, which documents carry it, and what can the log not say?"""
     from cltr_twostage.cli.inputs import read_inputs
-    from cltr_twostage.cli.printing import print_json, sizes, warnings_as_lines
+    from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.report import explain_gain
+    from irworks.runtime.terminal import warnings_as_lines
 
     old = logging[0] if old is None else old
     columns = opt.LogColumns(query, doc, position, click, session)

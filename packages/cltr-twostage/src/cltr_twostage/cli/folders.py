@@ -15,15 +15,15 @@ def claim_folder(folder: Path, about: dict[str, Any]) -> None:
     Raises:
         DataError: The folder exists and holds something else, or it is a file.
     """
-    from cltr_twostage.cli.printing import as_json
     from irworks.runtime import atomic_write
+    from irworks.runtime.terminal import strict_json
 
     if folder.exists() and not folder.is_dir():
         raise DataError("a file stands where the folder should be", source=folder, hint="Choose another name")
     if folder.exists() and any(folder.iterdir()) and not _is_ours(folder):
         raise DataError("the folder exists and holds other files", source=folder, hint="Choose another name")
     with atomic_write(folder / ABOUT) as handle:
-        handle.write(as_json({"package": "cltr-twostage"} | about))
+        handle.write(strict_json({"package": "cltr-twostage"} | about))
 
 
 def _is_ours(folder: Path) -> bool:

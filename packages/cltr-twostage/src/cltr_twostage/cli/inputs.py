@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
 
+# Documents times ranks up to which a log is compared with its logging policy: some 130 MB.
+CHECKED_PLACES = 1_000_000
+
 
 @dataclass(frozen=True)
 class Inputs:
@@ -65,4 +68,19 @@ def read_inputs(
     if not logging and len(logs) == 1:
         found = read_propensities(logs[0], propensities, log=clicks[0], log_columns=columns.long_columns())
     evidence = Evidence(clicks, sources[0].pool, [policies[path] for path in logging], found)
+    warn_of_strangers(evidence)
     return Inputs(evidence, {path: policies[path] for path in others})
+
+
+def warn_of_strangers(evidence: "Evidence") -> None:
+    """Say on standard error which log its logging policy cannot have made; of huge pools it takes too long to know."""
+    import typer
+
+    from cltr_twostage.agreement import check_logging
+
+    for log, policy in zip(evidence.logs, evidence.logging, strict=False):
+        if policy.pool.n_rows * policy.k > CHECKED_PLACES:
+            continue
+        check = check_logging(log, policy, n_samples=512)
+        if not check.agrees:
+            typer.echo(f"warning: {log.source}: {check.text}", err=True)

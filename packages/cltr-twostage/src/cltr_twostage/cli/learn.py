@@ -125,10 +125,11 @@ def learn(
 
     from cltr_twostage.cli.folders import claim_folder
     from cltr_twostage.cli.inputs import read_inputs
-    from cltr_twostage.cli.printing import estimate_fields, print_json, sizes, warnings_as_lines
+    from cltr_twostage.cli.printing import estimate_fields, print_json, sizes
     from cltr_twostage.learning.safe import Safe
     from cltr_twostage.sources import read_features
     from cltr_twostage.train import TwoStageLearner
+    from irworks.runtime.terminal import warnings_as_lines
 
     if resume and checkpoint is None:
         raise ArgumentError("--resume needs --checkpoint")

@@ -111,9 +111,9 @@ def _write(world: "World", log: "pd.DataFrame", truth: dict[str, Any], out: Path
     import numpy as np
     import pandas as pd
 
-    from cltr_twostage.cli.printing import as_json
     from cltr_twostage.data import ScoreTable, write_scores
     from irworks.runtime import atomic_path, atomic_write
+    from irworks.runtime.terminal import strict_json
 
     pool = world.pool
     ids = {"query_id": pool.query_ids[pool.owner()], "doc_id": pool.doc_ids}
@@ -131,6 +131,6 @@ def _write(world: "World", log: "pd.DataFrame", truth: dict[str, Any], out: Path
     ranks = np.arange(1, world.k + 1)
     with atomic_path(out / "examination.csv") as scratch:
         pd.DataFrame({"position": ranks, "examination": world.examination}).to_csv(scratch, index=False)
-    for name, text in (("truth.json", as_json(truth)), ("README.md", f"{world.about}\n")):
+    for name, text in (("truth.json", strict_json(truth)), ("README.md", f"{world.about}\n")):
         with atomic_write(out / name) as handle:
             handle.write(text)

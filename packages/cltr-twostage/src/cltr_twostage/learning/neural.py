@@ -28,8 +28,8 @@ CHUNK = 1 << 16
 
 
 def is_module(value: object) -> bool:
-    """Whether a value is a `torch.nn.Module`, found out without importing torch."""
-    return hasattr(value, "state_dict") and callable(value)
+    """Whether a value is a `torch.nn.Module` (not a class of these), found out without importing torch."""
+    return hasattr(value, "state_dict") and callable(value) and not isinstance(value, type)
 
 
 class ModuleScores:
@@ -71,6 +71,7 @@ class ModuleScores:
         parameters = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
         if not parameters:
             raise ArgumentError("the module has no parameters to train")
+        self._require_fit()
         self.optimiser: Any = torch.optim.Adam(parameters, lr=learning_rate, weight_decay=l2)
         if accelerator is not None:
             self.module, self.optimiser = accelerator.prepare(self.module, self.optimiser)
@@ -118,6 +119,15 @@ class ModuleScores:
             self.accelerator.backward(loss)
         self.optimiser.step()
 
+    def _require_fit(self) -> None:
+        """Raise an ArgumentError if the module does not take these features: torch names shapes of its own inside."""
+        try:
+            with _torch().no_grad():
+                self.module.eval()(_torch().as_tensor(self.X[:1], device=self.device))
+        except (RuntimeError, TypeError, ValueError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ArgumentError(f"the module does not take features [n, {self.X.shape[1]}]: {reason}") from error
+
     def _forward(self, module: "torch.nn.Module", rows: LongArray) -> "torch.Tensor":
         torch = _torch()
         features = torch.as_tensor(self.X[rows], device=self.device)
@@ -149,7 +159,7 @@ class ModuleScores:
 
     def scorer(self) -> "ModuleScorer":
         """A copy of the module on the processor, in evaluation mode."""
-        return ModuleScorer(copy.deepcopy(self.plain).cpu().eval())
+        return ModuleScorer(copy.deepcopy(self.plain).cpu().eval(), self.X.shape[1])
 
 
 class ModuleScorer:
@@ -157,15 +167,18 @@ class ModuleScorer:
 
     Args:
         module: In evaluation mode.
+        n_features: Number of features that it was learned on.
     """
 
-    def __init__(self, module: "torch.nn.Module") -> None:
-        self.module = module
+    def __init__(self, module: "torch.nn.Module", n_features: int) -> None:
+        self.module, self.n_features = module, n_features
 
     def __call__(self, X: ArrayLike) -> FloatArray:
         """float64 [n], scores for features [n, n_features]."""
         torch = _torch()
         table = np.asarray(X, dtype=np.float32)
+        if table.ndim != 2 or table.shape[1] != self.n_features:
+            raise ArgumentError(f"X has shape {table.shape}; expected [n, {self.n_features}], as were learned on")
         with torch.no_grad():
             parts = [
                 _array(self.module(torch.as_tensor(table[begin : begin + CHUNK])).reshape(-1))
