@@ -127,7 +127,7 @@ def test_the_claim_on_real_documents_runs_where_they_are(tmp_path: Path) -> None
 def test_scale_full_takes_the_ratings_that_the_user_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # The real file is a million ratings; its place is taken by a small one, and sessions and steps are cut.
     monkeypatch.setattr(Context, "pick", lambda self, *, smoke, small, full: smoke)
-    ratings = lowrank_ratings(np.random.default_rng(0), n_users=30, n_items=60, ratings_per_user=40)
+    ratings = lowrank_ratings(np.random.default_rng(0), n_users=20, n_items=50, ratings_per_user=40)
     columns = (ratings.user_ids[ratings.user], ratings.item_ids[ratings.item], ratings.rating, ratings.timestamp)
     lines = ("::".join(str(int(cell)) for cell in row) for row in zip(*columns, strict=True))
     (tmp_path / "ratings.dat").write_text("\n".join(lines) + "\n")
@@ -173,7 +173,7 @@ def test_worlds_that_differ_in_disagreement_share_the_logging_pair_that_each_wou
         np.testing.assert_array_equal(world.relevance, alone.relevance)
 
 
-# -- a claim whose subject is broken does not reproduce -----------------------------------------------------------------
+# -- a claim whose subject is broken does not reproduce ---------------------------------------------------------------
 
 
 class WrongLogging(ExposureIPS):
@@ -262,7 +262,7 @@ def test_joint_learning_must_beat_every_baseline_in_the_shift_world(
 
 @pytest.mark.parametrize(
     ("alternating", "expected"),
-    [(0.96, [True, True, True, True]), (0.8, [False, False, True, True]), (0.1, [False, False, False, False])],
+    [(0.96, [True, True, True, True]), (0.85, [False, False, True, True]), (0.1, [False, False, False, False])],
 )
 def test_joint_learning_that_loses_in_the_natural_world_is_found_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, alternating: float, expected: list[bool]

@@ -333,6 +333,18 @@ def test_a_function_needs_features_and_a_table_has_none():
         Stage([0.0], np.ones((1, 2)))
 
 
+@pytest.mark.parametrize("source", [object(), ["a", "b"], [[1.0], [2.0, 3.0]]])
+def test_a_stage_that_is_no_table_of_numbers_is_named_by_its_type(source):
+    with pytest.raises(ArgumentError, match=rf"a stage is a {type(source).__name__}; expected scores \[n_rows\]"):
+        TwoStagePolicy(source, np.zeros(2), 2, 1, pool=[0, 2])
+
+
+def test_scores_that_still_have_their_graph_are_refused():
+    torch = pytest.importorskip("torch")
+    with pytest.raises(ArgumentError, match=r"a stage is a Tensor; .*detach"):
+        TwoStagePolicy(torch.zeros(2, requires_grad=True), np.zeros(2), 2, 1, pool=[0, 2])
+
+
 def test_a_torch_module_is_scored_in_batches_in_evaluation_mode_without_gradients():
     torch = pytest.importorskip("torch")
 
@@ -363,7 +375,7 @@ def test_scoring_leaves_the_mode_of_each_part_of_a_module_as_it_was():
     module = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Dropout(0.5), torch.nn.Linear(2, 1))
     module.train()
     module[0].eval()
-    with pytest.raises(RuntimeError):
+    with pytest.raises(ArgumentError, match=r"module does not score X, which has shape \(3, 5\): .*shapes"):
         Stage(module, np.ones((3, 5), dtype=np.float32)).scores  # noqa: B018
     Stage(module, np.ones((3, 2), dtype=np.float32)).scores  # noqa: B018
     assert [part.training for part in module] == [False, True, True]

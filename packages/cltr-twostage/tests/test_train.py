@@ -62,6 +62,7 @@ def tiny():
     return Setting(tiny_world, 2000, n_queries=3)
 
 
+SHORT = {"n_steps": 200, "eval_samples": 32}
 QUICK = {"n_steps": 40, "eval_every": 10, "eval_samples": 32, "n_samples": 8}
 
 
@@ -83,7 +84,7 @@ def assert_same(first, second):
 
 
 def test_where_the_stages_disagree_learning_both_beats_learning_each_for_itself(shift):
-    values = {mode: shift.value(shift.fit(TwoStageLearner(mode, eval_samples=32)).policy_) for mode in MODES}
+    values = {mode: shift.value(shift.fit(TwoStageLearner(mode, **SHORT)).policy_) for mode in MODES}
     assert values["alternating"] > values["independent"] + 0.4
     assert values["joint"] > values["independent"] + 0.4
     assert values["alternating"] > 0.9 * shift.world.ideal()
@@ -94,7 +95,7 @@ def test_where_the_stages_disagree_learning_both_beats_learning_each_for_itself(
 
 def test_where_the_stages_agree_learning_both_is_no_worse(natural):
     together, alone = (
-        natural.value(natural.fit(TwoStageLearner(mode, eval_samples=32)).policy_) for mode in ("joint", "independent")
+        natural.value(natural.fit(TwoStageLearner(mode, **SHORT)).policy_) for mode in ("joint", "independent")
     )
     assert together > alone - 0.02
     assert together > natural.value(natural.world.logging) + 1

@@ -48,7 +48,7 @@ class Stage:
             kind = "a function" if callable(source) else "a table of scores"
             raise ArgumentError(
                 f"source is {kind} and X is {'given' if X is not None else 'missing'}; expected X with "
-                "a function or module, and none with a table"
+                "a function or module, as in Stage(function, X), and none with a table"
             )
         require_at_least_one("batch_size", batch_size)
         self.source, self.X, self.temperature = source, X, float(temperature)
@@ -58,11 +58,11 @@ class Stage:
     def scores(self) -> FloatArray:
         """float64 [n_rows], log-weights; computed each time, as a module may have been trained meanwhile."""
         if self.X is None:
-            raw = np.asarray(self.source, dtype=np.float64)
+            raw = _numbers(self.source)
         elif hasattr(self.source, "parameters"):
             raw = _module_scores(self.source, np.asarray(self.X), self.batch_size, self.device)
         else:
-            raw = np.asarray(self.source(np.asarray(self.X)), dtype=np.float64)  # type: ignore[operator]
+            raw = _numbers(self.source(np.asarray(self.X)))  # type: ignore[operator]
         flat = raw[:, 0] if raw.ndim == 2 and raw.shape[1] == 1 else raw
         return np.asarray(flat / self.temperature)
 
@@ -81,6 +81,14 @@ def stage_scores(name: str, stage: ArrayLike | Stage, pool: Pool) -> FloatArray:
     return checked_scores(name, (stage if isinstance(stage, Stage) else Stage(stage)).scores, pool)
 
 
+def _numbers(scores: Any) -> FloatArray:
+    try:
+        return np.asarray(scores, dtype=np.float64)
+    except (TypeError, ValueError, RuntimeError) as error:
+        # A tensor that still has its graph raises a RuntimeError, which says what to do.
+        raise ArgumentError(f"a stage is a {type(scores).__name__}; expected scores [n_rows]: {error}") from error
+
+
 def _module_scores(module: Any, X: NDArray[Any], batch_size: int, device: str | None) -> FloatArray:
     import torch
 
@@ -96,6 +104,9 @@ def _module_scores(module: Any, X: NDArray[Any], batch_size: int, device: str | 
                 module(torch.as_tensor(X[begin : begin + batch_size], dtype=kind, device=where)).double().cpu().numpy()
                 for begin in range(0, max(len(X), 1), batch_size)
             ]
+    except (RuntimeError, TypeError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ArgumentError(f"the module does not score X, which has shape {X.shape}: {reason}") from error
     finally:
         for part in was_training:
             part.training = True

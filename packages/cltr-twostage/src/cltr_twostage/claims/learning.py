@@ -49,10 +49,8 @@ def joint_where_stages_disagree(ctx: Context) -> Evidence:
     }
     return Evidence(
         measured=(
-            f"DCG@4: logging {values['logging'].mean():.3f}, independent {values['independent'].mean():.3f}, joint "
-            f"{values['alternating'].mean():.3f} (at least {gain.min():.2f} better on every seed, {share.min():.0%} of "
-            f"the ideal {values['ideal'].mean():.3f}); over generator-only {over['candidate_only']}, over ranker-only "
-            f"{over['ranker_only']}"
+            f"DCG@4: {_means(values)}; joint at least {gain.min():.2f} above independent and {share.min():.0%} of the "
+            f"ideal on every seed; over generator-only {over['candidate_only']}, over ranker-only {over['ranker_only']}"
         ),
         verdict=verdict_from(checks),
         values=_summary(values)
@@ -104,11 +102,7 @@ def joint_where_stages_agree(ctx: Context) -> Evidence:
         "joint beats logging": bool((lift >= 1.0).all()),
     }
     return Evidence(
-        measured=(
-            f"DCG@4: logging {values['logging'].mean():.3f}, independent {values['independent'].mean():.3f}, joint "
-            f"{values['alternating'].mean():.3f}, ideal {values['ideal'].mean():.3f}; joint minus independent {gap}, "
-            f"minus ranker-only {over}"
-        ),
+        measured=(f"DCG@4: {_means(values)}; joint minus independent {gap}, minus ranker-only {over}"),
         verdict=verdict_from(checks),
         values=_summary(values)
         | {
@@ -211,9 +205,8 @@ def semi_synthetic(ctx: Context) -> Evidence:
     }
     return Evidence(
         measured=(
-            f"DCG: logging {values['logging'].mean():.3f}, independent {values['independent'].mean():.3f}, joint "
-            f"{values['alternating'].mean():.3f}, ideal {values['ideal'].mean():.3f}; joint minus independent "
-            f"{over['independent']}, minus ranker-only {over['ranker_only']}"
+            f"DCG: {_means(values)}; joint minus independent {over['independent']}, minus ranker-only "
+            f"{over['ranker_only']}"
         ),
         verdict=verdict_from(checks),
         values=_summary(values) | {f"over_{mode}_low": one.low for mode, one in over.items()},
@@ -246,7 +239,7 @@ def _learned_value(ctx: Context, world: "World", mode: "Mode", seed: int) -> flo
 
     per_query = ctx.pick(smoke=50, small=200, full=200)
     log = world.simulate(per_query * world.pool.n_queries, ctx.rng(400_000 + seed))
-    learner = TwoStageLearner(mode=mode, n_steps=ctx.pick(smoke=40, small=400, full=400), random_state=seed)
+    learner = TwoStageLearner(mode=mode, n_steps=ctx.pick(smoke=30, small=400, full=400), random_state=seed)
     learner.fit(
         log,
         world.generator_features,
@@ -256,6 +249,11 @@ def _learned_value(ctx: Context, world: "World", mode: "Mode", seed: int) -> flo
         estimator=ExposureIPS(world.examination, world.rank_weights, method="exact"),
     )
     return world.value(learner.policy_, "mc", n_samples=1024)
+
+
+def _means(values: "dict[str, FloatArray]") -> str:
+    names = {"logging": "logging", "independent": "independent", "alternating": "joint (alternating)", "ideal": "ideal"}
+    return ", ".join(f"{name} {values[key].mean():.3f}" for key, name in names.items())
 
 
 def _summary(values: "dict[str, FloatArray]") -> dict[str, float]:
