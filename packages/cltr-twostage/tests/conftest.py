@@ -151,9 +151,9 @@ def two_query_world() -> TinyWorld:
 
 
 @pytest.fixture(scope="session")
-def two_thousand_logs(two_query_world) -> list[ClickLog]:
+def thousand_logs(two_query_world) -> list[ClickLog]:
     """Logs of 500 sessions of the world with two queries."""
-    return [two_query_world.simulate(500, [7, number]) for number in range(2000)]
+    return [two_query_world.simulate(500, [7, number]) for number in range(1000)]
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,6 +16,7 @@ from cltr_twostage import (
     NotFittedError,
     Pool,
     RankerOnlyIPS,
+    ScoreTable,
     SlateIPS,
     SupportError,
     SupportWarning,
@@ -254,3 +255,22 @@ def test_each_log_needs_its_policy(cls, world, log):
 def test_the_base_class_is_no_estimator(world, log):
     with pytest.raises(TypeError, match="use one of the subclasses"):
         Estimator(world.examination).fit(log, world.logging)
+
+
+def test_a_score_table_in_the_place_of_a_policy_is_named(world, log):
+    table = ScoreTable(world.logging.pool, world.logging.candidate_scores, world.logging.ranker_scores)
+    with pytest.raises(ArgumentError, match="logging is a ScoreTable; expected a policy"):
+        ExposureIPS(world.examination).fit(log, table)
+    with pytest.raises(ArgumentError, match="policy is a ScoreTable; expected a TwoStagePolicy"):
+        ExposureIPS(world.examination).fit(log, world.logging).value(table)
+
+
+def test_an_unknown_method_is_refused_when_it_is_given(world):
+    with pytest.raises(ArgumentError, match="method='montecarlo'; expected one of 'auto', 'exact', 'mc'"):
+        ExposureIPS(world.examination, method="montecarlo")
+
+
+def test_an_estimator_says_what_it_is(world, log):
+    estimator = ExposureIPS([1, 0.5, 1 / 3])
+    assert repr(estimator) == "ExposureIPS(examination=[1.0, 0.5, 0.333], rank_weights=examination)"
+    assert repr(ExposureIPS(world.examination).fit(log, world.logging)).endswith("sessions)")

@@ -14,21 +14,21 @@ UNBIASED = [ExposureIPS, ItemPositionIPS]
 
 @pytest.mark.parametrize("cls", UNBIASED)
 @pytest.mark.parametrize("self_normalized", [False, True])
-def test_intervals_cover_the_truth(cls, self_normalized, two_query_world, two_thousand_logs, on_trial):
+def test_intervals_cover_the_truth(cls, self_normalized, two_query_world, thousand_logs, on_trial):
     world = two_query_world
     estimator = cls(world.examination, self_normalized=self_normalized, method="exact")
-    logs = two_thousand_logs if cls is ExposureIPS and not self_normalized else two_thousand_logs[:400]
+    logs = thousand_logs if cls is ExposureIPS and not self_normalized else thousand_logs[:400]
     trials = on_trial(lambda log: estimator.fit(log, world.logging).value(world.target), logs, world.truth())
     assert trials.standard_errors_off(world.truth()) < 4
     assert 0.92 <= trials.coverage <= 0.98
     assert 0.93 <= trials.inflation <= 1.07
 
 
-def test_ignoring_the_first_stage_misses_the_truth(two_query_world, two_thousand_logs, on_trial):
+def test_ignoring_the_first_stage_misses_the_truth(two_query_world, thousand_logs, on_trial):
     world = two_query_world
     estimator = RankerOnlyIPS(world.examination, method="exact")
     trials = on_trial(
-        lambda log: estimator.fit(log, world.logging).value(world.target), two_thousand_logs[:100], world.truth()
+        lambda log: estimator.fit(log, world.logging).value(world.target), thousand_logs[:100], world.truth()
     )
     assert trials.standard_errors_off(world.truth()) > 20
     assert trials.coverage < 0.8
@@ -36,7 +36,7 @@ def test_ignoring_the_first_stage_misses_the_truth(two_query_world, two_thousand
 
 @pytest.mark.parametrize("cls", UNBIASED)
 def test_a_counted_log_gives_intervals_that_are_neither_too_wide_nor_too_narrow(
-    cls, two_query_world, two_thousand_logs, on_trial
+    cls, two_query_world, thousand_logs, on_trial
 ):
     world = two_query_world
     estimator = cls(world.examination, method="exact")
@@ -44,7 +44,7 @@ def test_a_counted_log_gives_intervals_that_are_neither_too_wide_nor_too_narrow(
     def counted(log):
         return estimator.fit(log, "counts", pool=world.pool).value(world.target)
 
-    trials = on_trial(counted, two_thousand_logs[:600], world.truth())
+    trials = on_trial(counted, thousand_logs[:600], world.truth())
     # Counting is a ratio estimate in each cell: its bias is of the order of 1 / n, well below a standard error.
     assert abs(trials.values.mean() - world.truth()) < 0.1 * trials.values.std()
     assert 0.92 <= trials.coverage <= 0.98

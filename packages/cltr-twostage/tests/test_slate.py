@@ -54,12 +54,12 @@ def test_the_estimate_is_the_mean_over_the_sessions(clip, tiny_world, lists_of):
 
 
 @pytest.mark.parametrize("self_normalized", [False, True])
-def test_intervals_cover_the_truth(self_normalized, two_query_world, two_thousand_logs, on_trial):
+def test_intervals_cover_the_truth(self_normalized, two_query_world, thousand_logs, on_trial):
     world = two_query_world
     estimator = SlateIPS(world.examination, self_normalized=self_normalized, method="exact")
     # Probabilities are those of the policies; that they are is shown above.
     logging, target = Known(world.logging), Known(world.target)
-    trials = on_trial(lambda log: estimator.fit(log, logging).value(target), two_thousand_logs[:400], world.truth())
+    trials = on_trial(lambda log: estimator.fit(log, logging).value(target), thousand_logs[:400], world.truth())
     assert trials.standard_errors_off(world.truth()) < 4
     assert 0.92 <= trials.coverage <= 0.98
     assert 0.93 <= trials.inflation <= 1.07

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -102,10 +102,17 @@ class Estimator:
             raise ArgumentError(f"clip={clip!r}; expected a finite number above 0, or None")
         if support not in ("raise", "warn", "drop"):
             raise ArgumentError(f'support={support!r}; expected "raise", "warn" or "drop"')
+        if method not in get_args(Method):
+            raise ArgumentError(f"method={method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
         if not 0 < level < 1:
             raise ArgumentError(f"level={level!r}; expected a confidence between 0 and 1")
         self.clip, self.self_normalized, self.support = clip, self_normalized, support
         self.method, self.n_samples, self.seed, self.level = method, n_samples, seed, level
+
+    def __repr__(self) -> str:
+        state = f", fitted to {self.collapsed_.total:,.0f} sessions" if hasattr(self, "collapsed_") else ""
+        weights = "examination" if self.rank_weights is None else self.rank_weights.round(3).tolist()
+        return f"{type(self).__name__}(examination={self.examination.round(3).tolist()}, rank_weights={weights}{state})"
 
     def fit(
         self,
@@ -212,7 +219,7 @@ class Estimator:
     def _checked_contribution(self, policy: Policy) -> Contribution:
         if not hasattr(self, "collapsed_"):
             raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(log, logging) first")
-        if not hasattr(policy, "pool"):
+        if not hasattr(policy, "exposure"):
             raise ArgumentError(f"policy is a {type(policy).__name__}; expected a TwoStagePolicy or MixturePolicy")
         require_same_pool(policy.pool, self.pool_, "policy and log")
         if policy.k > len(self._rank_weights()):

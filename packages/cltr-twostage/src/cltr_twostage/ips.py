@@ -340,7 +340,13 @@ def _logging_table(estimator: _RatioEstimator, logging: Logging) -> LoggingTable
         if logging != "counts":
             raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
         return LoggingTable(estimator._counted_table(), counted=True)
-    return LoggingTable(_checked_table(np.asarray(logging, dtype=np.float64), estimator._table_shape(), log.pool))
+    try:
+        table = np.asarray(logging, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f'logging is a {type(logging).__name__}; expected a policy, several, an array of exposures, or "counts"'
+        ) from None
+    return LoggingTable(_checked_table(table, estimator._table_shape(), log.pool))
 
 
 def _remembered_table(estimator: _RatioEstimator, policy: Policy) -> tuple[FloatArray, FloatArray | None]:

@@ -277,6 +277,6 @@ def _display(values: "dict[str, FloatArray]") -> dict[str, Any]:
                 "highest": table.max(axis=0),
             }
         ),
-        "figure": paired_figure(list(values), table, ylabel="true DCG"),
+        "figure": paired_figure([name.replace("_", "\n") for name in values], table, ylabel="true DCG"),
         "caption": "Each thin line is a seed: one world, one log, one training run a mode.",
     }
