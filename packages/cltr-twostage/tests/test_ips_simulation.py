@@ -20,8 +20,8 @@ def test_intervals_cover_the_truth(cls, self_normalized, two_query_world, thousa
     logs = thousand_logs if cls is ExposureIPS and not self_normalized else thousand_logs[:400]
     trials = on_trial(lambda log: estimator.fit(log, world.logging).value(world.target), logs, world.truth())
     assert trials.standard_errors_off(world.truth()) < 4
-    assert 0.92 <= trials.coverage <= 0.98
-    assert 0.93 <= trials.inflation <= 1.07
+    assert 0.91 <= trials.coverage <= 0.98
+    assert 0.9 <= trials.inflation <= 1.1
 
 
 def test_ignoring_the_first_stage_misses_the_truth(two_query_world, thousand_logs, on_trial):
@@ -46,9 +46,9 @@ def test_a_counted_log_gives_intervals_that_are_neither_too_wide_nor_too_narrow(
 
     trials = on_trial(counted, thousand_logs[:600], world.truth())
     # Counting is a ratio estimate in each cell: its bias is of the order of 1 / n, well below a standard error.
-    assert abs(trials.values.mean() - world.truth()) < 0.1 * trials.values.std()
-    assert 0.92 <= trials.coverage <= 0.98
-    assert 0.93 <= trials.inflation <= 1.07
+    assert abs(trials.values.mean() - world.truth()) < 0.2 * trials.values.std()
+    assert 0.91 <= trials.coverage <= 0.98
+    assert 0.9 <= trials.inflation <= 1.1
 
 
 def test_the_standard_errors_are_those_of_the_bootstrap(two_query_world, resampled):
@@ -126,8 +126,8 @@ def test_estimates_from_several_logs_cover_the_truth(cls, self_normalized, oppos
     estimator = cls([1.0], method="exact", self_normalized=self_normalized)
     trials = on_trial(lambda pair: estimator.fit(pair, policies).value(target), logs, truth)
     assert trials.standard_errors_off(truth) < 4
-    assert 0.92 <= trials.coverage <= 0.98
-    assert 0.93 <= trials.inflation <= 1.07
+    assert 0.91 <= trials.coverage <= 0.98
+    assert 0.9 <= trials.inflation <= 1.1
 
 
 # -- Monte Carlo exposures --------------------------------------------------------------------------------------------

@@ -61,8 +61,8 @@ def test_intervals_cover_the_truth(self_normalized, two_query_world, thousand_lo
     logging, target = Known(world.logging), Known(world.target)
     trials = on_trial(lambda log: estimator.fit(log, logging).value(target), thousand_logs[:400], world.truth())
     assert trials.standard_errors_off(world.truth()) < 4
-    assert 0.92 <= trials.coverage <= 0.98
-    assert 0.93 <= trials.inflation <= 1.07
+    assert 0.91 <= trials.coverage <= 0.98
+    assert 0.9 <= trials.inflation <= 1.1
 
 
 class Known:

@@ -6,6 +6,7 @@ folder `policy_0`, `policy_1`, ... for each of its policies.
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
 
-__all__ = ["load_policy", "save_policy"]
+__all__ = ["load_policy", "refuse_foreign", "save_policy"]
 
 FORMAT = 1
 PACKAGE = "cltr-twostage"
@@ -50,8 +51,7 @@ def save_policy(policy: "TwoStagePolicy | MixturePolicy", folder: str | Path) ->
         ArgumentError: An id is of a type that plain files do not hold.
     """
     target = Path(folder)
-    if target.exists() and not _replaceable(target):
-        raise DataError("exists and is not a saved policy", source=target, hint="Choose another name")
+    refuse_foreign(target, "a saved policy", _is_ours)
     with atomic_folder(target) as scratch:
         _write(policy, scratch)
 
@@ -67,18 +67,33 @@ def load_policy(folder: str | Path) -> "TwoStagePolicy | MixturePolicy":
     return _read_mixture(root, config) if config["kind"] == MIXTURE else _read_two_stage(root, config)
 
 
+def refuse_foreign(folder: Path, what: str, is_ours: Callable[[dict[str, Any]], bool]) -> None:
+    """Raise a DataError unless a folder may be written: it is absent, empty, or what its `config.json` says is ours.
+
+    Args:
+        folder: Where something is to be saved.
+        what: What may be replaced, in words.
+        is_ours: Whether a configuration is that of such a thing; others, too, have a config.json and must survive.
+    """
+    if folder.exists() and not _replaceable(folder, is_ours):
+        raise DataError(f"exists and is not {what}", source=folder, hint="Choose another name")
+
+
 # -- writing ----------------------------------------------------------------------------------------------------------
 
 
-def _replaceable(folder: Path) -> bool:
-    """Whether the folder is empty or a saved policy; others, too, have a config.json and must survive."""
+def _replaceable(folder: Path, is_ours: Callable[[dict[str, Any]], bool]) -> bool:
     if not folder.is_dir():
         return False
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return not any(folder.iterdir())
-    return isinstance(config, dict) and config.get("package") == PACKAGE and config.get("kind") in KINDS
+    return isinstance(config, dict) and is_ours(config)
+
+
+def _is_ours(config: dict[str, Any]) -> bool:
+    return config.get("package") == PACKAGE and config.get("kind") in KINDS
 
 
 def _write(policy: "TwoStagePolicy | MixturePolicy", folder: Path) -> None:
@@ -140,7 +155,7 @@ def _read_config(root: Path) -> dict[str, Any]:
         raise DataError("not a saved policy", source=root, expected=f"a folder with a {CONFIG}") from None
     except (OSError, ValueError) as error:
         raise DataError(f"not readable: {error}", source=file) from None
-    if not isinstance(config, dict) or config.get("package") != PACKAGE or config.get("kind") not in KINDS:
+    if not isinstance(config, dict) or not _is_ours(config):
         raise DataError("not the configuration of a saved policy", source=file, expected=" or ".join(KINDS))
     if config.get("format") != FORMAT:
         raise DataError(

@@ -1,6 +1,7 @@
 """Learning a candidate generator and a ranker from logged clicks: both together, one of them, or each for itself."""
 
 import copy
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
@@ -10,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.estimator import Estimator, Logging, logging_policies
-from cltr_twostage.learning.ascent import STAGES, Ascent, Progress, Schedule
+from cltr_twostage.estimator import Estimator, Logging, _users_level, logging_policies
+from cltr_twostage.learning.ascent import STAGES, Ascent, LearningWarning, Progress, Schedule
 from cltr_twostage.learning.builder import Beginning, StageBuilder, StageKind
 from cltr_twostage.learning.checkpoint import Checkpoint, fingerprint
 from cltr_twostage.learning.models import Scorer, StageModel
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     import torch
     from accelerate import Accelerator
 
-__all__ = ["Mode", "Progress", "Safe", "TwoStageLearner"]
+__all__ = ["LearningWarning", "Mode", "Progress", "Safe", "TwoStageLearner"]
 
 FloatArray = NDArray[np.float64]
 Mode = Literal["alternating", "joint", "independent", "ranker_only", "candidate_only"]
@@ -88,6 +89,9 @@ class TwoStageLearner:
         held_out_: The estimator, fitted to the held-out part; None where there is none. As the part chose the step, it
             flatters the policy a little.
         candidate_scorer_, ranker_scorer_: What scores new documents by their features; None for tables, fixed stages.
+
+    `fit` gives a `LearningWarning` if it ends at `n_steps` while the held-out estimate still rises; when it does so, see
+    `learning.ascent.Learned.still_improving`.
 
     Raises:
         ArgumentError: A value is out of range.
@@ -237,6 +241,24 @@ class TwoStageLearner:
         learned = self.learned_policy_
         return TwoStagePolicy(candidate, ranker, learned.n_candidates, learned.k, pool=documents)
 
+    def save(self, folder: str | Path) -> None:
+        """Write the fitted learner as a folder of plain files: see `cltr_twostage.learning.files.save_learner`."""
+        from cltr_twostage.learning.files import save_learner
+
+        save_learner(self, folder)
+
+    @classmethod
+    def load(
+        cls,
+        folder: str | Path,
+        candidate: "torch.nn.Module | None" = None,
+        ranker: "torch.nn.Module | None" = None,
+    ) -> Self:
+        """Read a learner that `save` wrote: see `cltr_twostage.learning.files.load_learner`."""
+        from cltr_twostage.learning.files import load_learner
+
+        return load_learner(folder, candidate, ranker, cls)
+
     # -- inside -------------------------------------------------------------------------------------------------------
 
     def _split(self, log: ClickLog | Sequence[ClickLog]) -> tuple[Any, Any]:
@@ -297,6 +319,13 @@ class TwoStageLearner:
         learned = ascent.run(resume)
         self.history_, self.best_step_ = tuple(learned.history), learned.best_step
         self.held_out_ = judge
+        if learned.still_improving() and (self.accelerator is None or self.accelerator.is_main_process):
+            warnings.warn(
+                f"learning stopped at n_steps={learned.step} while still improving; more steps or a larger learning "
+                "rate may help",
+                LearningWarning,
+                stacklevel=_users_level(),
+            )
         self.candidate_scorer_, self.ranker_scorer_ = (models[stage].scorer() for stage in STAGES)
         self.learned_policy_: TwoStagePolicy = problem.policy(models["candidate"].scores(), models["ranker"].scores())
         self.policy_: TwoStagePolicy | MixturePolicy = self.learned_policy_

@@ -268,6 +268,9 @@ def _display(values: "dict[str, FloatArray]") -> dict[str, Any]:
     from irworks.report.figures import paired_figure
 
     table = np.stack(list(values.values()), axis=1)
+    figure = paired_figure([name.replace("_", "\n") for name in values], table, ylabel="true DCG")
+    # Seven names need the width.
+    figure.axes[0].margins(x=0.05)
     return {
         "table": pd.DataFrame(
             {
@@ -277,6 +280,6 @@ def _display(values: "dict[str, FloatArray]") -> dict[str, Any]:
                 "highest": table.max(axis=0),
             }
         ),
-        "figure": paired_figure([name.replace("_", "\n") for name in values], table, ylabel="true DCG"),
+        "figure": figure,
         "caption": "Each thin line is a seed: one world, one log, one training run a mode.",
     }

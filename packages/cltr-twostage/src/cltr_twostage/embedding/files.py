@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.embedding.faiss_index import ADDED, import_faiss
+from cltr_twostage.files import refuse_foreign
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
 
@@ -24,8 +25,7 @@ _CONFIG, _EMBEDDINGS, _IDS, _INDEX = "config.json", "doc_embeddings.npy", "doc_i
 def save_generator(generator: "EmbeddingGenerator", folder: str | Path, *, embeddings: bool = True) -> None:
     """Write a generator: see `EmbeddingGenerator.save`."""
     target = Path(folder)
-    if target.exists() and not _replaceable(target):
-        raise DataError("the folder exists and is not a saved generator", source=target, hint="Choose another name")
+    refuse_foreign(target, "a saved generator", lambda config: config.get("kind") == _KIND)
     if not embeddings and (target / _EMBEDDINGS).exists():
         raise ArgumentError(f"{target} holds embeddings, which saving without them would remove; choose another name")
     ids = None if generator.doc_ids is None else _plain_ids(generator.doc_ids)
@@ -86,17 +86,6 @@ def _config(generator: "EmbeddingGenerator") -> dict[str, Any]:
 
 def _is_flat(name: str) -> bool:
     return name.lower() == "flat"
-
-
-def _replaceable(folder: Path) -> bool:
-    """Whether the folder is empty or a saved generator."""
-    if not folder.is_dir():
-        return False
-    try:
-        config = json.loads((folder / _CONFIG).read_text())
-    except (OSError, ValueError):
-        return not any(folder.iterdir())
-    return isinstance(config, dict) and config.get("kind") == _KIND
 
 
 def _plain_ids(ids: NDArray[Any]) -> NDArray[Any]:

@@ -20,7 +20,7 @@ from irworks.runtime import progress
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-__all__ = ["Ascent", "Learned", "Progress", "Schedule"]
+__all__ = ["Ascent", "Learned", "LearningWarning", "Progress", "Schedule"]
 
 logger = logging.getLogger(__name__)
 
@@ -30,6 +30,10 @@ State = dict[str, NDArray[np.generic]]
 Models = dict[StageName, StageModel]
 
 STAGES: tuple[StageName, StageName] = ("candidate", "ranker")
+
+
+class LearningWarning(UserWarning):
+    """Learning ended at its last step while it was still improving."""
 
 
 @dataclass(frozen=True)
@@ -89,6 +93,18 @@ class Learned:
     def waited(self) -> int:
         """Looks since the best one."""
         return sum(look.step > self.best_step for look in self.history)
+
+    def still_improving(self) -> bool:
+        """Whether more steps would likely have helped.
+
+        So if the last look at the held-out part was the best one, and the last quarter of the steps brought more than a
+        twentieth of the whole improvement and more than 1% of the value: less is what settling, or noise, brings too.
+        """
+        if self.step == 0 or self.best_step != self.step or not math.isfinite(self.best_value):
+            return False
+        before = max(look.held_out for look in self.history if look.step <= 0.75 * self.step)
+        enough = max(0.05 * (self.best_value - self.history[0].held_out), 0.01 * abs(self.best_value))
+        return self.best_value - before > enough
 
 
 @dataclass(eq=False)

@@ -12,7 +12,7 @@ from irworks.errors import ArgumentError, MissingDependencyError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["mlp_tower"]
+__all__ = ["empty_tower", "mlp_tower", "tower_sizes"]
 
 
 def mlp_tower(X: ArrayLike, hidden: Sequence[int] = (32,), *, seed: int = 0) -> "torch.nn.Module":
@@ -41,21 +41,49 @@ def mlp_tower(X: ArrayLike, hidden: Sequence[int] = (32,), *, seed: int = 0) -> 
         raise MissingDependencyError("torch", "a neural policy", "cltr-twostage[torch]") from error
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        widths = [table.shape[1], *hidden]
-        layers: list[torch.nn.Module] = [_standardiser(table)]
-        for before, after in pairwise(widths):
-            layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
-        layers.append(torch.nn.Linear(widths[-1], 1))
+        tower = empty_tower([table.shape[1], *hidden])
+    _standardise(tower[0], table)
+    return tower
+
+
+def empty_tower(sizes: Sequence[int]) -> "torch.nn.Sequential":
+    """A tower as `mlp_tower` makes it, with weights that are still to be set.
+
+    Args:
+        sizes: Number of features, then the widths of the hidden layers.
+    """
+    import torch
+
+    layers: list[torch.nn.Module] = [torch.nn.Linear(sizes[0], sizes[0]).requires_grad_(False)]
+    for before, after in pairwise(sizes):
+        layers += [torch.nn.Linear(before, after), torch.nn.ReLU()]
+    layers.append(torch.nn.Linear(sizes[-1], 1))
     return torch.nn.Sequential(*layers)
 
 
-def _standardiser(table: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> "torch.nn.Module":
-    """A linear layer that is not trained: (x - mean) / deviation, by feature."""
+def tower_sizes(module: "torch.nn.Module") -> list[int] | None:
+    """The sizes that `empty_tower` makes a module of this structure of; None where it makes none."""
+    import torch
+
+    if type(module) is not torch.nn.Sequential or len(module) < 2 or type(module[0]) is not torch.nn.Linear:
+        return None
+    # The standardiser has as many outputs as features, and the last layer one: neither is hidden.
+    hidden = [layer.out_features for layer in module if type(layer) is torch.nn.Linear][1:-1]
+    sizes = [module[0].in_features, *hidden]
+    return sizes if _structure(empty_tower(sizes)) == _structure(module) else None
+
+
+def _structure(module: "torch.nn.Module") -> list[object]:
+    layers: list[object] = [type(layer) for layer in module.modules()]
+    return layers + [(name, part.shape, part.dtype, part.requires_grad) for name, part in module.named_parameters()]
+
+
+def _standardise(layer: "torch.nn.Module", table: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:
+    """Make a linear layer (x - mean) / deviation, by feature."""
     import torch
 
     deviation = table.std(axis=0)
     scale = 1.0 / np.where(deviation > 0, deviation, 1.0)
-    layer = torch.nn.Linear(table.shape[1], table.shape[1]).requires_grad_(False)
-    layer.weight.copy_(torch.as_tensor(np.diag(scale)))
-    layer.bias.copy_(torch.as_tensor(-table.mean(axis=0) * scale))
-    return layer
+    with torch.no_grad():
+        layer.weight.copy_(torch.as_tensor(np.diag(scale)))
+        layer.bias.copy_(torch.as_tensor(-table.mean(axis=0) * scale))
