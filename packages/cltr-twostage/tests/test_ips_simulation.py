@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from cltr_twostage import ExposureIPS, ItemPositionIPS, Pool, RankerOnlyIPS, TwoStagePolicy
+from cltr_twostage import ExposureIPS, ItemPositionIPS, Pool, RankerOnlyIPS, TwoStagePolicy, enumerate_two_stage
 from irworks.simulate import PositionBased, simulate_clicks
 
 UNBIASED = [ExposureIPS, ItemPositionIPS]
@@ -22,6 +22,19 @@ def test_intervals_cover_the_truth(cls, self_normalized, two_query_world, thousa
     assert trials.standard_errors_off(world.truth()) < 4
     assert 0.91 <= trials.coverage <= 0.98
     assert 0.9 <= trials.inflation <= 1.1
+
+
+def test_the_joint_estimator_covers_the_truth_in_two_thousand_logs(two_query_world, on_trial):
+    world = two_query_world
+    # A log of 500 sessions is a draw of counts from all sessions that can happen: no list has to be drawn.
+    log, chance = enumerate_two_stage(world.logging).log(world.relevance, world.examination)
+    counts = np.random.default_rng(11).multinomial(500, chance / chance.sum(), size=2_000)
+    estimator = ExposureIPS(world.examination, method="exact")
+    truth = enumerate_two_stage(world.target).value(world.relevance, world.examination)
+    trials = on_trial(lambda one: estimator.fit(log, world.logging, weights=one).value(world.target), counts, truth)
+    assert trials.standard_errors_off(truth) < 4
+    assert 0.92 <= trials.coverage <= 0.98
+    assert 0.95 <= trials.inflation <= 1.05
 
 
 def test_ignoring_the_first_stage_misses_the_truth(two_query_world, thousand_logs, on_trial):
