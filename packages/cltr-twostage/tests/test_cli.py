@@ -15,7 +15,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from cltr_twostage import MixturePolicy, Pool, TwoStagePolicy, cli, read_scores
+from cltr_twostage import MixturePolicy, Pool, TwoStageLearner, TwoStagePolicy, cli, read_scores
 from cltr_twostage.evaluation import ESTIMATORS
 from cltr_twostage.simulate import shift_world, tiny_world
 from irworks.data import read_click_log
@@ -568,6 +568,9 @@ def test_every_mode_writes_a_pair_its_scores_and_its_history(run: Run, tiny: Pat
     old = read_scores("logging.csv")
     assert np.array_equal(pair.ranker_scores, old.ranker_scores) == (mode == "candidate-only")
     assert np.array_equal(pair.candidate_scores, old.candidate_scores) == (mode == "ranker-only")
+    learner = TwoStageLearner.load(done.json["learner"])
+    assert learner.best_step_ == done.json["best_step"]
+    assert np.array_equal(learner.policy_.ranker_scores, pair.ranker_scores)
 
 
 @pytest.mark.parametrize(
@@ -588,6 +591,11 @@ def test_options_of_learning_go_through(run: Run, tiny: Path, options: list[obje
     assert done.status == 0, done.err
     assert "difference" in done.out
     assert TwoStagePolicy.load("out/policy").k == 3
+    assert "out/learner, which scores new documents" in done.out
+    seen = pd.read_parquet("tiny/features.parquet")
+    features = (seen.filter(regex="^c_").to_numpy(), seen.filter(regex="^r_").to_numpy())
+    learner = TwoStageLearner.load("out/learner")
+    assert learner.policy_for([0, len(seen)], *features).k == 3
 
 
 def test_an_interrupted_run_goes_on_from_its_checkpoint(run: Run, tiny: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cltr_twostage import ClickLog, Pool, ScoreTable, read_scores, write_scores
+from cltr_twostage import ClickLog, Pool, ScoreTable, TwoStagePolicy, read_scores, write_scores
 from irworks.errors import ArgumentError, DataError
 
 
@@ -383,3 +383,58 @@ def test_alignment_there_and_back_changes_nothing():
     other = Pool([0, 2, 4], ["x", "y"], ["b", "a", "c", "b"])
     back = table.aligned_to(other).aligned_to(table.pool)
     assert back.ranker_scores.tolist() == table.ranker_scores.tolist()
+
+
+# -- union ------------------------------------------------------------------------------------------------------------
+
+
+def table_of(rows: list[tuple[object, object, float, float]]) -> ScoreTable:
+    return ScoreTable.from_frame(pd.DataFrame(rows, columns=["query_id", "doc_id", "score_c", "score_r"]))
+
+
+def test_a_union_has_every_pair_of_any_table_and_says_never_where_one_lacks_it():
+    first = table_of([("x", "a", 1, 2), ("x", "b", 3, 4), ("y", "b", 5, 6)])
+    second = table_of([("y", "c", 7, 8), ("x", "a", 9, 10), ("z", "a", 11, 12), ("y", "b", -np.inf, 13)])
+    one, two = ScoreTable.union([first, second])
+    assert one.pool is two.pool
+    assert one.pool.query_ids.tolist() == ["x", "y", "z"]
+    assert [one.pool.row_name(row) for row in range(5)] == [
+        f"(query {query}, document {doc})" for query, doc in ("xa", "xb", "yb", "yc", "za")
+    ]
+    never = -np.inf
+    assert one.candidate_scores.tolist() == [1, 3, 5, never, never]
+    assert one.ranker_scores.tolist() == [2, 4, 6, never, never]
+    assert two.candidate_scores.tolist() == [9, never, never, 7, 11]
+    assert two.ranker_scores.tolist() == [10, never, 13, 8, 12]
+
+
+pairs_of_scores = st.dictionaries(
+    st.tuples(st.integers(0, 3), st.integers(0, 4)), st.tuples(st.integers(-9, 9), st.integers(-9, 9)), min_size=1
+)
+
+
+@given(st.lists(pairs_of_scores, min_size=1, max_size=4))
+def test_a_union_keeps_every_score_and_adds_none(contents):
+    tables = [table_of([(*pair, *scores) for pair, scores in content.items()]) for content in contents]
+    together = ScoreTable.union(tables)
+    everything = {pair for content in contents for pair in content}
+    for content, table in zip(contents, together, strict=True):
+        rows = table.to_frame().itertuples(index=False)
+        found = {(row.query_id, row.doc_id): (row.score_c, row.score_r) for row in rows}
+        assert found == {pair: content.get(pair, (-np.inf, -np.inf)) for pair in everything}
+
+
+def test_policies_of_different_documents_can_be_compared_after_a_union():
+    old = table_of([(0, 1, 0, 1), (0, 2, 1, 0)])
+    new = table_of([(0, 3, 0, 1), (0, 2, 1, 0)])
+    policies = [TwoStagePolicy.from_scores(table, 2, 2) for table in ScoreTable.union([old, new])]
+    shown = [policy.exposure([1, 1]).value.round(9).tolist() for policy in policies]
+    assert shown == [[1, 1, 0], [0, 1, 1]]
+
+
+def test_tables_that_cannot_be_united_are_refused():
+    numbers, text = table_of([(1, 1, 0, 0)]), table_of([(1, "1", 0, 0)])
+    with pytest.raises(ArgumentError, match="no score tables"):
+        ScoreTable.union([])
+    with pytest.raises(ArgumentError, match="doc_ids are int64 in table 0 and str in table 1"):
+        ScoreTable.union([numbers, text])

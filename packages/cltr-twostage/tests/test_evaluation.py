@@ -1,9 +1,10 @@
 """Several policies by several estimators."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from cltr_twostage import ExposureIPS, TwoStagePolicy
+from cltr_twostage import DirectMethod, ExposureIPS, SupportError, TwoStagePolicy, compare_policies
 from cltr_twostage.evaluation import ESTIMATORS, Evidence, Settings, compare
 from cltr_twostage.logged import MissingPropensitiesError
 from cltr_twostage.simulate import tiny_world
@@ -43,6 +44,37 @@ def test_options_of_weights_go_to_the_estimators_that_weight() -> None:
         compare(
             EVIDENCE, Settings(WORLD.examination, clip=1.0, self_normalized=True), ["naive-clicks"], {"new": TARGET}
         )
+
+
+def test_fitted_estimators_fill_the_same_table() -> None:
+    policies = {"old": WORLD.logging, "new": TARGET}
+    fitted = ExposureIPS(WORLD.examination, method="exact").fit(LOG, WORLD.logging)
+    direct = DirectMethod(WORLD.examination, method="exact").fit(LOG, WORLD.logging)
+    expected = compare(EVIDENCE, SETTINGS, ["exposure-ips", "direct-method"], policies, baseline="old").to_frame()
+
+    named = compare_policies({"exposure-ips": fitted, "direct-method": direct}, policies, baseline="old")
+    unnamed = compare_policies([fitted, direct], policies, baseline="old")
+    alone = compare_policies(fitted, policies)
+
+    pd.testing.assert_frame_equal(named, expected)
+    pd.testing.assert_frame_equal(unnamed.drop(columns="estimator"), expected.drop(columns="estimator"))
+    assert unnamed["estimator"].tolist() == ["ExposureIPS"] * 2 + ["DirectMethod"] * 2
+    assert alone["value"].tolist() == expected["value"].tolist()[:2]
+    assert "difference" not in alone
+
+
+def test_a_table_that_cannot_be_made_is_told() -> None:
+    fitted = ExposureIPS(WORLD.examination, method="exact").fit(LOG, WORLD.logging)
+    with pytest.raises(ArgumentError, match="a mapping with a name for each"):
+        compare_policies([fitted, fitted], {"new": TARGET})
+    with pytest.raises(ArgumentError, match="baseline='old'; expected one of new"):
+        compare_policies(fitted, {"new": TARGET}, baseline="old")
+    with pytest.raises(ArgumentError, match="0 estimators and 1 policies"):
+        compare_policies([], {"new": TARGET})
+    never = WORLD.logging.replace(ranker=np.where(np.arange(WORLD.pool.n_rows) % 6 == 0, -np.inf, 0.0))
+    narrow = ExposureIPS(WORLD.examination).fit(WORLD.simulate(50, np.random.default_rng(0), policy=never), never)
+    with pytest.raises(SupportError, match=r"^ExposureIPS: "):
+        compare_policies(narrow, {"new": TARGET})
 
 
 def test_what_does_not_apply_is_an_error_unless_it_may_be_left_out() -> None:

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+import warnings
 from contextlib import suppress
 from dataclasses import replace
 
@@ -10,13 +11,15 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
-from cltr_twostage.learning.ascent import Ascent
+from cltr_twostage.learning.ascent import Ascent, Learned, LearningWarning, Progress
 from cltr_twostage.learning.models import LinearScores
 from cltr_twostage.learning.safe import ExposureTracker, Safe, safe_share
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.simulate import natural_world, shift_world, tiny_world
 from cltr_twostage.train import TwoStageLearner
 from irworks.errors import ArgumentError, DataError
+
+pytestmark = pytest.mark.filterwarnings("ignore::cltr_twostage.LearningWarning")
 
 MODES = ["alternating", "joint", "independent", "ranker_only", "candidate_only"]
 
@@ -232,6 +235,48 @@ def test_learning_does_not_see_what_is_held_out(tiny):
     assert everything.held_out_ is None
     assert everything.best_step_ == 40
     assert np.isnan(everything.history_[-1].held_out)
+
+
+def test_learning_that_stops_while_it_still_improves_is_told_once_where_it_was_called(shift):
+    learner = TwoStageLearner(n_steps=40, eval_samples=32)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        shift.fit(learner)
+        # Where nothing is held out, nobody can say.
+        shift.fit(replace(learner, held_out=0))
+    (warning,) = (one for one in caught if one.category is LearningWarning)
+    assert "stopped at n_steps=40 while still improving" in str(warning.message)
+    assert warning.filename == __file__
+
+
+@pytest.mark.parametrize("make", [shift_world, natural_world])
+def test_the_usual_number_of_steps_is_enough_in_the_worlds_that_come_along(make):
+    setting = Setting(make, 8000, n_queries=20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", LearningWarning)
+        setting.fit(TwoStageLearner(eval_samples=32))
+
+
+@pytest.mark.parametrize(
+    ("values", "improving"),
+    [
+        ([0.5, 0.6, 0.7, 0.8, 0.9], True),
+        ([0.5, 0.9, 0.95, 0.96, 0.97], False),
+        ([0.5, 0.9, 0.95, 0.96, 0.99], True),
+        # The last step is not the best one.
+        ([0.5, 0.6, 0.7, 0.91, 0.9], False),
+        # All of it is within noise.
+        ([0.900, 0.901, 0.899, 0.900, 0.905], False),
+        ([-0.9, -0.7, -0.5, -0.3, -0.1], True),
+        ([0.5], False),
+        ([np.nan] * 5, False),
+    ],
+)
+def test_what_counts_as_still_improving(values, improving):
+    history = [Progress(10 * number, 0.0, value) for number, value in enumerate(values)]
+    best = int(np.nanargmax(values)) if not np.isnan(values).any() else len(values) - 1
+    learned = Learned(history[-1].step, history, history[best].step, values[best])
+    assert learned.still_improving() == improving
 
 
 # -- the same again ---------------------------------------------------------------------------------------------------

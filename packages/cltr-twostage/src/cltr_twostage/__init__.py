@@ -7,6 +7,7 @@ from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
 from cltr_twostage.enumeration import Enumeration, Proof, enumerate_two_stage, prove
 from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator, NotFittedError, SupportError, SupportWarning
+from cltr_twostage.evaluation import compare_policies
 from cltr_twostage.examination import dcg_weights, examination_from_additive, inverse_rank, read_examination
 from cltr_twostage.exposure import Exposure, Placement
 from cltr_twostage.files import load_policy, save_policy
@@ -15,9 +16,10 @@ from cltr_twostage.ips import ExposureIPS, ItemPositionIPS, RankerOnlyIPS
 from cltr_twostage.learning.safe import Safe
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
+from cltr_twostage.report import GainReport, explain_gain
 from cltr_twostage.slate import SlateIPS
 from cltr_twostage.stage import Stage
-from cltr_twostage.train import TwoStageLearner
+from cltr_twostage.train import LearningWarning, TwoStageLearner
 from irworks.data import ClickLog, read_click_log
 
 __all__ = [
@@ -31,7 +33,9 @@ __all__ = [
     "Estimator",
     "Exposure",
     "ExposureIPS",
+    "GainReport",
     "ItemPositionIPS",
+    "LearningWarning",
     "LoggingCheck",
     "MixturePolicy",
     "NaiveClicks",
@@ -50,9 +54,11 @@ __all__ = [
     "TwoStagePolicy",
     "attribute",
     "check_logging",
+    "compare_policies",
     "dcg_weights",
     "enumerate_two_stage",
     "examination_from_additive",
+    "explain_gain",
     "inverse_rank",
     "load_policy",
     "prove",

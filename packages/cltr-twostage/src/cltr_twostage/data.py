@@ -1,6 +1,6 @@
 """The documents that each query can show, the score tables of both stages, and where a click log stands in them."""
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -214,6 +214,40 @@ class ScoreTable:
     def __repr__(self) -> str:
         return f"ScoreTable({self.pool.n_queries:,} queries, {self.pool.n_rows:,} rows)"
 
+    @staticmethod
+    def union(tables: "Sequence[ScoreTable]") -> "list[ScoreTable]":
+        """Several score tables on one pool, which has every (query, document) pair of any of them.
+
+        A pair that a table lacks gets -inf in it: that policy never shows it. Make sure that none was merely forgotten.
+        Of a query that a table lacks altogether, it has nothing to show, and no policy can be made of it.
+
+        Args:
+            tables: The tables, with ids of one type.
+
+        Returns:
+            The tables in their order. Queries, and documents within a query, stand in the order of their first row.
+
+        Raises:
+            ArgumentError: No tables, or ids that are text in one and numbers in another.
+        """
+        import pandas as pd
+
+        if not len(tables):
+            raise ArgumentError("no score tables; expected at least one")
+        for name in ("query_ids", "doc_ids"):
+            _require_one_type(name, [getattr(table.pool, name) for table in tables])
+        pairs = [table.to_frame()[["query_id", "doc_id"]] for table in tables]
+        pool, _ = _grouped(pd.concat(pairs).drop_duplicates(ignore_index=True), "query_id", "doc_id")
+        everything = pd.MultiIndex.from_arrays([pool.query_ids[pool.owner()], pool.doc_ids])
+        rows = [everything.get_indexer(pd.MultiIndex.from_frame(own)) for own in pairs]
+        return [table._spread(pool, own) for table, own in zip(tables, rows, strict=True)]
+
+    def _spread(self, pool: Pool, rows: NDArray[np.intp]) -> "ScoreTable":
+        """These scores at some rows of a larger pool, and -inf at the others."""
+        scores = np.full((2, pool.n_rows), -np.inf)
+        scores[:, rows] = self.candidate_scores, self.ranker_scores
+        return ScoreTable(pool, *scores)
+
     def aligned_to(self, pool: Pool, what: str = "scores", *, drop: bool = False) -> "ScoreTable":
         """These scores in the row order of another pool; queries that the other pool lacks are left out.
 
@@ -319,8 +353,6 @@ def write_scores(table: ScoreTable, path: str | Path) -> None:
 
 
 def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str], place: Any) -> ScoreTable:
-    import pandas as pd
-
     from irworks.data.columns import check_present
 
     query, doc, candidate, ranker = columns
@@ -337,11 +369,29 @@ def _scores_from_frame(frame: "pd.DataFrame", columns: tuple[str, str, str, str]
         row = int(np.flatnonzero(twice)[0])
         found = f"({frame[query].iloc[row]}, {frame[doc].iloc[row]})"
         raise place.error("a (query, document) pair stands in the table twice", row, doc, found, "each pair once")
+    pool, order = _grouped(frame, query, doc)
+    return ScoreTable(pool, _scores(frame, candidate, place)[order], _scores(frame, ranker, place)[order])
+
+
+def _grouped(frame: "pd.DataFrame", query: str, doc: str) -> tuple[Pool, NDArray[np.intp]]:
+    """The pool of a table of distinct pairs, and the rows of the table in its order."""
+    import pandas as pd
+
     codes, query_ids = pd.factorize(frame[query])
     order = np.argsort(codes, kind="stable")
-    sizes = np.bincount(codes)
-    pool = Pool(np.concatenate(([0], np.cumsum(sizes))), np.asarray(query_ids), frame[doc].to_numpy()[order])
-    return ScoreTable(pool, _scores(frame, candidate, place)[order], _scores(frame, ranker, place)[order])
+    offsets = np.concatenate(([0], np.cumsum(np.bincount(codes))))
+    return Pool(offsets, np.asarray(query_ids), frame[doc].to_numpy()[order]), order
+
+
+def _require_one_type(name: str, ids: Sequence[NDArray[Any]]) -> None:
+    """Raise an ArgumentError where 1 and "1" would silently be two documents."""
+    kinds = [type(array.flat[0]).__name__ for array in ids]
+    texts = [isinstance(array.flat[0], str) for array in ids]
+    if len(set(texts)) > 1:
+        other = texts.index(not texts[0])
+        raise ArgumentError(
+            f"{name} are {kinds[0]} in table 0 and {kinds[other]} in table {other}; expected ids of one type"
+        )
 
 
 def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:

@@ -21,7 +21,7 @@ from irworks.errors import ArgumentError, IrworksError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ESTIMATORS", "Comparison", "Evidence", "Settings", "compare"]
+__all__ = ["ESTIMATORS", "Comparison", "Evidence", "Settings", "compare", "compare_policies"]
 
 ESTIMATORS: dict[str, type[Estimator]] = {
     "exposure-ips": ExposureIPS,
@@ -280,8 +280,7 @@ def compare(
         DataError, ArgumentError: What the estimators raise.
     """
     settings.require_use(estimators)
-    if baseline is not None and baseline not in policies:
-        raise ArgumentError(f"baseline={baseline!r}; expected one of {', '.join(policies)}")
+    _require_baseline(baseline, policies)
     if not lenient:
         evidence.require_columns(estimators)
     estimates: dict[tuple[str, str], Estimate] = {}
@@ -292,25 +291,77 @@ def compare(
             skipped[name] = MissingPropensitiesError(f"needs {lack}")
             continue
         try:
-            values, more = _estimates(evidence.fit(name, settings.make(name)), policies, baseline)
-        except SupportError as error:
-            raise SupportError(f"{name}: {error}") from None
+            values, more = _estimates(name, evidence.fit(name, settings.make(name)), policies, baseline)
         except (ArgumentError, MissingPropensitiesError) as error:
             if not lenient:
                 raise
             skipped[name] = error
             continue
-        estimates |= {(name, policy): estimate for policy, estimate in values.items()}
-        differences |= {(name, policy): estimate for policy, estimate in more.items()}
+        estimates |= values
+        differences |= more
     if not estimates:
         raise next(iter(skipped.values()))
     return Comparison(estimates, differences, baseline, {name: str(error) for name, error in skipped.items()})
 
 
+def compare_policies(
+    estimators: Estimator | Sequence[Estimator] | Mapping[str, Estimator],
+    policies: Mapping[str, Policy],
+    *,
+    baseline: str | None = None,
+) -> "pd.DataFrame":
+    """Estimate several policies by estimators that are already fitted.
+
+    Args:
+        estimators: By name; or without names, which are then those of their classes.
+        policies: By name.
+        baseline: Name of the policy that the others are compared with.
+
+    Returns:
+        One row for each policy and estimator: `policy, estimator, value, stderr, ess, n_weighted, max_weight,
+        support_gap, clipped, low, high`, and with a baseline `difference, difference_stderr, difference_low,
+        difference_high`, which are missing at the baseline itself.
+
+    Raises:
+        ArgumentError: No estimators or policies, two estimators of a class without names, or an unknown baseline.
+        NotFittedError, SupportError, ArgumentError: What `Estimator.value` raises.
+    """
+    _require_baseline(baseline, policies)
+    named = _named(estimators)
+    if not named or not policies:
+        raise ArgumentError(f"{len(named)} estimators and {len(policies)} policies; expected at least one of each")
+    estimates: dict[tuple[str, str], Estimate] = {}
+    differences: dict[tuple[str, str], Estimate] = {}
+    for name, fitted in named.items():
+        values, more = _estimates(name, fitted, policies, baseline)
+        estimates |= values
+        differences |= more
+    return Comparison(estimates, differences, baseline).to_frame()
+
+
+def _named(estimators: Estimator | Sequence[Estimator] | Mapping[str, Estimator]) -> Mapping[str, Estimator]:
+    if isinstance(estimators, Mapping):
+        return estimators
+    several = [estimators] if isinstance(estimators, Estimator) else list(estimators)
+    named = {type(estimator).__name__: estimator for estimator in several}
+    if len(named) < len(several):
+        names = ", ".join(type(estimator).__name__ for estimator in several)
+        raise ArgumentError(f"two estimators of one class among {names}; expected a mapping with a name for each")
+    return named
+
+
+def _require_baseline(baseline: str | None, policies: Mapping[str, Policy]) -> None:
+    if baseline is not None and baseline not in policies:
+        raise ArgumentError(f"baseline={baseline!r}; expected one of {', '.join(policies)}")
+
+
 def _estimates(
-    fitted: Estimator, policies: Mapping[str, Policy], baseline: str | None
-) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
-    """Values by policy, and differences to the baseline by the other policies."""
-    values = {name: fitted.value(policy) for name, policy in policies.items()}
-    others = () if baseline is None else [name for name in policies if name != baseline]
-    return values, {name: fitted.difference(policies[name], policies[baseline or name]) for name in others}
+    name: str, fitted: Estimator, policies: Mapping[str, Policy], baseline: str | None
+) -> tuple[dict[tuple[str, str], Estimate], dict[tuple[str, str], Estimate]]:
+    """Values by estimator and policy, and differences to the baseline of the other policies."""
+    others = () if baseline is None else [policy for policy in policies if policy != baseline]
+    try:
+        values = {(name, policy): fitted.value(policies[policy]) for policy in policies}
+        return values, {(name, one): fitted.difference(policies[one], policies[baseline or one]) for one in others}
+    except SupportError as error:
+        raise SupportError(f"{name}: {error}") from None

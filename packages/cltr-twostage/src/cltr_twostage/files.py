@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
 
-__all__ = ["load_policy", "refuse_foreign", "save_policy"]
+__all__ = ["load_policy", "read_config", "refuse_foreign", "save_policy"]
 
 FORMAT = 1
 PACKAGE = "cltr-twostage"
@@ -77,6 +77,39 @@ def refuse_foreign(folder: Path, what: str, is_ours: Callable[[dict[str, Any]], 
     """
     if folder.exists() and not _replaceable(folder, is_ours):
         raise DataError(f"exists and is not {what}", source=folder, hint="Choose another name")
+
+
+def read_config(root: Path, what: str, is_ours: Callable[[dict[str, Any]], bool], expected: str) -> dict[str, Any]:
+    """The configuration of something saved.
+
+    Args:
+        root: Its folder.
+        what: What it should be, in words.
+        is_ours: Whether a configuration is that of such a thing.
+        expected: The kinds of it, in words.
+
+    Raises:
+        DataError: It is missing, not readable, of something else, or of another format.
+    """
+    file = root / CONFIG
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"not {what}", source=root, expected=f"a folder with a {CONFIG}") from None
+    except (OSError, ValueError) as error:
+        raise DataError(f"not readable: {error}", source=file) from None
+    if not isinstance(config, dict) or not is_ours(config):
+        raise DataError(f"not the configuration of {what}", source=file, expected=expected)
+    if config.get("format") != FORMAT:
+        raise DataError(
+            "another format than this version reads",
+            source=file,
+            column="format",
+            found=config.get("format"),
+            expected=str(FORMAT),
+            hint="Read it with the version of the package that wrote it",
+        )
+    return config
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
@@ -148,24 +181,7 @@ def _storable(name: str, ids: NDArray[Any]) -> tuple[NDArray[Any], str]:
 
 
 def _read_config(root: Path) -> dict[str, Any]:
-    file = root / CONFIG
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("not a saved policy", source=root, expected=f"a folder with a {CONFIG}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"not readable: {error}", source=file) from None
-    if not isinstance(config, dict) or not _is_ours(config):
-        raise DataError("not the configuration of a saved policy", source=file, expected=" or ".join(KINDS))
-    if config.get("format") != FORMAT:
-        raise DataError(
-            "another format than this version reads",
-            source=file,
-            column="format",
-            found=config.get("format"),
-            expected=str(FORMAT),
-            hint="Read it with the version of the package that wrote it",
-        )
+    file, config = root / CONFIG, read_config(root, "a saved policy", _is_ours, " or ".join(KINDS))
     for name, kind in KINDS[config["kind"]].items():
         value = config.get(name)
         if not isinstance(value, kind) or isinstance(value, bool):

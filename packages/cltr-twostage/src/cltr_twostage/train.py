@@ -90,8 +90,8 @@ class TwoStageLearner:
             flatters the policy a little.
         candidate_scorer_, ranker_scorer_: What scores new documents by their features; None for tables, fixed stages.
 
-    `fit` gives a `LearningWarning` if it ends at `n_steps` while the held-out estimate still rises; when it does so, see
-    `learning.ascent.Learned.still_improving`.
+    `fit` gives a `LearningWarning` if it ends at `n_steps` while the held-out estimate still rises: the last look was
+    best, and the last quarter of the steps brought over a twentieth of the improvement and over 1% of the value.
 
     Raises:
         ArgumentError: A value is out of range.
@@ -114,7 +114,7 @@ class TwoStageLearner:
     held_out: float = 0.2
     eval_every: int = 20
     eval_samples: int = 128
-    patience: int = 5
+    patience: int = 10
     safe: Safe | None = None
     random_state: int = 0
     device: str = "auto"
@@ -257,7 +257,8 @@ class TwoStageLearner:
         """Read a learner that `save` wrote: see `cltr_twostage.learning.files.load_learner`."""
         from cltr_twostage.learning.files import load_learner
 
-        return load_learner(folder, candidate, ranker, cls)
+        learner: Self = load_learner(folder, candidate, ranker, cls)
+        return learner
 
     # -- inside -------------------------------------------------------------------------------------------------------
 

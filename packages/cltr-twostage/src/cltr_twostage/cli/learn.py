@@ -184,9 +184,11 @@ def learn(
             "difference": judging.difference(learner.policy_, old),
         }
     files = _write(learner, out)
+    learner.save(out / "learner")
     if as_json:
         found = {name: estimate_fields(estimate) for name, estimate in estimates.items()}
-        print_json(sizes(inputs.evidence.logs) | about | found | {"best_step": learner.best_step_} | files)
+        more = {"best_step": learner.best_step_, "learner": str(out / "learner")}
+        print_json(sizes(inputs.evidence.logs) | about | found | more | files)
         return
     for read in inputs.evidence.logs:
         typer.echo(repr(read))
@@ -199,6 +201,7 @@ def learn(
     for name, estimate in estimates.items():
         typer.echo(f"  {name:<10}  {estimate}")
     typer.echo(f"written to {out}: {', '.join(Path(path).name for path in files.values())}")
+    typer.echo(f"and {out / 'learner'}, which scores new documents: TwoStageLearner.load(folder).policy_for")
 
 
 def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: int) -> tuple[Any, Any]:

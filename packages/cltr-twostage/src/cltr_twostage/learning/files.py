@@ -1,4 +1,4 @@
-"""A fitted learner as a folder of plain files: what scores new documents, the policies, how they were learned; no pickle.
+"""A fitted learner as a folder of plain files, without pickle: what scores new documents, and how it was learned.
 
 `config.json` holds the settings and says what each stage is. Beside it stand, for a linear stage, its weights
 (`candidate.npy`, `ranker.npy`); for a torch module its learned state (`candidate.safetensors`), and for a tower of
@@ -7,6 +7,7 @@
 """
 
 import copy
+import csv
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cltr_twostage.files import CONFIG, PACKAGE, load_policy, refuse_foreign, save_policy
+from cltr_twostage.files import CONFIG, FORMAT, PACKAGE, load_policy, read_config, refuse_foreign, save_policy
 from cltr_twostage.learning.ascent import STAGES, Progress
 from cltr_twostage.learning.models import LinearScorer, Scorer
 from cltr_twostage.learning.neural import ModuleScorer, is_module
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
 
 __all__ = ["load_learner", "save_learner"]
 
-FORMAT = 1
 KIND = "two-stage learner"
 POLICY, LEARNED, HISTORY = "policy", "learned_policy", "history.csv"
 LINEAR, MODULE = "linear", "module"
@@ -97,7 +97,7 @@ def load_learner(
         MissingDependencyError: A module without torch or safetensors.
     """
     root = Path(folder)
-    config = _read_config(root)
+    config = read_config(root, "a saved learner", _is_ours, KIND)
     with _told(root / CONFIG):
         settings, stages = dict(config["settings"]), {stage: dict(config["stages"][stage]) for stage in STAGES}
         settings["safe"] = None if settings["safe"] is None else Safe(**settings["safe"])
@@ -162,9 +162,10 @@ def _write_state(module: "torch.nn.Module", file: Path) -> None:
 
 
 def _write_history(learner: "TwoStageLearner", file: Path) -> None:
-    import pandas as pd
-
-    pd.DataFrame([vars(look) for look in learner.history_], columns=COLUMNS).to_csv(file, index=False)
+    with file.open("w", encoding="utf-8", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(COLUMNS)
+        writer.writerows([look.step, float(look.objective), float(look.held_out)] for look in learner.history_)
 
 
 def _plain(value: object) -> object:
@@ -175,28 +176,6 @@ def _plain(value: object) -> object:
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
-
-
-def _read_config(root: Path) -> dict[str, Any]:
-    file = root / CONFIG
-    try:
-        config = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError("not a saved learner", source=root, expected=f"a folder with a {CONFIG}") from None
-    except (OSError, ValueError) as error:
-        raise DataError(f"not readable: {error}", source=file) from None
-    if not isinstance(config, dict) or not _is_ours(config):
-        raise DataError("not the configuration of a saved learner", source=file, expected=KIND)
-    if config.get("format") != FORMAT:
-        raise DataError(
-            "another format than this version reads",
-            source=file,
-            column="format",
-            found=config.get("format"),
-            expected=str(FORMAT),
-            hint="Read it with the version of the package that wrote it",
-        )
-    return config
 
 
 @contextmanager
@@ -266,18 +245,17 @@ def _read_state(module: "torch.nn.Module", file: Path) -> None:
         raise ArgumentError(f"the module is not the one whose state {file} holds: {error}") from error
 
 
-
 def _read_history(file: Path) -> tuple[Progress, ...]:
-    import pandas as pd
-
+    # Not by pandas, some versions of which read numbers a last digit off.
     try:
-        frame = pd.read_csv(file, float_precision="round_trip")
-        columns = [frame[name].to_numpy(dtype=np.float64).tolist() for name in COLUMNS]
-    except KeyError as error:
-        raise DataError("a column is missing", source=file, column=str(error.args[0])) from None
-    except (OSError, ValueError) as error:
+        with file.open(encoding="utf-8", newline="") as handle:
+            header, *rows = csv.reader(handle)
+        history = tuple(Progress(int(step), float(objective), float(held_out)) for step, objective, held_out in rows)
+    except (OSError, ValueError, csv.Error) as error:
         raise DataError(f"not a readable history: {error}", source=file) from None
-    return tuple(Progress(int(step), objective, held_out) for step, objective, held_out in zip(*columns, strict=True))
+    if header != COLUMNS:
+        raise DataError("other columns", source=file, found=", ".join(header), expected=", ".join(COLUMNS))
+    return history
 
 
 def _safetensors() -> Any:

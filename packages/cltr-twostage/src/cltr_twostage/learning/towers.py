@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -78,7 +78,7 @@ def _structure(module: "torch.nn.Module") -> list[object]:
     return layers + [(name, part.shape, part.dtype, part.requires_grad) for name, part in module.named_parameters()]
 
 
-def _standardise(layer: "torch.nn.Module", table: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:
+def _standardise(layer: Any, table: "np.ndarray[tuple[int, ...], np.dtype[np.float64]]") -> None:
     """Make a linear layer (x - mean) / deviation, by feature."""
     import torch
 
