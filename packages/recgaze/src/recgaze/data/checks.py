@@ -1,0 +1,267 @@
+"""What must hold in the tables, and the sentence that says where it does not."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.errors import DataError
+from recgaze.data.naming import GENRE_ALIASES, TYPE_ALIASES, canonical_genres, canonical_user, did_you_mean
+from recgaze.data.schema import EVENTS, STARS, Column
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recgaze.data.files import TableFile
+
+__all__ = ["ValidationReport", "check_tables", "complete", "fixation_unit", "normalized"]
+
+BoolArray = NDArray[np.bool_]
+
+# Fixations last a few tenths of a second: a median below this cannot be milliseconds.
+LONGEST_MEDIAN_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What is wrong with a data set, and what is only odd.
+
+    Attributes:
+        errors: Each a `DataError` that names file, column and first row concerned.
+        warnings: Sentences.
+        counts: Rows of each table.
+    """
+
+    errors: tuple[DataError, ...]
+    warnings: tuple[str, ...]
+    counts: Mapping[str, int]
+
+    @property
+    def ok(self) -> bool:
+        """Whether there is no error."""
+        return not self.errors
+
+    def raise_if_errors(self) -> None:
+        """Raise the first error, if there is one.
+
+        Raises:
+            DataError: The first of `errors`.
+        """
+        if self.errors:
+            raise self.errors[0]
+
+    @property
+    def text(self) -> str:
+        """All of it, a line each."""
+        lines = [f"{name}: {count:,} rows" for name, count in self.counts.items()]
+        lines += [f"error: {error}" for error in self.errors]
+        lines += [f"warning: {warning}" for warning in self.warnings]
+        return "\n".join([*lines, "valid" if self.ok else f"{len(self.errors)} errors"])
+
+
+# -- one name for each thing ------------------------------------------------------------------------------------------
+
+
+def normalized(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with users, genres and areas under one name each."""
+    changes: dict[str, Any] = {}
+    for name in frame.columns:
+        rename = _renaming(str(name))
+        if rename is not None and hasattr(frame[name], "cat"):
+            changes[name] = _renamed_categories(frame[name], rename)
+    return frame.assign(**changes)
+
+
+def _renaming(column: str) -> Any:
+    if column == "UserID":
+        return canonical_user
+    if column.endswith(("Carousel_genre", "Top_genre")):
+        return lambda text: GENRE_ALIASES.get(text, text)
+    if column == "Preferred_genres":
+        return canonical_genres
+    if column.endswith("_type"):
+        return lambda text: TYPE_ALIASES.get(text, text)
+    return None
+
+
+def _renamed_categories(values: "pd.Series[Any]", rename: Any) -> "pd.Series[Any]":
+    import pandas as pd
+
+    old = [str(one) for one in values.cat.categories]
+    new = [rename(one) for one in old]
+    if new == old:
+        return values
+    distinct: Any = sorted(set(new))
+    place = np.array([distinct.index(one) for one in new] + [-1], dtype=np.int64)
+    return pd.Series(pd.Categorical.from_codes(place[values.cat.codes], distinct), index=values.index)
+
+
+# -- checks -----------------------------------------------------------------------------------------------------------
+
+
+def complete(frame: "pd.DataFrame", event: str) -> BoolArray:
+    """Whether each row of a table has a whole event: a type, and what it is on.
+
+    Source: the data set's README, by which an event only happens if its columns are filled.
+    """
+    kind = frame[f"{event}_type"]
+    there = kind.notna().to_numpy()
+    carousel = frame[f"{event}_Carousel_position"].notna().to_numpy()
+    position = frame[f"{event}_Movie_position_in_carousel"].notna().to_numpy()
+    background, movie = (kind == "Background").to_numpy(dtype=bool), (kind == "Movie").to_numpy(dtype=bool)
+    return np.asarray(there & (background | (carousel & (position | ~movie))))
+
+
+def fixation_unit(frame: "pd.DataFrame") -> str:
+    """`"s"` or `"ms"`, by the median duration; `"ms"` where there is no fixation."""
+    durations = frame["Fixation_Duration"].to_numpy(dtype=np.float64)
+    durations = durations[np.isfinite(durations)]
+    return "s" if len(durations) and float(np.median(durations)) < LONGEST_MEDIAN_SECONDS else "ms"
+
+
+def check_tables(tables: Mapping[str, "TableFile"]) -> ValidationReport:
+    """Check the four tables, each and against each other.
+
+    Args:
+        tables: By name, normalised.
+    """
+    errors: list[DataError] = []
+    for table in tables.values():
+        errors += _cell_errors(table)
+    errors += _relation_errors(tables)
+    counts = {name: len(table.frame) for name, table in tables.items()}
+    return ValidationReport(tuple(errors), tuple(_warnings(tables)), counts)
+
+
+def _cell_errors(table: "TableFile") -> Iterator[DataError]:
+    if not len(table.frame):
+        yield table.place().empty()
+        return
+    for column in table.spec.columns:
+        if column.name in table.frame:
+            yield from _column_errors(table, column)
+
+
+def _column_errors(table: "TableFile", column: Column) -> Iterator[DataError]:
+    values = table.frame[column.name]
+    missing = values.isna().to_numpy()
+    if column.filled and missing.any():
+        yield table.place().error(
+            "a value is missing", int(np.flatnonzero(missing)[0]), column.name, "nothing", column.expected
+        )
+    if column.kind == "text":
+        bad = (
+            ~missing & ~values.isin(column.allowed).to_numpy() if column.allowed else np.zeros(len(values), dtype=bool)
+        )
+    else:
+        numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+        low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
+        bad = ~missing & ~((numbers >= low) & (numbers <= high))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        more = int(bad.sum()) - 1
+        found = values.iloc[row]
+        hint = did_you_mean(found, column.allowed) if column.allowed else None
+        problem = "a value that is not allowed" + (f", and {more:,} more" if more else "")
+        yield table.place().error(problem, row, column.name, found, column.expected, hint)
+
+
+def _relation_errors(tables: Mapping[str, "TableFile"]) -> Iterator[DataError]:
+    clicks, users, items = tables["click_feedback"], tables["user_features"], tables["item_features"]
+    yield from _duplicates(
+        clicks, ["UserID", "TaskID"], "a screen with two final clicks", "one click a user and screen"
+    )
+    yield from _duplicates(users, ["UserID"], "a user stands in the table twice", "one row a user")
+    shown = items.frame["TaskID"].notna().to_numpy()
+    cells = ["TaskID", "Carousel_position", "Movie_position_in_carousel"]
+    yield from _duplicates(items, cells, "two films in one place", "one film a screen, carousel and position", shown)
+    for name in ("summary_feedback", "click_feedback"):
+        yield from _unknown_users(tables[name], users)
+        for event in EVENTS:
+            if f"{event}_type" in tables[name].frame:
+                yield from _wrong_films(tables[name], items, event)
+
+
+def _duplicates(
+    table: "TableFile", key: list[str], problem: str, expected: str, where: BoolArray | None = None
+) -> Iterator[DataError]:
+    twice = table.frame.duplicated(key).to_numpy() & (True if where is None else where)
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        found = ", ".join(f"{name} {table.frame[name].iloc[row]}" for name in key)
+        yield table.place().error(problem, row, key[-1], found, expected)
+
+
+def _unknown_users(table: "TableFile", users: "TableFile") -> Iterator[DataError]:
+    known = set(users.frame["UserID"].dropna())
+    strange = ~table.frame["UserID"].isin(known).to_numpy() & table.frame["UserID"].notna().to_numpy()
+    if strange.any():
+        row = int(np.flatnonzero(strange)[0])
+        yield table.place().error(
+            "an unknown user", row, "UserID", table.frame["UserID"].iloc[row], f"a UserID of {users.source}"
+        )
+
+
+def _wrong_films(table: "TableFile", items: "TableFile", event: str) -> Iterator[DataError]:
+    """An event on a film that stands elsewhere."""
+    import pandas as pd
+
+    frame = table.frame
+    rows = np.flatnonzero(complete(frame, event) & (frame[f"{event}_type"] == "Movie").to_numpy(dtype=bool))
+    names = ["TaskID", f"{event}_Carousel_position", f"{event}_Movie_position_in_carousel"]
+    seen = frame[[*names, f"{event}_MovieID"]].iloc[rows].dropna()
+    rows = rows[frame[f"{event}_MovieID"].iloc[rows].notna().to_numpy()]
+    cells = items.frame.dropna(subset=["TaskID", "Carousel_position", "Movie_position_in_carousel"])
+    keys = [
+        cells[name].to_numpy(dtype=np.int64) for name in ("TaskID", "Carousel_position", "Movie_position_in_carousel")
+    ]
+    key = _cell_key(*keys)
+    at = (
+        pd.Index(key)
+        .drop_duplicates()
+        .get_indexer(pd.Index(_cell_key(*(seen[name].to_numpy(dtype=np.int64) for name in names))))
+    )
+    movie = cells["MovieID"].to_numpy(dtype=np.int64)[~pd.Index(key).duplicated()]
+    found = seen[f"{event}_MovieID"].to_numpy(dtype=np.int64)
+    wrong = (at < 0) | (movie[np.maximum(at, 0)] != found) if len(movie) else np.ones(len(seen), dtype=bool)
+    if wrong.any():
+        first = int(np.flatnonzero(wrong)[0])
+        where = ", ".join(
+            f"{what} {seen[name].iloc[first]}"
+            for what, name in zip(("screen", "carousel", "position"), names, strict=True)
+        )
+        there = f"film {movie[at[first]]}" if len(movie) and at[first] >= 0 else "no film"
+        yield table.place().error(
+            "a film that does not stand there", int(rows[first]), f"{event}_MovieID", int(found[first]),
+            f"{there} at {where}, by {items.source}",
+        )  # fmt: skip
+
+
+def _cell_key(task: NDArray[np.int64], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
+    return (task * 1000 + row) * 1000 + column
+
+
+def _warnings(tables: Mapping[str, "TableFile"]) -> Iterator[str]:
+    for table in tables.values():
+        if table.renamed:
+            names = ", ".join(f"{raw} as {name}" for name, raw in table.renamed.items())
+            yield f"{table.source}: columns read under other names: {names}"
+    summary = tables["summary_feedback"]
+    if fixation_unit(summary.frame) == "s":
+        yield f"{summary.source}: fixation durations are taken for seconds, by their median"
+    for event in EVENTS:
+        if f"{event}_type" in summary.frame:
+            broken = summary.frame[f"{event}_type"].notna().to_numpy() & ~complete(summary.frame, event)
+            if broken.any():
+                yield f"{summary.source}: {int(broken.sum()):,} events {event} lack what they are on and are left out"
+    without = set(summary.frame["UserID"].dropna()) - set(tables["click_feedback"].frame["UserID"].dropna())
+    if without:
+        yield f"{tables['click_feedback'].source}: no click of {', '.join(sorted(map(str, without))[:5])}"
+
+
+def stars(values: "pd.Series[Any]") -> NDArray[np.int8]:
+    """Ratings in words as 1 to 5; 0 where missing: int8 [n]."""
+    codes = {text: number for number, text in enumerate(STARS, start=1)}
+    return np.asarray(values.astype(object).map(codes).fillna(0), dtype=np.int8)

@@ -1,0 +1,293 @@
+"""Tables from and to CSV and Parquet: columns found under their several names, numbers as numbers, whole files."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from irworks.errors import DataError
+from recgaze.data.naming import canonical_columns, did_you_mean
+from recgaze.data.schema import Column, Table
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from irworks.data.columns import Place
+
+__all__ = ["SUFFIXES", "TableFile", "find_table", "read_table", "scan_table", "write_table"]
+
+SUFFIXES = (".parquet", ".csv", ".csv.gz")
+# What the published files, pandas and R write for a missing value.
+MISSING = ["", "NA", "NaN", "nan", "N/A", "<NA>", "None", "null"]
+_BATCH_ROWS = 1 << 18
+
+
+@dataclass(frozen=True, eq=False)
+class TableFile:
+    """A table as it was read.
+
+    Attributes:
+        spec: What it should be.
+        frame: Columns under their published names, others behind them: text as categories, whole numbers as Int64.
+        source: Name of the file.
+        path: The file; None for a table that never was one.
+        renamed: For each published name, the column of the file, where they differ.
+    """
+
+    spec: Table
+    frame: "pd.DataFrame"
+    source: str
+    path: Path | None = None
+    renamed: Mapping[str, str] = field(default_factory=dict)
+
+    def place(self) -> "Place":
+        """How to speak of a row: by its line, where every row of the file is one line."""
+        from irworks.data.columns import Place
+
+        csv = self.path if self.path is not None and not self._spans_lines() else None
+        return Place(self.source, csv=csv)
+
+    def _spans_lines(self) -> bool:
+        import gzip
+
+        assert self.path is not None
+        if self.path.suffix == ".parquet":
+            return True
+        with gzip.open(self.path) if self.path.suffix == ".gz" else self.path.open("rb") as lines:
+            return sum(bool(line.strip(b"\r\n")) for line in lines) != len(self.frame) + 1
+
+
+def find_table(folder: Path, spec: Table) -> Path:
+    """The file of a table: `<name>.parquet`, `<name>.csv` or `<name>.csv.gz`.
+
+    Raises:
+        DataError: There is none, or there are several.
+    """
+    if not folder.is_dir():
+        raise DataError("no such folder", source=folder)
+    found = [path for suffix in SUFFIXES if (path := folder / f"{spec.name}{suffix}").is_file()]
+    if len(found) == 1:
+        return found[0]
+    here = ", ".join(path.name for path in found) or ", ".join(sorted(path.name for path in folder.iterdir())[:8])
+    raise DataError(
+        "a table is missing" if not found else "a table stands there several times",
+        source=folder,
+        found=here or "an empty folder",
+        expected=f"one of {', '.join(spec.name + suffix for suffix in SUFFIXES)}",
+    )
+
+
+def read_table(path: Path, spec: Table) -> TableFile:
+    """Read a whole table.
+
+    Raises:
+        DataError: The file is malformed, lacks a column or has one twice, or a number is none: with its line.
+    """
+    import pyarrow as pa
+
+    names = _column_names(path)
+    columns = _matched(names, spec, path.name)
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, columns)
+    if isinstance(table, pa.Table):
+        frame = _frame(table, columns, spec, path)
+    return TableFile(spec, frame, path.name, path, {name: raw for name, raw in columns.items() if name != raw})
+
+
+def scan_table(path: Path, spec: Table) -> Iterator["pd.DataFrame"]:
+    """Read a Parquet table in parts of some hundred thousand rows.
+
+    Raises:
+        DataError: As `read_table`; or the file is not Parquet.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if path.suffix != ".parquet":
+        raise DataError("only Parquet is read in parts", source=path, expected=f"{spec.name}.parquet")
+    columns = _matched(_column_names(path), spec, path.name)
+    with pq.ParquetFile(path) as parquet:
+        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+            yield _frame(pa.Table.from_batches([batch]), columns, spec, path)
+
+
+def write_table(frame: "pd.DataFrame", path: Path) -> None:
+    """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    from irworks.runtime import atomic_path
+
+    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    with atomic_path(path) as scratch:
+        if path.suffix == ".parquet":
+            pq.write_table(table, scratch, row_group_size=_BATCH_ROWS)
+            return
+        plain = [pa.string() if pa.types.is_dictionary(column.type) else column.type for column in table.schema]
+        table = table.cast(
+            pa.schema([pa.field(name, kind) for name, kind in zip(table.column_names, plain, strict=True)])
+        )
+        options = csv.WriteOptions(quoting_style="needed")
+        if path.suffix == ".gz":
+            with pa.CompressedOutputStream(str(scratch), "gzip") as stream:
+                csv.write_csv(table, stream, options)
+            return
+        csv.write_csv(table, scratch, options)
+
+
+# -- columns ----------------------------------------------------------------------------------------------------------
+
+
+def _column_names(path: Path) -> list[str]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from pyarrow import csv
+
+    from irworks.data.tables import one_line
+
+    try:
+        if path.suffix == ".parquet":
+            return list(pq.read_schema(path).names)
+        with csv.open_csv(path, parse_options=_parse_options()) as reader:
+            return list(reader.schema.names)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        if "Empty CSV file" in str(error):
+            raise DataError("the table is empty", source=path.name, found="no header") from None
+        raise DataError(f"not a readable table: {one_line(error)}", source=path.name) from None
+
+
+def _matched(names: list[str], spec: Table, source: str) -> dict[str, str]:
+    """The column of the file for each published name that it has."""
+    candidates = canonical_columns(names, spec)
+    for name, found in candidates.items():
+        if len(found) > 1:
+            raise DataError(
+                "several columns can be one",
+                source=source,
+                column=name,
+                found=", ".join(found),
+                expected="one of them",
+                hint=f"Keep one and call it {name}",
+            )
+    for column in spec.columns:
+        if column.required and column.name not in candidates:
+            spare = [name for name in names if name not in spec.by_name]
+            raise DataError(
+                "a column is missing",
+                source=source,
+                column=column.name,
+                found=f"{len(names)} other columns",
+                hint=did_you_mean(column.name, spare),
+            )
+    # In the published order.
+    return {column.name: candidates[column.name][0] for column in spec.columns if column.name in candidates}
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+def _parse_options() -> Any:
+    from pyarrow import csv
+
+    return csv.ParseOptions(newlines_in_values=True)
+
+
+def _read_parquet(path: Path) -> "pa.Table":
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from irworks.data.tables import one_line
+
+    try:
+        return pq.read_table(path)
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"not a readable Parquet file: {one_line(error)}", source=path.name) from None
+
+
+def _read_csv(path: Path, columns: Mapping[str, str]) -> "pa.Table":
+    """Everything as text: what should be a number is looked at afterwards, where a bad one can be named."""
+    import pyarrow as pa
+    from pyarrow import csv
+
+    from irworks.data.tables import one_line
+
+    names = _column_names(path)
+    convert = csv.ConvertOptions(
+        column_types={name: pa.dictionary(pa.int32(), pa.string()) for name in names},
+        null_values=MISSING,
+        strings_can_be_null=True,
+    )
+    try:
+        return csv.read_csv(path, parse_options=_parse_options(), convert_options=convert)
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise DataError(f"not a readable CSV file: {one_line(error)}", source=path.name) from None
+
+
+def _frame(table: "pa.Table", columns: Mapping[str, str], spec: Table, path: Path) -> "pd.DataFrame":
+    """Columns of the table in the published order and types, others behind them as they are."""
+    import pandas as pd
+
+    taken = set(columns.values())
+    parts: dict[str, Any] = {}
+    for name, raw in columns.items():
+        parts[name] = _typed(table.column(raw), spec.by_name[name], path)
+    for raw in table.column_names:
+        if raw not in taken:
+            parts[raw] = _categories(table.column(raw))
+    return pd.DataFrame(parts)
+
+
+def _typed(values: "pa.ChunkedArray", column: Column, path: Path) -> Any:
+    import pyarrow as pa
+
+    if column.kind == "text":
+        return _categories(values)
+    if pa.types.is_dictionary(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return _numbers_from_text(_categories(values), column, path)
+    return _whole(values.to_pandas().astype("float64"), column, path)
+
+
+def _categories(values: "pa.ChunkedArray") -> Any:
+    """Texts as categories in alphabetical order, so that equal tables have equal categories."""
+    import pandas as pd
+    import pyarrow as pa
+
+    if pa.types.is_dictionary(values.type):
+        frame = values.combine_chunks().to_pandas()
+        return frame if isinstance(frame, pd.Series) else pd.Series(frame)
+    return values.to_pandas() if not pa.types.is_string(values.type) else values.dictionary_encode().to_pandas()
+
+
+def _numbers_from_text(values: Any, column: Column, path: Path) -> Any:
+    """Numbers by way of the distinct texts."""
+    import numpy as np
+    import pandas as pd
+
+    texts = values.cat.categories
+    distinct = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
+    bad = ~np.isfinite(distinct)
+    if bad.any():
+        row = int(np.flatnonzero(bad[values.cat.codes.to_numpy()] & values.notna().to_numpy())[0])
+        raise _bad_cell(values, row, column, path, "not a number")
+    codes = values.cat.codes.to_numpy()
+    numbers = np.where(codes >= 0, np.append(distinct, np.nan)[codes], np.nan)
+    return _whole(pd.Series(numbers), column, path)
+
+
+def _whole(numbers: Any, column: Column, path: Path) -> Any:
+    import numpy as np
+
+    if column.kind == "number":
+        return numbers
+    broken = (numbers.notna() & (numbers != np.floor(numbers))).to_numpy()
+    if broken.any():
+        raise _bad_cell(numbers, int(np.flatnonzero(broken)[0]), column, path, "not a whole number")
+    return numbers.astype("Int64")
+
+
+def _bad_cell(values: Any, row: int, column: Column, path: Path, problem: str) -> DataError:
+    from irworks.data.columns import Place
+
+    place = Place(path.name, csv=None if path.suffix == ".parquet" else path)
+    return place.error(problem, row, column.name, values.iloc[row], column.expected)

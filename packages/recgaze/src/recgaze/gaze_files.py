@@ -1,0 +1,229 @@
+"""Reading raw gaze: tables, exports of Tobii Pro Lab, and the hand-coded recordings of Andersson et al. (2017)."""
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.data.columns import Place, check_present, numbers, zeros_and_ones
+from irworks.data.tables import is_parquet, read_csv, read_parquet
+from irworks.errors import ArgumentError, DataError
+from recgaze.gaze import SLOWEST_STEP, Gaze, Screen, Unit
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["TimeUnit", "read_gaze", "read_lund", "read_tobii"]
+
+FloatArray = NDArray[np.float64]
+TimeUnit = Literal["s", "ms", "us"]
+
+_PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6}
+# How trackers write a position that they do not have.
+_NOTHING = ("", ".", "NA", "NaN", "nan")
+
+
+def read_gaze(
+    path: str | Path,
+    *,
+    t: str = "t",
+    x: str = "x",
+    y: str = "y",
+    valid: str | None = None,
+    time_unit: TimeUnit = "s",
+    unit: Unit = "px",
+    screen: Screen | None = None,
+) -> Gaze:
+    """Read a table with a sample a row, of one recording.
+
+    Args:
+        path: A CSV, TSV or Parquet file.
+        t: Column of times, strictly ascending.
+        x: Column of horizontal positions; empty, `.` or NaN where the eye was lost.
+        y: Column of vertical positions.
+        valid: Column of 0 and 1: samples of 0 are lost. None: there is none.
+        time_unit: Of the times: "s", "ms" or "us".
+        unit: Of the positions: "px" or "deg".
+        screen: The screen.
+
+    Raises:
+        ArgumentError: An unknown unit.
+        DataError: The file is missing, malformed or empty; a column is missing; a value is not a number; times are not
+            ascending, or in another unit than said: with the line or row.
+    """
+    if time_unit not in _PER_SECOND:
+        raise ArgumentError(f'time_unit={time_unit!r}; expected "s", "ms" or "us"')
+    frame, place = _read(Path(path))
+    check_present([name for name in (t, x, y, valid) if name is not None], list(frame.columns), Path(path).name)
+    times = numbers(frame, t, place, "a time")
+    across, down = _positions(frame, x, place), _positions(frame, y, place)
+    if valid is not None:
+        lost = ~zeros_and_ones(frame, valid, place, "valid")
+        across, down = np.where(lost, np.nan, across), np.where(lost, np.nan, down)
+    return _made(times / _PER_SECOND[time_unit], across, down, place, t, screen, unit)
+
+
+def read_tobii(path: str | Path, *, screen: Screen | None = None, time_unit: TimeUnit | None = None) -> Gaze:
+    """Read the samples of a Tobii Pro Lab export: `Recording timestamp`, `Gaze point X` and `Gaze point Y`.
+
+    Column names may carry units, as in `Gaze point X [DACS px]`. Where there is a column `Sensor`, rows of other
+    sensors and of events are left out. Times start at 0.
+
+    Args:
+        path: The export, tab-separated (.tsv), of one recording.
+        screen: The screen.
+        time_unit: Of the timestamps. Default: as the column's name says, else microseconds.
+
+    Raises:
+        DataError: As `read_gaze`; or the file holds several recordings.
+    """
+    frame, place = _read(Path(path))
+    name = {wanted: _named(frame, wanted, place) for wanted in ("Recording timestamp", "Gaze point X", "Gaze point Y")}
+    stamp = name["Recording timestamp"]
+    for column in ("Recording name", "Participant name"):
+        values = frame[column].dropna().unique() if column in frame.columns else ()
+        if len(values) > 1:
+            raise DataError(
+                "several recordings in one file",
+                source=place.source,
+                column=column,
+                found=", ".join(str(value) for value in values[:5]),
+                expected="one",
+                hint="Export a file for each recording",
+            )
+    if "Sensor" in frame.columns:
+        rows = np.flatnonzero((frame["Sensor"] == "Eye Tracker").to_numpy(dtype=bool, na_value=False))
+        frame, place = frame.iloc[rows].reset_index(drop=True), Place(place.source, csv=place.csv, rows=rows)
+        if not len(frame):
+            raise DataError(
+                "no sample of an eye tracker", source=place.source, column="Sensor", expected="rows of 'Eye Tracker'"
+            )
+    written = re.search(r"\[(.+)\]", stamp)
+    by_name = {"ms": "ms", "s": "s"}.get(written[1].strip() if written else "", "us")
+    times = numbers(frame, stamp, place, "a time") / _PER_SECOND[time_unit or by_name]
+    across, down = (_positions(frame, name[f"Gaze point {axis}"], place) for axis in "XY")
+    return _made(times - times[0], across, down, place, stamp, screen, "px")
+
+
+def read_lund(path: str | Path) -> tuple[Gaze, NDArray[np.int64]]:
+    """Read a recording of Andersson et al. (2017) with the labels of one coder.
+
+    Positions (0, 0) are lost samples. The last rows of some files carry no time, all rows of others: they are given
+    the median step after the sample before, or that of the file's sampling rate. Some files say 500 Hz and were
+    recorded at 200: the times count.
+
+    Args:
+        path: A file `*_labelled_*.mat` of github.com/richardandersson/EyeMovementDetectorEvaluation.
+
+    Returns:
+        The gaze, on the screen that the file describes; the labels, int64 [n], numbers of a `recgaze.events.Kind`.
+
+    Raises:
+        DataError: The file is missing or no such recording.
+    """
+    from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
+
+    file = Path(path)
+    if not file.is_file():
+        raise DataError("no such file", source=file)
+    try:
+        data = loadmat(file)["ETdata"][0, 0]
+        samples, size = np.asarray(data["pos"], dtype=np.float64), np.ravel(data["screenDim"])
+        pixels, distance = np.ravel(data["screenRes"]), float(np.ravel(data["viewDist"])[0])
+        rate = float(np.ravel(data["sampFreq"])[0])
+        screen = Screen(*(float(one) for one in pixels), *(100 * float(one) for one in size), 100 * distance)
+        time, _, _, x, y, labels = samples.T
+    except (KeyError, IndexError, TypeError, ValueError, NotImplementedError, MatReadError) as error:
+        raise DataError(
+            f"not a labelled recording: {type(error).__name__} {error}",
+            source=file.name,
+            expected="a .mat file with ETdata: pos [n, 6], screenDim, screenRes, viewDist and sampFreq",
+        ) from None
+    lost = (x == 0) & (y == 0)
+    x, y = np.where(lost, np.nan, x), np.where(lost, np.nan, y)
+    return _made(_mended(time / 1e6, rate), x, y, Place(file.name), "pos", screen, "px"), labels.astype(np.int64)
+
+
+def _mended(time: FloatArray, rate: float) -> FloatArray:
+    """Times from 0, where those that are missing follow the ones before at the usual step."""
+    there = np.flatnonzero(time > 0)
+    if len(there) < 2:
+        return np.arange(len(time)) / rate
+    step = float(np.median(np.diff(time[there])))
+    number = np.arange(len(time))
+    before = there[np.maximum(np.searchsorted(there, number, side="right") - 1, 0)]
+    return np.asarray(time[before] + (number - before) * step - time[there[0]])
+
+
+def _read(file: Path) -> "tuple[pd.DataFrame, Place]":
+    parquet = is_parquet(file)
+    frame = read_parquet(file) if parquet else read_csv(file, ())
+    place = Place(file.name, csv=None if parquet else file)
+    if not len(frame):
+        raise place.empty()
+    return frame, place
+
+
+def _named(frame: "pd.DataFrame", wanted: str, place: Place) -> str:
+    """The column of a name that may carry a unit."""
+    found = [str(name) for name in frame.columns if re.sub(r"\s*\[.*\]$", "", str(name)) == wanted]
+    if len(found) != 1:
+        raise DataError(
+            "a column is missing" if not found else "several columns have one name",
+            source=place.source,
+            column=wanted,
+            found=", ".join(found or [str(name) for name in frame.columns]),
+            expected="one, with or without a unit in brackets",
+            hint="Export the gaze in one unit"
+            if found
+            else "Name the columns with read_gaze if they are called otherwise",
+        )
+    return found[0]
+
+
+def _positions(frame: "pd.DataFrame", column: str, place: Place) -> FloatArray:
+    """A column of numbers, NaN where there is none."""
+    import pandas as pd
+
+    written = frame[column]
+    values = pd.to_numeric(written, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    bad = np.flatnonzero(np.isnan(values))
+    bad = bad[~(written.isna() | written.isin(_NOTHING)).to_numpy(dtype=bool)[bad]]
+    infinite = np.flatnonzero(np.isinf(values))
+    if len(bad) or len(infinite):
+        row = int(np.concatenate((bad, infinite)).min())
+        raise place.error(
+            "not a position", row, column, written.iloc[row], "a number, or nothing where the eye was lost"
+        )
+    return values
+
+
+def _made(
+    t: FloatArray, x: FloatArray, y: FloatArray, place: Place, column: str, screen: Screen | None, unit: Unit
+) -> Gaze:
+    """The gaze, whose errors of time name the file and the row."""
+    steps: Any = np.diff(t)
+    back = np.flatnonzero(~(steps > 0))
+    if len(back):
+        row = int(back[0]) + 1
+        raise place.error(
+            "times do not ascend",
+            row,
+            column,
+            f"{t[row]:.6f} s after {t[row - 1]:.6f} s",
+            "later than the row before",
+            "Sort the samples, keep one of each time and one recording a file",
+        )
+    if len(steps) and np.median(steps) > SLOWEST_STEP:
+        raise DataError(
+            "times are in another unit",
+            source=place.source,
+            column=column,
+            found=f"a median step of {np.median(steps):g} s",
+            expected=f"at most {SLOWEST_STEP:g} s",
+            hint='Say time_unit="ms" or "us"',
+        )
+    return Gaze(t, x, y, screen, unit)

@@ -1,0 +1,6 @@
+"""Studies with planted truth, on the real screens and in the published form."""
+
+from recgaze.simulate.behaviour import Behaviour
+from recgaze.simulate.world import Simulation, simulate
+
+__all__ = ["Behaviour", "Simulation", "simulate"]

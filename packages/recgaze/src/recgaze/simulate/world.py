@@ -1,0 +1,161 @@
+"""A simulated study: users on the real screens, their eyes, cursor, swipes and clicks, with the truth beside it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.errors import ArgumentError
+from recgaze import study
+from recgaze.data.dataset import RecGazeDataset
+from recgaze.layout import CarouselLayout, require_count
+from recgaze.simulate.behaviour import Behaviour
+from recgaze.simulate.browsing import browse, choose, joined, return_to
+from recgaze.simulate.tables import People, Shown, click_table, genre_codes, item_table, summary_table, user_table
+from recgaze.simulate.timing import Fixations, move_cursor, time_steps
+
+__all__ = ["Simulation", "simulate"]
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class Simulation:
+    """A simulated study and its truth.
+
+    Attributes:
+        dataset: What a study publishes.
+        behaviour: How the users behaved.
+        utility: float64 [n_screens, rows, columns], utility of each poster to the user of each seen screen, by which
+            the choice among the examined ones was made.
+        fixations: What was looked at and where, before any rule assigned it to an area.
+        user: int64 [n_screens], number of the user of each seen screen.
+        task: int64 [n_screens], the screen.
+    """
+
+    dataset: RecGazeDataset
+    behaviour: Behaviour
+    utility: FloatArray
+    fixations: Fixations
+    user: IntArray
+    task: IntArray
+
+    def __repr__(self) -> str:
+        return f"Simulation({self.dataset!r})"
+
+
+def simulate(
+    n_users: int = 87,
+    *,
+    rng: np.random.Generator,
+    behaviour: Behaviour | None = None,
+    tasks: Iterable[int] = study.TASKS,
+    gaps: bool = True,
+    first_user: int = 0,
+) -> Simulation:
+    """Simulate the RecGaze study: its screens and layout, users of our own.
+
+    The films are numbered, not named: titles and posters are not ours to ship. Users are named as in the study as far
+    as it has users.
+
+    Args:
+        n_users: Number of users.
+        rng: Source of randomness: the same gives the same study, byte for byte.
+        behaviour: How users browse and choose. Default: `Behaviour()`.
+        tasks: Screens that every user sees, of 1 to 40.
+        gaps: Whether the study's failed searches and lost clicks happen here too.
+        first_user: How many users have been simulated before, for studies made in blocks.
+
+    Raises:
+        ArgumentError: No user, no screen, or a screen that is not among the 40.
+    """
+    require_count("n_users", n_users)
+    behaviour = Behaviour() if behaviour is None else behaviour
+    seen = np.array(sorted(set(tasks)), dtype=np.int64)
+    if not len(seen) or not np.isin(seen, study.TASKS).all():
+        raise ArgumentError(f"tasks={seen.tolist()}; expected screens from 1 to 40")
+    people = _people(n_users, first_user, rng)
+    layout = CarouselLayout.recgaze()
+    user, task = np.repeat(np.arange(n_users), len(seen)), np.tile(seen, n_users)
+    genre = genre_codes()[task - 1]
+    stars: FloatArray = people.ratings[user[:, None], genre].astype(np.float64) - 3.0
+    utility = _utility(behaviour, stars, task, layout, rng)
+    steps, walk = browse(behaviour, stars, layout.visible, layout.pages, rng)
+    row, column = choose(steps, utility, rng)
+    row, column = _with_searches(people, user, task, row, column, gaps)
+    steps = joined(steps, return_to(walk, row, column))
+    last = np.flatnonzero(np.diff(steps.screen, append=-1) != 0)
+    fixations = time_steps(steps, layout, behaviour, last, rng)
+    cursor = move_cursor(fixations, behaviour, last, rng)
+    shown = Shown(user, task, _starts(user, fixations, last, rng))
+    arrows = np.flatnonzero((steps.kind == 3) | (steps.kind == 4))
+    lost = _among(people, user, task, study.LOST_CLICKS) if gaps else np.zeros(len(user), dtype=bool)
+    kept = last[~lost[steps.screen[last]]]
+    clicks = click_table(people, shown, fixations, kept, rng)
+    dataset = RecGazeDataset(
+        summary_table(people, shown, fixations, cursor, np.sort(np.concatenate([arrows, kept]))),
+        clicks,
+        item_table(seen),
+        user_table(people, clicks, rng),
+        layout,
+        source="simulation",
+    )
+    return Simulation(dataset, behaviour, utility, fixations, user, task)
+
+
+def _people(n: int, first: int, rng: np.random.Generator) -> People:
+    ids = [
+        study.USERS[number] if number < len(study.USERS) else f"Sim_{number + 1}" for number in range(first, first + n)
+    ]
+    taste = rng.normal(0.3, 1.0, size=(n, len(study.GENRES)))
+    ratings = np.clip(np.round(3 + taste), 1, 5).astype(np.int64)
+    top = taste.argmax(axis=1)
+    preferred = ratings >= 4
+    preferred[np.arange(n), top] = True
+    return People(ids, ratings, top, preferred)
+
+
+def _utility(
+    behaviour: Behaviour, stars: FloatArray, task: IntArray, layout: CarouselLayout, rng: np.random.Generator
+) -> FloatArray:
+    rows, columns = layout.rows, layout.columns
+    # The films are the same for all users.
+    films = rng.normal(0, behaviour.quality, size=(len(study.SCREENS), rows, columns))
+    row, column = np.arange(rows)[:, None] / max(rows - 1, 1), np.arange(columns) / max(columns - 1, 1)
+    bias = behaviour.position_bias * (1 - (row + column) / 2)
+    utility: FloatArray = behaviour.preference * stars[:, :, None] + films[task - 1] + bias
+    return utility
+
+
+def _with_searches(
+    people: People, user: IntArray, task: IntArray, row: IntArray, column: IntArray, gaps: bool
+) -> tuple[IntArray, IntArray]:
+    """Direct searches end at their target, those that failed at the poster that was chosen, or the one beside it."""
+    search = task >= 36
+    target = np.array([study.search_target(one) if one >= 36 else (1, 1) for one in task]).reshape(-1, 2) - 1
+    failed = _among(people, user, task, study.FAILED_SEARCHES) if gaps else np.zeros(len(task), dtype=bool)
+    found = search & ~failed
+    by_chance = failed & (row == target[:, 0]) & (column == target[:, 1])
+    column = np.where(by_chance, np.where(column > 0, column - 1, 1), column)
+    return np.where(found, target[:, 0], row), np.where(found, target[:, 1], column)
+
+
+def _among(people: People, user: IntArray, task: IntArray, screens: tuple[tuple[str, int], ...]) -> NDArray[np.bool_]:
+    numbers = {name: number for number, name in enumerate(people.ids)}
+    out = np.zeros(len(user), dtype=bool)
+    for name, one in screens:
+        if name in numbers:
+            out |= (user == numbers[name]) & (task == one)
+    return out
+
+
+def _starts(user: IntArray, fixations: Fixations, last: IntArray, rng: np.random.Generator) -> FloatArray:
+    """Second of a user's recording at which each screen appears: one after the other, with questions between."""
+    took = fixations.time[last] + fixations.duration[last] + rng.uniform(4, 12, size=len(last))
+    ends = np.cumsum(took)
+    first = np.diff(user, prepend=-1) != 0
+    before = np.concatenate(([0.0], ends[:-1]))
+    since: FloatArray = before - before[first][np.cumsum(first) - 1]
+    return since.round(3)
