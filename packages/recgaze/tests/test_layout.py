@@ -85,10 +85,10 @@ def test_the_published_boxes_that_are_broken_are_told(published, tmp_path):
         with pytest.raises(DataError, match=f"line {poster + 2}.*({problem})"):
             CarouselLayout.from_csv(tmp_path / "boxes.csv")
     boxes.drop(index=poster).to_csv(tmp_path / "boxes.csv", index=False)
-    with pytest.raises(DataError, match="posters are missing.*149 posters"):
+    with pytest.raises(DataError, match=r"posters are missing.*149 posters"):
         CarouselLayout.from_csv(tmp_path / "boxes.csv")
     boxes.drop(columns="Page").to_csv(tmp_path / "boxes.csv", index=False)
-    with pytest.raises(DataError, match="'Page'.*missing"):
+    with pytest.raises(DataError, match=r"'Page'.*missing"):
         CarouselLayout.from_csv(tmp_path / "boxes.csv")
 
 
@@ -121,7 +121,9 @@ def test_located_points_agree_with_brute_force(rule, page):
     seed=st.integers(0, 1000),
 )
 def test_located_points_agree_with_brute_force_on_any_grid(rows, visible, pages, gap, radius, seed):
-    layout = CarouselLayout.grid(rows, visible, pages=pages, poster=(40, 30), gap=gap, origin=(20, 60), heading=(90, 20))
+    layout = CarouselLayout.grid(
+        rows, visible, pages=pages, poster=(40, 30), gap=gap, origin=(20, 60), heading=(90, 20)
+    )
     rng = np.random.default_rng(seed)
     x, y = rng.integers(-50, int(layout.width) + 50, 200), rng.integers(-50, int(layout.height) + 50, 200)
     found = layout.locate(x, y, pages, rule="closest", radius=radius)
@@ -201,7 +203,9 @@ def test_the_genres_of_the_screens_are_the_published_ones(published):
 
     grid = json.loads((published.parent / "screens_grid.json").read_text())
     there = {(task, row): genre for task, row, genre, *_ in grid if task}
-    assert {(task + 1, row + 1): genre for task, screen in enumerate(study.SCREENS) for row, genre in enumerate(screen)} == there
+    assert {
+        (task + 1, row + 1): genre for task, screen in enumerate(study.SCREENS) for row, genre in enumerate(screen)
+    } == there
 
 
 def test_every_genre_stands_in_every_row_of_three_free_screens():

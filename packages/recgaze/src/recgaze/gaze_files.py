@@ -134,7 +134,8 @@ def read_lund(path: str | Path) -> tuple[Gaze, NDArray[np.int64]]:
         samples, size = np.asarray(data["pos"], dtype=np.float64), np.ravel(data["screenDim"])
         pixels, distance = np.ravel(data["screenRes"]), float(np.ravel(data["viewDist"])[0])
         rate = float(np.ravel(data["sampFreq"])[0])
-        screen = Screen(*(float(one) for one in pixels), *(100 * float(one) for one in size), 100 * distance)
+        width, height = (100 * float(one) for one in size)
+        screen = Screen(float(pixels[0]), float(pixels[1]), width, height, 100 * distance)
         time, _, _, x, y, labels = samples.T
     except (KeyError, IndexError, TypeError, ValueError, NotImplementedError, MatReadError) as error:
         raise DataError(

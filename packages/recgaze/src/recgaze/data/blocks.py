@@ -15,31 +15,39 @@ __all__ = ["blocks_of_users"]
 
 
 def blocks_of_users(path: Path, users_per_block: int) -> "Iterator[pd.DataFrame]":
-    """The rows of a Parquet summary in blocks of whole users."""
+    """The rows of a Parquet summary in blocks of whole users.
+
+    Raises:
+        DataError: The rows of a user are not together.
+    """
     import pandas as pd
 
-    waiting: list[pd.DataFrame] = []
-    done: set[str] = set()
+    rows: pd.DataFrame | None = None
+    came: dict[str, None] = {}
     for part in scan_table(path, SUMMARY):
-        waiting.append(part.astype({"UserID": str}))
-        rows = pd.concat(waiting, ignore_index=True)
+        part = part.astype({"UserID": str})
+        _require_together(part["UserID"], came, path)
+        rows = part if rows is None else pd.concat([rows, part], ignore_index=True)
         order = pd.unique(rows["UserID"])
         # The last user may go on in the next part.
         while len(order) > users_per_block:
             chosen = rows["UserID"].isin(order[:users_per_block])
-            yield _block(rows[chosen], done, path)
+            yield _block(rows[chosen])
             rows, order = rows[~chosen], order[users_per_block:]
-        waiting = [rows]
-    rows = pd.concat(waiting, ignore_index=True) if waiting else pd.DataFrame()
-    if len(rows):
-        yield _block(rows, done, path)
+    if rows is not None and len(rows):
+        yield _block(rows)
 
 
-def _block(rows: "pd.DataFrame", done: set[str], path: Path) -> "pd.DataFrame":
-    ids = set(rows["UserID"])
-    if ids & done:
-        raise DataError(
-            "the rows of a user are not together", source=path.name, column="UserID", found=sorted(ids & done)[0]
-        )
-    done |= ids
+def _require_together(ids: "pd.Series[str]", came: dict[str, None], path: Path) -> None:
+    """Raise a DataError for a user who comes back; `came` holds all that came before, in their order."""
+    runs = ids[ids != ids.shift()].tolist()
+    # What a part begins with may go on from the part before.
+    goes_on = bool(came) and next(reversed(came)) == runs[0]
+    for user in runs[goes_on:]:
+        if user in came:
+            raise DataError("the rows of a user are not together", source=path.name, column="UserID", found=user)
+        came[user] = None
+
+
+def _block(rows: "pd.DataFrame") -> "pd.DataFrame":
     return rows.astype({"UserID": "category"}).reset_index(drop=True)

@@ -119,21 +119,26 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
 
     from irworks.runtime import atomic_path
 
-    table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
     with atomic_path(path) as scratch:
         if path.suffix == ".parquet":
             pq.write_table(table, scratch, row_group_size=_BATCH_ROWS)
             return
-        plain = [pa.string() if pa.types.is_dictionary(column.type) else column.type for column in table.schema]
-        table = table.cast(
-            pa.schema([pa.field(name, kind) for name, kind in zip(table.column_names, plain, strict=True)])
-        )
         options = csv.WriteOptions(quoting_style="needed")
         if path.suffix == ".gz":
             with pa.CompressedOutputStream(str(scratch), "gzip") as stream:
                 csv.write_csv(table, stream, options)
             return
         csv.write_csv(table, scratch, options)
+
+
+def _plain(table: "pa.Table") -> "pa.Table":
+    """Without what does not belong to the data: how categories were coded, and what pandas notes beside."""
+    import pyarrow as pa
+
+    kinds = [pa.string() if pa.types.is_dictionary(column.type) else column.type for column in table.schema]
+    fields = [pa.field(name, kind) for name, kind in zip(table.column_names, kinds, strict=True)]
+    return table.cast(pa.schema(fields))
 
 
 # -- columns ----------------------------------------------------------------------------------------------------------
@@ -253,10 +258,12 @@ def _categories(values: "pa.ChunkedArray") -> Any:
     import pandas as pd
     import pyarrow as pa
 
-    if pa.types.is_dictionary(values.type):
-        frame = values.combine_chunks().to_pandas()
-        return frame if isinstance(frame, pd.Series) else pd.Series(frame)
-    return values.to_pandas() if not pa.types.is_string(values.type) else values.dictionary_encode().to_pandas()
+    if not pa.types.is_dictionary(values.type):
+        if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type)):
+            return values.to_pandas()
+        values = values.dictionary_encode()
+    series = pd.Series(values.unify_dictionaries().combine_chunks().to_pandas())
+    return series.cat.reorder_categories(sorted(series.cat.categories))
 
 
 def _numbers_from_text(values: Any, column: Column, path: Path) -> Any:

@@ -42,7 +42,8 @@ class Behaviour:
         cursor: Chance that the cursor follows the eyes to a poster.
         cursor_lag: Seconds that it comes later.
         spread: Pixels, standard deviation of where on a poster the eyes rest, across and down.
-        error: Pixels, standard deviation of the tracker's error of a fixation.
+        error: Pixels, standard deviation of the tracker's error of a fixation. It moves looks at an arrow onto the
+            poster beside it, as it will in real data: with 0, what is examined is what was meant.
 
     Raises:
         ArgumentError: A value out of range.

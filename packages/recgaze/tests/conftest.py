@@ -1,0 +1,23 @@
+import numpy as np
+import pytest
+
+from recgaze.simulate import simulate
+
+
+@pytest.fixture(scope="session")
+def study():
+    """A small simulated study with its truth: 12 users, 40 screens."""
+    return simulate(12, rng=np.random.default_rng(3))
+
+
+@pytest.fixture(scope="session")
+def dataset(study):
+    return study.dataset
+
+
+@pytest.fixture(scope="session")
+def saved(dataset, tmp_path_factory):
+    """The same study as files."""
+    folder = tmp_path_factory.mktemp("study")
+    dataset.save(folder)
+    return folder

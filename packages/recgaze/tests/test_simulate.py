@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+
+from irworks.errors import ArgumentError
+from recgaze import Aoi, study
+from recgaze.simulate import Behaviour, simulate
+
+
+def test_the_full_study_has_as_many_interactions_as_the_published_one():
+    full = simulate(87, rng=np.random.default_rng(1))
+    assert full.dataset.validate().ok
+    assert len(full.dataset.clicks) == 3_477
+    assert full.dataset.user_ids.tolist() == list(study.USERS)
+
+
+def test_the_same_generator_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        simulate(3, rng=np.random.default_rng(7), tasks=range(1, 5)).dataset.save(tmp_path / name)
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
+def test_without_gaps_every_screen_ends_in_a_click_and_every_search_finds_its_target():
+    whole = simulate(87, rng=np.random.default_rng(2), tasks=[3, 18, 20, 36, 38], gaps=False).dataset
+    assert not whole.screens["excluded"].any()
+
+
+def test_events_of_a_screen_are_in_time_and_end_with_the_click(dataset):
+    for visits in (dataset.fixations(), dataset.cursor(), dataset.click_events()):
+        later = np.diff(visits.time)[np.diff(visits.screen) == 0]
+        assert (later >= 0).all()
+    fixations, clicks = dataset.fixations(), dataset.click_events()
+    gaps = fixations.time[1:] - (fixations.time + fixations.duration)[:-1]
+    assert (gaps[np.diff(fixations.screen) == 0] > -1e-9).all()
+    last = np.append(clicks.starts[1:], len(clicks)) - 1
+    assert (clicks.kind[last] == Aoi.MOVIE).all()
+    # Nothing happens after it.
+    end = {(u, t): time for u, t, time in zip(clicks.user[last], clicks.task[last], clicks.time[last], strict=True)}
+    for visits in (fixations, dataset.cursor()):
+        over = visits.time + visits.duration
+        assert all(over[n] <= end[visits.user[n], visits.task[n]] + 2e-3 for n in range(0, len(visits), 7))
+
+
+def test_posters_of_later_pages_are_looked_at_only_after_swipes(study):
+    steps = study.fixations.steps
+    poster = steps.kind == Aoi.MOVIE
+    np.testing.assert_array_equal(steps.column[poster] // 5, steps.page[poster])
+    # Page by page of each carousel: only an arrow changes it, by one.
+    order = np.lexsort((np.arange(len(steps)), steps.row, steps.screen))
+    same = (np.diff(steps.screen[order]) == 0) & (np.diff(steps.row[order]) == 0)
+    change = np.diff(steps.page[order])[same]
+    before = steps.kind[order][:-1][same]
+    expected = np.where(before == Aoi.FORWARD, 1, np.where(before == Aoi.BACKWARD, -1, 0))
+    np.testing.assert_array_equal(change, expected)
+
+
+def test_choices_follow_the_planted_utility():
+    made = simulate(60, rng=np.random.default_rng(4), tasks=range(1, 31), gaps=False)
+    steps, utility = made.fixations.steps, made.utility
+    n = len(made.user)
+    last = np.append(np.flatnonzero(np.diff(steps.screen)), len(steps) - 1)
+    poster = steps.kind == Aoi.MOVIE
+    examined = np.zeros(utility.shape, dtype=bool)
+    examined[steps.screen[poster], steps.row[poster], steps.column[poster]] = True
+    weight = np.where(examined, np.exp(utility), 0).reshape(n, -1)
+    share = weight / weight.sum(axis=1, keepdims=True)
+    value = utility.reshape(n, -1)
+    mean = (share * value).sum(axis=1)
+    variance = (share * value**2).sum(axis=1) - mean**2
+    chosen = utility[np.arange(n), steps.row[last], steps.column[last]]
+    # A multinomial logit: the chosen utilities are as large as it says, and far larger than those of a random poster.
+    assert abs((chosen - mean).sum()) < 4 * np.sqrt(variance.sum())
+    assert (chosen - (value * (weight > 0)).sum(axis=1) / (weight > 0).sum(axis=1)).mean() > 0.3
+
+
+def test_a_uniform_world_looks_everywhere_alike():
+    uniform = Behaviour(pattern="uniform", preference=0, error=0)
+    made = simulate(87, rng=np.random.default_rng(5), tasks=range(1, 16), behaviour=uniform)
+    rate = made.dataset.impressions().examined.mean(axis=0)
+    expected = rate.mean()
+    spread = np.sqrt(expected * (1 - expected) / (87 * 15))
+    assert np.abs(rate - expected).max() < 4.5 * spread
+
+
+def test_an_f_shaped_world_looks_at_the_upper_left():
+    made = simulate(20, rng=np.random.default_rng(5), tasks=range(1, 31))
+    rate = made.dataset.impressions().examined.mean(axis=0)
+    assert rate[0, 0] > 0.7
+    assert (np.diff(rate.mean(axis=1)) < 0).mean() > 0.7
+    assert (np.diff(rate[:, :5].mean(axis=0)) < 0).all()
+
+
+def test_studies_can_be_made_in_blocks_of_different_users():
+    rng = np.random.default_rng(6)
+    blocks = [simulate(50, rng=rng, tasks=[1], first_user=start).dataset for start in (0, 50)]
+    ids = np.concatenate([block.user_ids for block in blocks])
+    assert len(set(ids)) == 100
+    assert ids[86:89].tolist() == ["UvA_26", "Sim_88", "Sim_89"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_users": 0}, "n_users=0"),
+        ({"tasks": []}, "tasks="),
+        ({"tasks": [41]}, r"tasks=\[41\]; expected screens from 1 to 40"),
+    ],
+)
+def test_studies_that_cannot_be_are_told(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        simulate(**({"n_users": 2} | options), rng=np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"right": 1.2}, "right=1.2"),
+        ({"down": 0.8, "up": 0.3}, "more than 1"),
+        ({"pattern": "z"}, "pattern='z'"),
+        ({"error": -1.0}, "error=-1.0"),
+        ({"preference": float("nan")}, "preference=nan"),
+    ],
+)
+def test_behaviour_out_of_range_is_told(options, message):
+    with pytest.raises(ArgumentError, match=message):
+        Behaviour(**options)
