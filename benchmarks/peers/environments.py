@@ -117,6 +117,13 @@ OBP = PeerEnvironment(
     ),
 )
 
+PYMOVEMENTS = PeerEnvironment(
+    name="pymovements",
+    label="pymovements",
+    python=">=3.11,<3.14",
+    steps=(("pymovements==0.28.0", "numpy==2.4.6", "polars==2.1.0"),),
+)
+
 
 def _python(home: Path) -> Path:
     return home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")

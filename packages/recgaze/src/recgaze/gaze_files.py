@@ -1,6 +1,7 @@
 """Reading raw gaze: tables, exports of Tobii Pro Lab, and the hand-coded recordings of Andersson et al. (2017)."""
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +16,7 @@ from recgaze.gaze import SLOWEST_STEP, Gaze, Screen, Unit
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["TimeUnit", "read_gaze", "read_lund", "read_tobii"]
+__all__ = ["CodedRecording", "TimeUnit", "read_coded", "read_gaze", "read_lund", "read_tobii"]
 
 FloatArray = NDArray[np.float64]
 TimeUnit = Literal["s", "ms", "us"]
@@ -146,6 +147,60 @@ def read_lund(path: str | Path) -> tuple[Gaze, NDArray[np.int64]]:
     lost = (x == 0) & (y == 0)
     x, y = np.where(lost, np.nan, x), np.where(lost, np.nan, y)
     return _made(_mended(time / 1e6, rate), x, y, Place(file.name), "pos", screen, "px"), labels.astype(np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class CodedRecording:
+    """A recording that several people labelled.
+
+    Attributes:
+        name: Person and stimulus, such as `TH34_img_Europe`.
+        gaze: The samples that all coders have: at the end of some, a few are missing.
+        labels: int64 [n] by coder, numbers of a `recgaze.events.Kind`.
+    """
+
+    name: str
+    gaze: Gaze
+    labels: dict[str, NDArray[np.int64]]
+
+    @property
+    def person(self) -> str:
+        """Who looked: the first part of the name."""
+        return self.name.split("_")[0]
+
+
+def read_coded(folder: str | Path) -> list[CodedRecording]:
+    """Read the recordings of a folder of Andersson et al. (2017), each with the labels of all its coders.
+
+    Args:
+        folder: With files `<recording>_labelled_<coder>.mat`, as `read_lund` reads them.
+
+    Returns:
+        Recordings by name.
+
+    Raises:
+        DataError: There is no such file; coders of one recording have other samples; or as `read_lund`.
+    """
+    files: dict[str, dict[str, Path]] = {}
+    for file in sorted(Path(folder).glob("*_labelled_*.mat")):
+        name, coder = file.stem.split("_labelled_")
+        files.setdefault(name, {})[coder] = file
+    if not files:
+        raise DataError("no labelled recording", source=folder, expected="files *_labelled_*.mat")
+    return [_coded(name, by_coder) for name, by_coder in files.items()]
+
+
+def _coded(name: str, by_coder: dict[str, Path]) -> CodedRecording:
+    read = {coder: read_lund(file) for coder, file in by_coder.items()}
+    n = min(len(gaze) for gaze, _ in read.values())
+    first, *others = (gaze for gaze, _ in read.values())
+    for coder, other in zip(list(read)[1:], others, strict=True):
+        if not (np.array_equal(first.x[:n], other.x[:n], True) and np.array_equal(first.y[:n], other.y[:n], True)):
+            raise DataError(
+                "coders have other samples", source=name, found=coder, expected=f"those of {next(iter(read))}"
+            )
+    gaze = Gaze(first.t[:n], first.x[:n], first.y[:n], first.screen)
+    return CodedRecording(name, gaze, {coder: labels[:n] for coder, (_, labels) in read.items()})
 
 
 def _mended(time: FloatArray, rate: float) -> FloatArray:

@@ -1,7 +1,7 @@
 """Which of the posters that a user looked at was clicked: choice sets, and the conditional logit of them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -62,9 +62,14 @@ class ChoiceSets:
     def where(self, keep: BoolArray) -> "ChoiceSets":
         """Some of the screens, by a mask [n_screens]."""
         posters = np.repeat(keep, self.sizes)
-        parts = (self.cell[posters], self.rating[posters], self.clicked[posters])
-        grid = (self.rows, self.columns, self.visible)
-        return ChoiceSets(self.users, self.user[keep], self.sizes[keep], *parts, *grid)
+        return replace(
+            self,
+            user=self.user[keep],
+            sizes=self.sizes[keep],
+            cell=self.cell[posters],
+            rating=self.rating[posters],
+            clicked=self.clicked[posters],
+        )
 
     @classmethod
     def merge(cls, parts: "Sequence[ChoiceSets]") -> "ChoiceSets":
@@ -78,12 +83,11 @@ class ChoiceSets:
         users, code = np.unique(np.concatenate([part.users for part in parts]), return_inverse=True)
         starts = np.cumsum([0, *(len(part.users) for part in parts)])
         user = [code[start:][part.user] for start, part in zip(starts, parts, strict=False)]
-        names = ("sizes", "cell", "rating", "clicked")
-        joined = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
-        first = parts[0]
-        return cls(
-            users, np.concatenate(user).astype(np.int32), *joined, first.rows, first.columns, first.visible
-        )
+        arrays: dict[str, Any] = {
+            name: np.concatenate([getattr(part, name) for part in parts])
+            for name in ("sizes", "cell", "rating", "clicked")
+        }
+        return replace(parts[0], users=users, user=np.concatenate(user).astype(np.int32), **arrays)
 
 
 def choice_sets(impressions: Impressions) -> ChoiceSets:

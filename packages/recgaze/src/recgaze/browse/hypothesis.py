@@ -35,8 +35,8 @@ class ExaminationTest:
         p_likelihood_ratio: By chi-square, as if the screens of a user were independent.
         effects: [terms], change of the log odds of a click by one carousel down (row), one place to the right on its
             page (column), one swipe page on (page), given attraction.
-        n_screens: With a click on one of several posters.
-        n_posters: Looked at on these.
+        n_clicks: On one of several posters.
+        n_posters: Looked at, that they were chosen from.
         level: At which `verdict` decides.
         verdict: "violated" or "not rejected".
     """
@@ -48,13 +48,13 @@ class ExaminationTest:
     likelihood_ratio: float
     p_likelihood_ratio: float
     effects: Estimate
-    n_screens: int
+    n_clicks: int
     n_posters: int
     level: float
     verdict: str
 
     def __str__(self) -> str:
-        return f"{self.verdict} (p = {self.p_value:.3g}, {self.n_screens:,} clicks among {self.n_posters:,} posters)"
+        return f"{self.verdict} (p = {self.p_value:.3g}, {self.n_clicks:,} clicks among {self.n_posters:,} posters)"
 
 
 def examination_hypothesis(

@@ -58,22 +58,22 @@ class LPattern:
 
     Attributes:
         share: Mean over screens.
-        uniform: The same for looks spread evenly over all cells.
-        permuted: The same with the clicks of other screens of the same user, all pairs of them.
-        excess: share - permuted.
-        n_screens: With a click and a look at another poster.
+        uniform: The same if the other looks were spread evenly over all cells.
+        swapped: The same if another one of the posters looked at on the screen had been clicked, the mean over all.
+        excess: share - swapped.
+        n_screens: With one click and a look at another poster.
         verdict: "L", "no L" or "not told apart", by the interval of the excess.
     """
 
     share: Estimate
     uniform: Estimate
-    permuted: Estimate
+    swapped: Estimate
     excess: Estimate
     n_screens: int
     verdict: str
 
     def __str__(self) -> str:
-        return f"{self.share} (uniform {self.uniform}, other clicks of the user {self.permuted}): {self.verdict}"
+        return f"{self.share} (uniform {self.uniform}, clicks swapped {self.swapped}): {self.verdict}"
 
 
 @dataclass(frozen=True)
@@ -131,30 +131,21 @@ def l_share(study: Resampled, of: Mass = "clicked", *, part: Part = "all") -> Sh
 def l_pattern(study: Resampled) -> LPattern:
     """Whether looks lie on the way to the click: down the first two columns, then along its row.
 
-    The clicked poster is left out on both sides, as it is looked at on any way to it. `permuted` keeps each user's
-    habits (all look more at the top left) and breaks only the tie between looks and click; its expectation over all
-    pairs of screens is exact, no permutation is drawn.
+    The clicked poster is left out, as it is looked at on any way to it. Looks at the top left lie on the way to nearly
+    all clicks, and deep clicks come with deep looks; `swapped` has both in it, as it keeps the looks of each screen and
+    moves only the click among them. Its expectation is exact: no permutation is drawn.
 
     Raises:
-        ArgumentError: No screen has a click and a look at another poster.
+        ArgumentError: No screen has one click and a look at another poster.
     """
-    tally = study.tally
-    looks, regions, n = tally["l_looks"], tally["l_regions"], tally["l_screens"]
-    if not n.sum():
-        raise ArgumentError("no screen has a click and a fixation on another poster; expected some")
-    crossed = np.einsum("urc,urc->u", looks, regions) - tally["l_mass"]
-    # A user with one such screen has no other click to take.
-    permuted = np.where(n > 1, crossed / np.maximum(n - 1, 1), 0.0)
-    pairs = study.weigh(np.where(n > 1, n, 0.0))
-    share = ratio(study.total("l_mass"), study.total("l_screens"))
-    null = ratio(study.weigh(permuted), pairs)
-    paired = ratio(study.weigh(np.where(n > 1, tally["l_mass"], 0.0)), pairs)
-    cells = tally.rows * tally.columns
-    uniform = ratio(study.total("l_regions").sum(axis=(1, 2)) / (cells - 1), study.total("l_screens"))
-    excess = study.estimate(paired - null, of="l_screens")
+    n = study.total("l_screens")
+    if not n[0]:
+        raise ArgumentError("no screen has one click and a fixation on another poster; expected some")
+    share, swapped, even = (ratio(study.total(name), n) for name in ("l_mass", "l_swapped", "l_uniform"))
+    excess = study.estimate(share - swapped, of="l_screens")
     verdict = "L" if excess.above(0) else "no L" if excess.below(0) else "not told apart"
-    found = (study.estimate(draws, of="l_screens") for draws in (share, uniform, null))
-    return LPattern(*found, excess, int(n.sum()), verdict)
+    shown, uniform, null = (study.estimate(draws, of="l_screens") for draws in (share, even, swapped))
+    return LPattern(shown, uniform, null, excess, int(n[0]), verdict)
 
 
 def separability(study: Resampled, of: Mass = "clicked", *, part: Part = "all") -> Separability:
@@ -216,20 +207,23 @@ def _share(study: Resampled, counts: FloatArray, region: BoolArray, of: str) -> 
 
 
 def count_l(screens: Screens) -> dict[str, FloatArray]:
-    """Sums of each user over screens with a click: `l_looks, l_regions, l_mass, l_screens`."""
+    """Sums of each user over screens with one click and other looks: `l_mass, l_swapped, l_uniform, l_screens`."""
     block = screens.impressions
     rows, columns = screens.grid
     clicks = block.clicked.reshape(len(block), -1)
-    others = block.examined & ~block.clicked
-    chosen = np.flatnonzero((clicks.sum(axis=1) == 1) & others.any(axis=(1, 2)))
-    down, across = np.divmod(clicks[chosen].argmax(axis=1), columns)
-    regions = _l_regions(rows, columns)[down, across]
-    looks = others[chosen] / others[chosen].sum(axis=(1, 2), keepdims=True)
+    looked = block.examined.reshape(len(block), -1) | clicks
+    chosen = np.flatnonzero((clicks.sum(axis=1) == 1) & (looked.sum(axis=1) > 1))
+    looks = looked[chosen].astype(np.float64)
+    region = _l_regions(rows, columns).reshape(rows * columns, -1).astype(np.float64)
+    others = looks.sum(axis=1) - 1
+    # Of a click anywhere, the share of the other looks on the way to it.
+    share = looks @ region.T / others[:, None]
+    target = clicks[chosen].argmax(axis=1)
     some = screens.where(chosen)
     return {
-        "l_looks": some.sum(looks),
-        "l_regions": some.sum(regions),
-        "l_mass": some.sum(np.einsum("nrc,nrc->n", looks, regions)),
+        "l_mass": some.sum(share[np.arange(len(chosen)), target]),
+        "l_swapped": some.sum((share * looks).sum(axis=1) / (others + 1)),
+        "l_uniform": some.sum(region.sum(axis=1)[target] / (rows * columns - 1)),
         "l_screens": some.sum(np.ones(len(chosen))),
     }
 

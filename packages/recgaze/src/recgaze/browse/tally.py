@@ -1,7 +1,7 @@
 """Counts of each user, which are all that the measures need: blocks of a study are added up, users are drawn again.
 
-A measure is a function of sums over users. Drawing users with replacement gives user i a multinomial weight w_bi in draw
-b, so that the sums of all draws are one matrix product, weights [b, users] by counts [users, ...].
+A measure is a function of sums over users. Drawing users with replacement gives user i a multinomial weight w_bi in
+draw b, so that the sums of all draws are one matrix product, weights [b, users] by counts [users, ...].
 """
 
 from collections.abc import Mapping, Sequence
@@ -68,7 +68,8 @@ class Tally:
         if ids.shape != values.shape[:1] or len(np.unique(ids)) != len(ids):
             raise ArgumentError(f"users has shape {ids.shape}; expected {len(values)} ids, none of them twice")
         order = np.argsort(ids, kind="stable")
-        return cls(ids[order], *values.shape[1:], values.shape[2], {name: values[order]})
+        rows, columns = values.shape[1:]
+        return cls(ids[order], rows, columns, columns, {name: values[order]})
 
     @classmethod
     def of_selections(
@@ -230,13 +231,19 @@ class Resampled:
 
 
 def ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
-    """top / bottom; NaN where bottom is 0."""
-    shape = np.broadcast_shapes(top.shape, bottom.shape)
-    return np.divide(top, bottom, out=np.full(shape, np.nan), where=np.broadcast_to(bottom != 0, shape))
+    """Quotient, NaN where bottom is 0."""
+    found = np.full(np.broadcast_shapes(top.shape, bottom.shape), np.nan)
+    np.divide(top, bottom, out=found, where=np.broadcast_to(bottom != 0, found.shape))
+    return found
 
 
-_FIXATIONS = {"first", "seen", "waited", "entries", "revisited", "first_kind", "kinds", "moves", "row_moves"}
-_FIXATIONS |= {"column_moves", "gaze_swipes", "gaze_swiped", "entered", "late_clicks", "early_share"}
-# Which input each count comes from, for the message that says what is missing.
-_NEEDS = {"fixations": _FIXATIONS, "cursor and fixations": {"agree", "both", "lag_agree", "lag_both"}}
-_NEEDS["clicks"] = {"swipes", "swiped"}
+# Which input counts come from, for the message that says what is missing; the rest are of impressions.
+_OF_FIXATIONS = """first seen waited entries revisited kinds moves row_moves column_moves gaze_swipes gaze_swiped
+    entered last_screens last_clicks last_chance"""
+_OF_CURSOR = """agree agree_row both apart both_posters cursor_click cursor_poster gaze_click gaze_poster click_screens
+    click_choices lag_agree lag_both"""
+_NEEDS = {
+    "fixations": _OF_FIXATIONS.split(),
+    "fixations and the cursor": _OF_CURSOR.split(),
+    "clicks": ["swipes", "swiped"],
+}

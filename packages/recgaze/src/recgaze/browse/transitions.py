@@ -3,13 +3,12 @@
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import scipy.sparse
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from recgaze.browse.estimates import Estimate, positions
 from recgaze.browse.screens import Joined, Screens
-from recgaze.browse.tally import Resampled, ratio
+from recgaze.browse.tally import Resampled, Tally, ratio
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi
 from recgaze.visits import Visits
@@ -61,11 +60,9 @@ def transitions(study: Resampled, *, without_stay: bool = False) -> Estimate:
         study: Counts of fixations.
         without_stay: Leave out what stays on its area.
     """
-    moves = study.total("moves")
-    names = MOVES
-    if without_stay:
-        moves, names = moves[:, 1:], names[1:]
-    return study.estimate(ratio(moves, moves.sum(axis=1, keepdims=True)), (("move", names),), of="moves")
+    first = 1 if without_stay else 0
+    moves = study.total("moves")[:, first:]
+    return study.estimate(ratio(moves, moves.sum(axis=1, keepdims=True)), (("move", MOVES[first:]),), of="moves")
 
 
 def row_transitions(study: Resampled) -> Estimate:
@@ -130,20 +127,18 @@ def aoi_transitions(
     Raises:
         ArgumentError: As `recgaze.browse.tally`.
     """
-    from recgaze.browse.tally import Tally
+    from scipy.sparse import coo_array
 
     screens = Screens.of(impressions)
     areas = screens.join(fixations).of_kind(Aoi.MOVIE, Aoi.GENRE)
     moved = np.flatnonzero(areas.follows & (areas.area[1:] != areas.area[:-1]))
     places = (areas.row.astype(np.int64) - 1) * (screens.grid[1] + 1) + areas.column
     size = screens.grid[0] * (screens.grid[1] + 1)
-    pairs, number, counts = np.unique(
-        places[moved] * size + places[moved + 1], return_inverse=True, return_counts=True
-    )
+    pairs, number, counts = np.unique(places[moved] * size + places[moved + 1], return_inverse=True, return_counts=True)
     chosen = np.argsort(-counts, kind="stable")[:top]
     user = screens.user[areas.screen[moved]]
     shape = (len(screens.users), len(pairs))
-    by_user = scipy.sparse.coo_array((np.ones(len(user)), (user, number)), shape=shape).tocsr()[:, chosen].toarray()
+    by_user = coo_array((np.ones(len(user)), (user, number)), shape=shape).tocsr()[:, chosen].toarray()
     all_moves = np.bincount(user, minlength=len(screens.users)).astype(np.float64)
     study = Tally(screens.users, *screens.grid, impressions.visible, {"moves": all_moves}).resample(rng, n)
     draws = ratio(study.weigh(by_user), study.total("moves")[:, None])

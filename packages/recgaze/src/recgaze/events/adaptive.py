@@ -126,7 +126,7 @@ class _Walk:
         self.rate, self.first, self.last = rate, first, last
         self.edge_before, self.edge_after = np.zeros(len(rate), dtype=bool), np.zeros(len(rate), dtype=bool)
         self.edge_before[first], self.edge_after[last] = True, True
-        self.stop = (np.diff(rate, append=np.nan) > 0) | self.edge_after
+        self.stop = (np.diff(rate, append=np.nan) >= 0) | self.edge_after
 
     def peaks(self, limit: float, near: float) -> tuple[LongArray, LongArray, FloatArray]:
         """Runs of samples faster than the limit, and their peaks; without those that are the echo of the one before."""
@@ -147,7 +147,7 @@ class _Walk:
         return places[np.searchsorted(places, start, side="right") - 1]
 
     def on(self, start: LongArray, limit: FloatArray) -> LongArray:
-        """The first sample from each start on that is slower than its limit and before a rise, or the gap's edge."""
+        """The first sample from each start on that is slower than its limit, before no fall, or the gap's edge."""
         places = np.flatnonzero(self.stop)
         at = np.searchsorted(places, start)
         while True:

@@ -1,7 +1,7 @@
 """Events of a recording: fixations, saccades and the like, one a row."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ __all__ = ["Events", "Kind", "long_enough", "runs", "runs_in"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
+
+_COLUMNS = ("onset", "offset", "start", "end", "kind", "x", "y")
 
 
 class Kind(IntEnum):
@@ -67,11 +69,10 @@ class Events:
     per_degree: float = float("nan")
 
     def __post_init__(self) -> None:
-        types = {"onset": np.int64, "offset": np.int64, "kind": np.int8}
-        types |= dict.fromkeys(("start", "end", "x", "y"), np.float64)
-        for name, dtype in types.items():
+        for name in _COLUMNS:
+            dtype = {"onset": np.int64, "offset": np.int64, "kind": np.int8}.get(name, np.float64)
             object.__setattr__(self, name, np.asarray(getattr(self, name), dtype=dtype))
-        shapes = {getattr(self, name).shape for name in types}
+        shapes = {getattr(self, name).shape for name in _COLUMNS}
         if len(shapes) != 1 or self.onset.ndim != 1:
             raise ArgumentError(f"events have arrays of shapes {sorted(shapes)}; expected one length for all")
         bad = self.onset > self.offset
@@ -143,8 +144,7 @@ class Events:
     def where(self, keep: ArrayLike) -> "Events":
         """Some of the events: those of a mask [n], or by their numbers in ascending order."""
         chosen = np.asarray(keep)
-        names = ("onset", "offset", "start", "end", "kind", "x", "y")
-        return Events(*(getattr(self, name)[chosen] for name in names), self.per_degree)
+        return replace(self, **{name: getattr(self, name)[chosen] for name in _COLUMNS})
 
     def at_least(self, seconds: float, kind: Kind = Kind.FIXATION) -> "Events":
         """Without the events of a kind that are shorter than so many seconds."""
@@ -209,16 +209,7 @@ class Events:
         inside[head + 1] += 1
         np.subtract.at(inside, tail + 1, 1)
         keep = np.cumsum(inside[: len(self)]) <= 0
-        return Events(
-            self.onset[keep],
-            out["offset"][keep],
-            self.start[keep],
-            out["end"][keep],
-            self.kind[keep],
-            out["x"][keep],
-            out["y"][keep],
-            self.per_degree,
-        )
+        return replace(self.where(keep), **{name: values[keep] for name, values in out.items()})
 
     def to_frame(self) -> "pd.DataFrame":
         """A row an event: `kind, onset, offset, start, end, duration, x, y`, the kind in words."""
@@ -267,4 +258,4 @@ def _means(values: FloatArray, lost: NDArray[np.bool_], first: LongArray, last: 
     places = np.stack([first, last + 1], axis=1).ravel()
     total = np.add.reduceat(np.append(np.where(lost, 0.0, values), 0.0), places)[::2]
     count = np.add.reduceat(np.append(~lost, False).astype(np.float64), places)[::2]
-    return np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0)
+    return np.asarray(np.divide(total, count, out=np.full(len(first), np.nan), where=count > 0))

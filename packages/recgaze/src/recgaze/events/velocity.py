@@ -119,4 +119,4 @@ def _ranges(first: LongArray, last: LongArray) -> LongArray:
     """first[0]..last[0], first[1]..last[1], ... as one array."""
     size = last - first + 1
     begin = np.cumsum(size) - size
-    return np.arange(int(size.sum())) + np.repeat(first - begin, size)
+    return np.asarray(np.arange(int(size.sum())) + np.repeat(first - begin, size))

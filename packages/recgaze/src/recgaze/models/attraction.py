@@ -52,7 +52,7 @@ class KeyValues:
         cells = key_cells(self.key, impressions)
         padded = np.concatenate([self.values, np.full((1, *self.values.shape[1:]), np.nan)])
         place = np.append(match_rows(cells.table, self.table), -1)
-        return padded[place[cells.codes]]
+        return np.asarray(padded[place[cells.codes]])
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Fixed:
 
     Attributes:
         of: A function of impressions that gives float [n, R, C] (or [n, R, 1]), P(clicked | examined): `KeyValues`, the
-            `attraction` method of a fitted model, or your own. A cell with a NaN is left out of the fit.
+            `attraction_of` method of a fitted model, or your own. A cell with a NaN is left out of the fit.
     """
 
     of: Callable[[Impressions], ArrayLike]

@@ -9,8 +9,9 @@ from 0, K columns and k = K i + j:
 
 q is the probability of quitting, a the attraction of the first cell, g the discount of attraction from step to step.
 What the mass lacks to 1 is users who select nothing. This form takes every cell that was passed by to be as attractive
-as the one that is selected, so that the mass can also exceed 1; then it is normalised, and all users select. Source: Rahdari, Kveton and Brusilovsky, "From Ranked Lists to
-Carousels: A Carousel Click Model" (2022), in the form of their published code.
+as the one that is selected, so that the mass can also exceed 1; then it is normalised, and all users select. Source:
+Rahdari, Kveton and Brusilovsky, "From Ranked Lists to Carousels: A Carousel Click Model" (2022), in the form of their
+published code.
 """
 
 from typing import Literal, Self, get_args
@@ -117,7 +118,7 @@ class CascadeModel:
         return float((counts * np.log(np.maximum(probability / probability.sum(), _FLOOR))).sum() / counts.sum())
 
     def perplexity(self, selections: SelectionsLike) -> float:
-        """exp of the negative `log_likelihood`: 1 for a sure prediction, R C for a uniform one."""
+        """Exponential of the negative `log_likelihood`: 1 for a sure prediction, R C for a uniform one."""
         return float(np.exp(-self.log_likelihood(selections)))
 
     def _known_shape(self) -> tuple[int, int]:
@@ -153,7 +154,7 @@ class CascadeModel:
             best = int(np.argmin(loss))
             losses.append(float(loss[best]))
             found.append(parameters[best])
-        return found[int(np.argmin(losses))]
+        return np.asarray(found[int(np.argmin(losses))])
 
     def _climb(self, counts: NDArray[np.int64], without: int | None) -> FloatArray:
         """The most likely (q, a, g), from the best point of a coarse grid; `without` None: given a selection."""
@@ -165,7 +166,7 @@ class CascadeModel:
 
         def loss(logits: FloatArray) -> float:
             log_p = self._log_probability(expit(logits), shape)
-            return float(_negative_log_likelihood(log_p, n, given_selection)) / n.sum()
+            return float(_negative_log_likelihood(log_p, n, given_selection) / n.sum())
 
         start = logit(self._search(counts, _START_GRID, given_selection))
         # Three parameters and at most some hundred cells: no gradient needed, and none that could be wrong.

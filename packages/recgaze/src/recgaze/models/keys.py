@@ -13,7 +13,19 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError
 from recgaze.impressions import Impressions
 
-__all__ = ["KEYS", "CellKeys", "KeyName", "Keying", "Table", "as_blocks", "compact", "distinct_rows", "key_cells", "match_rows", "rows_of"]
+__all__ = [
+    "KEYS",
+    "CellKeys",
+    "KeyName",
+    "Keying",
+    "Table",
+    "as_blocks",
+    "compact",
+    "distinct_rows",
+    "key_cells",
+    "match_rows",
+    "rows_of",
+]
 
 LongArray = NDArray[np.int64]
 Table = dict[str, NDArray[Any]]

@@ -7,6 +7,8 @@ cell shown n times and clicked c times is c log P + (n - c) log(1 - P), with P t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,7 +16,17 @@ from numpy.typing import NDArray
 
 from recgaze.models.tally import Tally
 
-__all__ = ["Factor", "FixedFactor", "FreeFactor", "LinearFactor", "Product", "Solution", "climb", "expectation_maximisation"]
+__all__ = [
+    "Factor",
+    "FixedFactor",
+    "FreeFactor",
+    "LevelSums",
+    "LinearFactor",
+    "Product",
+    "Solution",
+    "climb",
+    "expectation_maximisation",
+]
 
 FloatArray = NDArray[np.float64]
 IndexArray = NDArray[np.int32]
@@ -25,17 +37,19 @@ _EDGE = 1e-11
 
 
 class Factor(Protocol):
-    """One probability of the product, a value for each of its levels.
+    """One probability of the product, a value for each of its levels."""
 
-    Attributes:
-        index: int32 [m], level of each pair of the tally.
-        size: Number of levels.
-        n_parameters: Free numbers, unbounded.
-    """
+    @property
+    def index(self) -> IndexArray:
+        """int32 [m], level of each pair of the tally."""
 
-    index: IndexArray
-    size: int
-    n_parameters: int
+    @property
+    def size(self) -> int:
+        """Number of levels."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Free numbers, unbounded."""
 
     def logits(self, parameters: Any) -> Any:
         """[size], logits of the levels; works on numpy arrays and torch tensors."""
@@ -77,7 +91,7 @@ class FreeFactor:
 
     def penalty_gradient(self, parameters: FloatArray) -> FloatArray:
         """Of `penalty`."""
-        return self.l2 * (parameters - parameters.mean())
+        return np.asarray(self.l2 * (parameters - parameters.mean()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +110,7 @@ class LinearFactor:
     @property
     def n_parameters(self) -> int:
         """A weight a feature, and the constant."""
-        return self.features.shape[1] + 1
+        return int(self.features.shape[1]) + 1
 
     def logits(self, parameters: Any) -> Any:
         """See the class."""
@@ -138,7 +152,7 @@ class FixedFactor:
         logits = np.log(self.values) - np.log1p(-self.values)
         return logits if isinstance(parameters, np.ndarray) else parameters.new_tensor(logits)
 
-    def pull(self, gradient: FloatArray) -> FloatArray:  # noqa: ARG002
+    def pull(self, gradient: FloatArray) -> FloatArray:
         """Empty."""
         return np.empty(0)
 
@@ -149,6 +163,33 @@ class FixedFactor:
     def penalty_gradient(self, parameters: FloatArray) -> FloatArray:
         """Empty."""
         return parameters
+
+
+class LevelSums:
+    """Sums of numbers [m] by level [m]; several times as fast as `numpy.bincount`, for an order kept of them.
+
+    Args:
+        index: int [m], level of each number.
+        size: Number of levels.
+    """
+
+    def __init__(self, index: NDArray[Any], size: int) -> None:
+        self.size = size
+        self.order: IndexArray | None = None
+        if (np.diff(index) < 0).any():
+            self.order = np.argsort(index, kind="stable").astype(np.int32)
+        counts = np.bincount(index, minlength=size)
+        self.present = np.flatnonzero(counts)
+        self.starts = np.concatenate(([0], np.cumsum(counts[self.present])[:-1])) if len(self.present) else self.present
+
+    def __call__(self, values: FloatArray) -> FloatArray:
+        """float64 [size]; 0 where a level has no number."""
+        result = np.zeros(self.size)
+        if len(self.present):
+            result[self.present] = np.add.reduceat(
+                values if self.order is None else values.take(self.order), self.starts
+            )
+        return result
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,46 +204,61 @@ class Product:
     tally: Tally
     factors: Sequence[Factor]
 
+    @cached_property
+    def sums(self) -> "list[LevelSums]":
+        """For each factor, what adds numbers [m] up by level."""
+        return [LevelSums(factor.index, factor.size) for factor in self.factors]
+
+    @cached_property
+    def clicked(self) -> FloatArray:
+        """float64 [m]."""
+        return self.tally.clicked.astype(np.float64)
+
+    @cached_property
+    def rest(self) -> FloatArray:
+        """float64 [m], how often shown and not clicked."""
+        return (self.tally.shown - self.tally.clicked).astype(np.float64)
+
     def split(self, parameters: Any) -> list[Any]:
         """The parts of one vector that belong to the factors."""
         bounds = np.cumsum([0, *(factor.n_parameters for factor in self.factors)])
-        return [parameters[start:stop] for start, stop in zip(bounds[:-1], bounds[1:], strict=True)]
+        return [parameters[start:stop] for start, stop in pairwise(bounds)]
 
     def values(self, parameters: FloatArray) -> list[FloatArray]:
         """The probabilities of the levels of each factor."""
         from scipy.special import expit
 
-        return [
-            expit(factor.logits(part)) for factor, part in zip(self.factors, self.split(parameters), strict=True)
-        ]
+        return [expit(factor.logits(part)) for factor, part in zip(self.factors, self.split(parameters), strict=True)]
 
     def probability(self, values: Sequence[FloatArray]) -> FloatArray:
         """float64 [m], P of each pair of the tally."""
-        result = np.take(values[0], self.factors[0].index)
+        result = values[0].take(self.factors[0].index)
         for value, factor in zip(values[1:], self.factors[1:], strict=True):
-            result *= value[factor.index]
+            result *= value.take(factor.index)
         return result
 
     def log_likelihood(self, values: Sequence[FloatArray]) -> float:
         """Sum over all that was shown, in nats."""
-        return self._log_likelihood(self.probability(values))
+        return self._log_likelihood(values, self.probability(values))
 
-    def _log_likelihood(self, p: FloatArray) -> float:
-        clicked, rest = self.tally.clicked, self.tally.shown - self.tally.clicked
-        # Most pairs have no click: their logarithm is the expensive half, and not needed.
-        some = clicked > 0
-        return float(clicked[some] @ np.log(p[some]) + rest @ np.log1p(-p))
+    def _log_likelihood(self, values: Sequence[FloatArray], p: FloatArray) -> float:
+        # The logarithm of a product: one for each level is enough for the clicks.
+        clicks = sum(float(of_level @ np.log(value)) for of_level, value in zip(self._clicks, values, strict=True))
+        return clicks + float(self.rest @ np.log1p(-p))
+
+    @cached_property
+    def _clicks(self) -> list[FloatArray]:
+        return [sums(self.clicked) for sums in self.sums]
 
     def loss(self, parameters: FloatArray) -> tuple[float, FloatArray]:
         """Penalised negative log-likelihood, and its gradient [n_parameters]."""
         parts, values = self.split(parameters), self.values(parameters)
         p = self.probability(values)
         # What a pair would add to the gradient of each of its logits, but for 1 - s.
-        surplus = self.tally.clicked - (self.tally.shown - self.tally.clicked) * (p / (1 - p))
-        loss, gradients = -self._log_likelihood(p), []
-        for factor, part, value in zip(self.factors, parts, values, strict=True):
-            summed = np.bincount(factor.index, weights=surplus, minlength=factor.size)
-            gradients.append(factor.penalty_gradient(part) - factor.pull((1 - value) * summed))
+        surplus = self.clicked - self.rest * (p / (1 - p))
+        loss, gradients = -self._log_likelihood(values, p), []
+        for factor, sums, part, value in zip(self.factors, self.sums, parts, values, strict=True):
+            gradients.append(factor.penalty_gradient(part) - factor.pull((1 - value) * sums(surplus)))
             loss += float(factor.penalty(part))
         return loss, np.concatenate(gradients)
 
@@ -238,24 +294,22 @@ def expectation_maximisation(
         max_iter: Most steps.
         tolerance: Stop when the log-likelihood a shown cell rises by less.
     """
-    tally = problem.tally
-    shown, rest, n_shown = tally.shown, tally.shown - tally.clicked, float(tally.shown.sum())
-    totals = [np.bincount(factor.index, weights=shown, minlength=factor.size) for factor in problem.factors]
+    n_shown = float(problem.tally.shown.sum())
+    totals = [sums(problem.tally.shown.astype(np.float64)) for sums in problem.sums]
     values = [np.clip(value, _EDGE, 1 - _EDGE) for value in start]
     p = problem.probability(values)
-    history = [problem._log_likelihood(p) / n_shown]
+    history = [problem._log_likelihood(values, p) / n_shown]
     converged = False
     for _ in range(max_iter):
-        odds = rest / (1 - p)
+        odds = problem.rest / (1 - p)
         for at, (factor, total) in enumerate(zip(problem.factors, totals, strict=True)):
             if isinstance(factor, FixedFactor):
                 continue
-            on = tally.clicked + odds * (values[at][factor.index] - p)
-            summed = np.bincount(factor.index, weights=on, minlength=factor.size)
-            mean = np.divide(summed, total, out=values[at].copy(), where=total > 0)
+            on = problem.clicked + odds * (values[at].take(factor.index) - p)
+            mean = np.divide(problem.sums[at](on), total, out=values[at].copy(), where=total > 0)
             values[at] = np.clip(mean, _EDGE, 1 - _EDGE)
         p = problem.probability(values)
-        history.append(problem._log_likelihood(p) / n_shown)
+        history.append(problem._log_likelihood(values, p) / n_shown)
         converged = history[-1] - history[-2] < tolerance
         if converged:
             break

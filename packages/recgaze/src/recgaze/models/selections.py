@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from irworks.errors import ArgumentError, DataError
 from recgaze.impressions import Impressions
 
-__all__ = ["SelectionsLike", "Selections", "read_selections", "selection_counts"]
+__all__ = ["Selections", "SelectionsLike", "read_selections", "selection_counts"]
 
 LongArray = NDArray[np.int64]
 

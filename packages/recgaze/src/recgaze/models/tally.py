@@ -14,7 +14,7 @@ from irworks.errors import ArgumentError
 from recgaze.impressions import Impressions
 from recgaze.models.keys import CellKeys, Keying, KeyName, Table, as_blocks, distinct_rows, key_cells
 
-__all__ = ["Tally"]
+__all__ = ["Tally", "TallySum"]
 
 LongArray = NDArray[np.int64]
 
@@ -76,7 +76,10 @@ class Tally:
         else:
             present, index = np.unique(pair, return_inverse=True)
             shown, size, chosen = np.bincount(index, minlength=len(present)), len(present), slice(None)
-        counts = [shown, *(np.bincount(index[mask], minlength=size) for mask in (examined, clicked, examined & clicked))]
+        counts = [
+            shown,
+            *(np.bincount(index[mask], minlength=size) for mask in (examined, clicked, examined & clicked)),
+        ]
         return cls(shape, cells.table, *_split(present, n_positions), *(count[chosen] for count in counts))
 
     @classmethod
@@ -86,17 +89,10 @@ class Tally:
         Raises:
             ArgumentError: There are no blocks, or they are of different grids.
         """
-        # Parts of like size are added, as in merge sort, so that a large sum is not copied for every small block.
-        parts: list[Tally] = []
+        total = TallySum()
         for block in as_blocks(impressions):
-            part = cls.of(block, keys)
-            while parts and len(parts[-1]) <= len(part):
-                part = parts.pop() + part
-            parts.append(part)
-        total = parts.pop()
-        while parts:
-            total = parts.pop() + total
-        return total
+            total.add(cls.of(block, keys))
+        return total.total()
 
     def __len__(self) -> int:
         return len(self.key)
@@ -156,6 +152,35 @@ class Tally:
     def by_key(self, count: NDArray[np.int64]) -> LongArray:
         """int64 [K], sums of a count [m] over positions."""
         return np.bincount(self.key, weights=count, minlength=self.n_keys).astype(np.int64)
+
+
+class TallySum:
+    """A growing sum of tallies.
+
+    Parts of like size are added, as in merge sort, so that a large sum is not copied for every small block.
+    """
+
+    def __init__(self) -> None:
+        self._parts: list[Tally] = []
+
+    def add(self, part: Tally) -> None:
+        """Add one more."""
+        while self._parts and len(self._parts[-1]) <= len(part):
+            part = self._parts.pop() + part
+        self._parts.append(part)
+
+    def total(self) -> Tally:
+        """The sum of all.
+
+        Raises:
+            ArgumentError: Nothing was added.
+        """
+        if not self._parts:
+            raise ArgumentError("there is nothing to sum; expected at least one tally")
+        total = self._parts[-1]
+        for part in self._parts[-2::-1]:
+            total = part + total
+        return total
 
 
 def _size(table: Table) -> int:

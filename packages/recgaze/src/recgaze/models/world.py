@@ -83,9 +83,7 @@ def pbm_world(
         )
     theta = f_shaped_examination() if examination is None else np.asarray(examination, dtype=np.float64)
     if theta.shape != (CAROUSELS, POSITIONS) or not ((theta >= 0) & (theta <= 1)).all():
-        raise ArgumentError(
-            f"examination has shape {theta.shape}; expected probabilities [{CAROUSELS}, {POSITIONS}]"
-        )
+        raise ArgumentError(f"examination has shape {theta.shape}; expected probabilities [{CAROUSELS}, {POSITIONS}]")
     rating = 1 + rng.choice(5, size=(n_users, len(GENRES)), p=_STARS)
     orders = np.array([[GENRES.index(name) for name in order] for order in SCREENS[:n_screens]])
     user = np.repeat(np.arange(n_users), n_screens)
@@ -101,8 +99,8 @@ def pbm_world(
     impressions = Impressions(
         users=np.array([f"user_{first_user + number:06d}" for number in range(n_users)]),
         genres=GENRES,
-        user=user,
-        task=task,
+        user=user.astype(np.int32),
+        task=task.astype(np.int16),
         examined=examined,
         dwell=np.where(examined, rng.exponential(_FIXATION_SECONDS, size=shape), 0),
         clicked=clicked,

@@ -1,0 +1,425 @@
+"""How people browse: counts and measures against brute force, closed forms and other libraries."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from worlds import walk
+
+from irworks.errors import ArgumentError
+from irworks.stats import bootstrap
+from recgaze import Aoi, Visits, browse
+from recgaze.browse import MOVES, Browsing, Planted, Tally, planted_study, tally
+
+ROWS, COLUMNS, VISIBLE = 4, 6, 3
+SMALL = Planted(users=6, screens=5, rows=ROWS, pages=2, visible=VISIBLE, rate=0.7)
+
+
+def rng(seed=0):
+    return np.random.default_rng(seed)
+
+
+@pytest.fixture(scope="module")
+def world():
+    screens = planted_study(rng(1), SMALL)
+    return screens, *walk(screens, rng(2), lag=0.25)
+
+
+@pytest.fixture(scope="module")
+def counted(world):
+    return tally(*world)
+
+
+def one_screen(steps, rows=10, columns=15, visible=5, clicked=()):
+    """A user, a screen, and a second on each (kind, row, column)."""
+    looked = np.zeros((1, rows, columns), dtype=bool)
+    for kind, row, column in steps:
+        if kind == Aoi.MOVIE:
+            looked[0, row - 1, column - 1] = True
+    clicks = np.zeros_like(looked)
+    for row, column in clicked:
+        clicks[0, row - 1, column - 1] = True
+    base = planted_study(rng(), Planted(users=1, screens=1, rows=rows, pages=columns // visible, visible=visible))
+    pages = 1 + np.where(looked, np.arange(columns) // visible, 0).max(axis=2)
+    screens = replace(base, examined=looked, clicked=clicks, dwell=looked.astype(np.float32), pages=pages)
+    kind, row, column = (np.array(part) for part in zip(*steps, strict=True))
+    n, time = len(kind), np.arange(len(kind), dtype=float)
+    return screens, Visits(base.users, np.zeros(n), np.ones(n), time, np.ones(n), kind, row, column)
+
+
+def posters(*cells):
+    return [(Aoi.MOVIE, row, column) for row, column in cells]
+
+
+def by_screen(screens, visits):
+    """Plain Python: the visits of each screen in order."""
+    found = {}
+    for user, task, *rest in zip(
+        visits.users[visits.user], visits.task, visits.time, visits.kind, visits.row, visits.column, strict=True
+    ):
+        found.setdefault((user, task), []).append(tuple(rest))
+    names = zip(screens.users[screens.user], screens.task, strict=True)
+    return [sorted(found.get(name, [])) for name in names]
+
+
+# -- counts and intervals ---------------------------------------------------------------------------------------------
+
+
+def test_drawing_users_again_is_summing_the_drawn_users(counted):
+    study = counted.resample(rng(), 50)
+    assert (study.weights.sum(axis=1) == len(counted.users)).all()
+    for draw in (0, 1, 17):
+        drawn = np.repeat(counted["examined"], study.weights[draw], axis=0)
+        np.testing.assert_allclose(study.total("examined")[draw], drawn.sum(axis=0))
+
+
+def test_intervals_agree_with_the_bootstrap_of_whole_clusters_in_the_core():
+    screens = planted_study(rng(3), Planted(users=60, screens=8))
+    looks = screens.examined.mean(axis=(1, 2))
+    ours = browse.examination(tally(screens).resample(rng(4), 4000), "row")
+    mean = Tally(np.arange(60), 1, 1, 1, {"looks": np.bincount(screens.user, looks)}).resample(rng(4), 4000)
+    theirs = bootstrap(looks, groups=screens.user, rng=rng(5), n=4000)
+    found = mean.estimate(mean.total("looks") / 480).interval
+    assert found.estimate == pytest.approx(theirs.estimate) == pytest.approx(ours.value.mean())
+    assert (found.low, found.high) == pytest.approx((theirs.low, theirs.high), abs=0.1 * theirs.width)
+
+
+def test_blocks_of_users_or_of_screens_add_up_to_the_whole(world):
+    screens, *visits = world
+    whole = tally(screens, *visits)
+    for mask in (screens.user % 2 == 0, screens.task % 2 == 0):
+        merged = Tally.merge([tally(screens.where(keep), *visits) for keep in (mask, ~mask)])
+        assert merged.users.tolist() == whole.users.tolist()
+        for name, array in whole.arrays.items():
+            np.testing.assert_allclose(merged[name], array, err_msg=name)
+
+
+def test_a_streamed_study_gives_the_tables_of_the_whole(world):
+    screens, *visits = world
+    whole = Browsing.of(*world, rng=rng(), n=100)
+    parts = [browse.Block(screens.where(screens.user == user), *visits) for user in range(SMALL.users)]
+    streamed = Browsing.of_blocks(parts, rng=rng(), n=100)
+    assert "no two users" in streamed.missing["scanpath similarity"]
+    for name, table in whole.tables.items():
+        if name not in ("scanpath_similarity", "examination_hypothesis"):
+            numbers = table.select_dtypes("number")
+            np.testing.assert_allclose(streamed.tables[name][numbers.columns], numbers, err_msg=name)
+    assert streamed.hypothesis.p_value == pytest.approx(whole.hypothesis.p_value)
+
+
+def test_one_user_has_numbers_but_no_intervals():
+    screens, fixations = one_screen(posters((1, 1), (1, 2)))
+    found = browse.examination(tally(screens, fixations).resample(rng(), 10))
+    assert found.value[0, 1] == 1
+    assert np.isnan(found.low).all()
+    assert np.isnan(found.high).all()
+
+
+def test_visits_of_other_screens_and_users_are_left_out(world):
+    screens, fixations, *_ = world
+    some = screens.where((screens.user > 2) & (screens.task != 3))
+    keep = (fixations.user > 2) & (fixations.task != 3)
+    renamed = replace(fixations.where(keep), users=fixations.users)
+    for name, array in tally(some, renamed).arrays.items():
+        np.testing.assert_array_equal(tally(some, fixations)[name], array)
+
+
+def test_numbers_of_an_estimate_come_as_a_table():
+    study = Tally.of_counts(np.arange(12.0).reshape(2, 2, 3), name="dwell").resample(rng(), 10)
+    frame = browse.dwell_share(study).frame()
+    assert frame.columns.tolist() == ["row", "column", "value", "low", "high", "n_users"]
+    assert frame.query("row == 2 and column == 1")["value"].item() == pytest.approx((3 + 9) / 66)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Tally.of_counts(np.ones((2, 3))), "expected \\[n_users, rows, columns\\]"),
+        (lambda: Tally.of_counts(-np.ones((2, 3, 3))), "negative"),
+        (lambda: Tally.of_counts(np.ones((2, 3, 3)), users=["a", "a"]), "twice"),
+        (lambda: Tally.of_selections([1], [7], rows=6, columns=5), "column goes from 7 to 7"),
+        (lambda: Tally.merge([]), "at least one"),
+        (lambda: Tally.of_counts(np.ones((2, 3, 3))).resample(rng(), 1), "2 draws"),
+        (lambda: Tally.of_counts(np.ones((2, 3, 3)))["moves"], "pass the fixations"),
+        (lambda: browse.golden_triangle(Tally.of_counts(np.zeros((2, 3, 3))).resample(rng(), 9), "clicked"), "nothing"),
+        (lambda: Browsing.of_blocks([], rng=rng()), "no blocks"),
+    ],
+)
+def test_bad_counts_are_named(call, message):
+    with pytest.raises(ArgumentError, match=message):
+        call()
+
+
+def test_a_visit_beyond_the_grid_is_named():
+    screens, fixations = one_screen(posters((1, 1), (2, 2)))
+    with pytest.raises(ArgumentError, match="row 3, column 2"):
+        tally(screens, replace(fixations, row=np.array([1, 3])).where([0, 1])) if False else tally(
+            planted_study(rng(), Planted(users=1, screens=1, rows=2)),
+            replace(fixations, row=np.array([1, 3])),
+        )
+
+
+def test_a_screen_seen_twice_and_a_cursor_alone_are_refused(world):
+    screens, fixations, *_ = world
+    with pytest.raises(ArgumentError, match="twice"):
+        tally(screens.where([0, 0]))
+    with pytest.raises(ArgumentError, match="cursor without fixations"):
+        tally(screens, cursor=fixations)
+
+
+# -- looks ------------------------------------------------------------------------------------------------------------
+
+
+def test_examination_is_the_mean_over_screens(world, counted):
+    screens = world[0]
+    study = counted.resample(rng(), 10)
+    np.testing.assert_allclose(browse.examination(study).value, screens.examined.mean(axis=0))
+    np.testing.assert_allclose(browse.examination(study, "row").value, screens.examined.mean(axis=(0, 2)))
+    np.testing.assert_allclose(browse.examination(study, "column").value, screens.examined.mean(axis=(0, 1)))
+    np.testing.assert_allclose(browse.dwell_share(study).value.sum(), 1)
+
+
+def test_examination_given_the_page_leaves_out_pages_that_were_not_in_view(world, counted):
+    screens = world[0]
+    found = browse.examination(counted.resample(rng(), 10), given_page=True).value
+    for row in range(ROWS):
+        shown = screens.pages[:, row] >= 2
+        np.testing.assert_allclose(found[row, VISIBLE:], screens.examined[shown, row, VISIBLE:].mean(axis=0))
+        np.testing.assert_allclose(found[row, :VISIBLE], screens.examined[:, row, :VISIBLE].mean(axis=0))
+
+
+def test_first_looks_waiting_times_and_returns_equal_a_walk_through_every_visit(world, counted):
+    screens, fixations, *_ = world
+    shape = (ROWS, COLUMNS)
+    first, seen, waited, again = np.zeros(shape), np.zeros(shape), np.zeros(shape), np.zeros(shape)
+    for visits in by_screen(screens, fixations):
+        times, entries, before = {}, {}, None
+        for time, kind, row, column in visits:
+            place = (row - 1, column - 1)
+            if kind == Aoi.MOVIE:
+                if not times:
+                    first[place] += 1
+                times.setdefault(place, time)
+                entries[place] = entries.get(place, 0) + (before != (kind, place))
+            before = (kind, place)
+        for place, time in times.items():
+            seen[place] += 1
+            waited[place] += time
+            again[place] += entries[place] > 1
+    study = counted.resample(rng(), 10)
+    assert again.sum() > 5
+    np.testing.assert_allclose(browse.first_fixation(study).value, first / first.sum())
+    with np.errstate(invalid="ignore"):
+        np.testing.assert_allclose(browse.time_to_first_fixation(study).value, waited / seen)
+        np.testing.assert_allclose(browse.returns(study).value, again / seen)
+    assert browse.returns(study, "all").value == pytest.approx(again.sum() / seen.sum())
+
+
+def test_passing_over_the_background_is_no_return():
+    steps = [(Aoi.MOVIE, 1, 1), (Aoi.BACKGROUND, 0, 0), (Aoi.MOVIE, 1, 1), (Aoi.GENRE, 1, 0), (Aoi.MOVIE, 1, 1)]
+    for n, expected in ((3, 0), (5, 1)):
+        counts = tally(*one_screen(steps[:n]))
+        assert counts["revisited"].sum() == expected
+
+
+def test_coverage_tells_seen_carousels_from_those_above_the_lowest_one():
+    screens, _ = one_screen(posters((1, 1), (4, 2)))
+    study = tally(screens).resample(rng(), 10)
+    assert browse.row_coverage(study).value.tolist() == [1, 0, 0, 1, 0, 0, 0, 0, 0, 0]
+    assert browse.row_coverage(study, "reached").value.tolist() == [1, 1, 1, 1, 0, 0, 0, 0, 0, 0]
+
+
+# -- moves ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "kind"),
+    [
+        ((3, 2), (3, 2), "stay"),
+        ((3, 2), (3, 3), "right"),
+        ((3, 2), (3, 1), "left"),
+        ((3, 2), (2, 2), "up"),
+        ((3, 2), (4, 2), "down"),
+        ((3, 2), (4, 3), "diagonal"),
+        ((3, 2), (3, 5), "same row far"),
+        ((3, 2), (3, 6), "swipe forward"),
+        ((3, 11), (3, 10), "swipe backward"),
+        ((3, 15), (3, 1), "swipe forward"),
+        ((3, 1), (3, 15), "swipe backward"),
+        ((3, 7), (4, 2), "down"),
+        ((3, 2), (6, 2), "other"),
+        ((3, 1), (4, 5), "other"),
+    ],
+)
+def test_moves_are_named_by_what_they_are_on_the_screen(start, end, kind):
+    counts = tally(*one_screen(posters(start, end)))
+    assert counts["moves"][0].tolist() == [float(name == kind) for name in MOVES]
+
+
+def test_a_heading_is_genre_text_and_arrows_and_background_do_not_interrupt():
+    steps = [(Aoi.MOVIE, 1, 5), (Aoi.FORWARD, 1, 0), (Aoi.BACKGROUND, 0, 0), (Aoi.MOVIE, 1, 6), (Aoi.GENRE, 2, 0)]
+    moves = dict(zip(MOVES, tally(*one_screen(steps))["moves"][0], strict=True))
+    assert {name for name, count in moves.items() if count} == {"swipe forward", "genre text"}
+
+
+def test_moves_do_not_cross_screens_and_shares_sum_to_one(world, counted):
+    screens, fixations, *_ = world
+    areas = sum(
+        max(sum(kind in (Aoi.MOVIE, Aoi.GENRE) for _, kind, *_ in visits) - 1, 0)
+        for visits in by_screen(screens, fixations)
+    )
+    assert counted["moves"].sum() == areas
+    study = counted.resample(rng(), 20)
+    for without in (False, True):
+        assert browse.transitions(study, without_stay=without).value.sum() == pytest.approx(1)
+    stays = counted["moves"][:, 0].sum()
+    assert counted["row_moves"].sum() == counted["column_moves"].sum() == areas - stays
+    for found in (browse.row_transitions(study), browse.column_transitions(study)):
+        np.testing.assert_allclose(np.nansum(found.value, axis=1), (~np.isnan(found.value)).any(axis=1))
+
+
+def test_the_full_matrix_holds_every_move_but_those_that_stay(world, counted):
+    frame = browse.aoi_transitions(*world[:2], rng=rng(), top=10_000, n=20)
+    assert frame["count"].sum() == counted["row_moves"].sum()
+    by_row = frame.groupby(["from_row", "to_row"])["count"].sum().unstack(fill_value=0)
+    np.testing.assert_array_equal(by_row, counted["row_moves"].sum(axis=0))
+    assert frame["value"].sum() == pytest.approx(1 - browse.transitions(counted.resample(rng(), 5)).value[0])
+    assert (frame["low"] <= frame["value"]).all()
+
+
+def test_a_swipe_shows_in_gaze_even_when_other_carousels_come_between():
+    steps = posters((1, 1), (2, 1), (1, 9), (2, 2), (1, 15), (1, 3))
+    study = tally(*one_screen(steps)).resample(rng(), 10)
+    assert browse.swipes(study).value.tolist() == [3, 0, 1]
+    entered = browse.swipe_entry(study).value
+    np.testing.assert_allclose(entered[0], [0, 0, 1 / 3, 1 / 3, 1 / 3])
+    assert np.isnan(entered[1]).all()
+
+
+def test_clicks_on_arrows_are_swipes_where_they_are_known(world, counted):
+    screens = world[0]
+    study = counted.resample(rng(), 10)
+    pressed = (screens.pages > 1).sum()
+    assert browse.swipes(study).value[0] == pytest.approx(pressed / len(screens))
+    assert browse.swipes(study, "gaze").value[0] != browse.swipes(study, "clicks").value[0]
+
+
+# -- scanpaths --------------------------------------------------------------------------------------------------------
+
+
+def plain_levenshtein(a, b):
+    row = list(range(len(b) + 1))
+    for i, left in enumerate(a, 1):
+        before, row[0] = row[0], i
+        for j, right in enumerate(b, 1):
+            before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (left != right))
+    return row[-1]
+
+
+def plain_scanmatch(a, b, threshold, gap):
+    def alike(x, y):
+        (r, c), (s, d) = divmod(x, 6), divmod(y, 6)
+        return 1 - np.sqrt((r - s) ** 2 + (c % 3 - d % 3) ** 2 + (c // 3 - d // 3) ** 2) / threshold
+
+    table = np.zeros((len(a) + 1, len(b) + 1))
+    table[:, 0], table[0] = gap * np.arange(len(a) + 1), gap * np.arange(len(b) + 1)
+    for i, x in enumerate(a):
+        for j, y in enumerate(b):
+            table[i + 1, j + 1] = max(table[i, j] + alike(x, y), table[i, j + 1] + gap, table[i + 1, j] + gap)
+    return table[-1, -1] / max(len(a), len(b))
+
+
+sequences = st.lists(st.integers(0, 23), min_size=1, max_size=9)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs=st.lists(st.tuples(sequences, sequences), min_size=1, max_size=4), gap=st.sampled_from([0.0, -0.3]))
+def test_alignments_of_many_pairs_equal_the_table_of_each(pairs, gap):
+    sides = [[list(pair[side]) for pair in pairs] for side in (0, 1)]
+    sizes = tuple(np.array([len(one) for one in side]) for side in sides)
+    first, second = (
+        np.array([one + [-1] * (max(map(len, side)) - len(one)) for one in side]) for side in sides
+    )
+    edits = browse.edit_distance(first, second, sizes)
+    assert edits.tolist() == [plain_levenshtein(a, b) for a, b in pairs]
+    alike = browse.scanmatch(first, second, sizes, columns=6, visible=3, gap=gap)
+    np.testing.assert_allclose(alike, [plain_scanmatch(a, b, 2.0, gap) for a, b in pairs], atol=1e-12)
+
+
+def test_scanpaths_read_as_letters_and_numbers():
+    screens, fixations = one_screen(posters((1, 1), (1, 1), (1, 2), (3, 15)))
+    assert browse.scanpaths(screens, fixations).strings() == ["A1 A2 C15"]
+    assert browse.scanpaths(screens, fixations, collapse=False).strings() == ["A1 A1 A2 C15"]
+    assert browse.scanpaths(screens, fixations, bin_seconds=0.5).strings() == ["A1 A1 A1 A1 A2 A2 C15 C15"]
+
+
+@pytest.mark.parametrize("measure", ["edit", "scanmatch"])
+def test_paths_that_follow_the_screen_are_more_alike_on_one_screen(measure):
+    screens = planted_study(rng(8), Planted(users=12, screens=6))
+    alike = replace(screens, examined=screens.examined[screens.task - 1])
+    for study, expected in ((alike, True), (screens, False)):
+        paths = browse.scanpaths(study, walk(study, rng(9))[0])
+        found = browse.scanpath_similarity(paths, rng=rng(), measure=measure, pairs=300, n=300)
+        assert (found[2].low > 0) == expected
+        assert found.value[2] == pytest.approx(found.value[0] - found.value[1])
+
+
+# -- cursor -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_planted_lag_of_the_cursor_is_found_and_agreement_grows_towards_the_click():
+    screens = planted_study(rng(5), Planted(users=20, screens=10))
+    study = tally(screens, *walk(screens, rng(6), lag=0.75)).resample(rng(), 200)
+    _, best = browse.cursor_lag(study)
+    assert (best.interval.low, best.interval.high) == (0.75, 0.75)
+    assert browse.cursor_approach(study)[2].low > 0
+    lift = browse.click_lift(study)
+    assert lift.value[0] == pytest.approx(tally(screens)["examined"].sum() / len(screens), rel=0.05)
+    assert lift[0].low > 1
+
+
+def test_agreement_at_each_moment_equals_looking_it_up_one_by_one(world, counted):
+    screens, fixations, cursor, clicks = world
+    final = {
+        (u, t): s for u, t, s, k in zip(clicks.user, clicks.task, clicks.time, clicks.kind, strict=True) if k == Aoi.MOVIE
+    }
+
+    def where(visits, user, task, time):
+        found = None
+        for i in np.flatnonzero((visits.user == user) & (visits.task == task)):
+            if visits.time[i] <= time <= visits.time[i] + visits.duration[i] + 1e-9:
+                found = (visits.kind[i], visits.row[i], visits.column[i])
+        return found
+
+    agree, both = np.zeros(41), np.zeros(41)
+    for (user, task), end in final.items():
+        for k in range(min(int(end / 0.25), 40) + 1):
+            places = [where(visits, user, task, end - 0.25 * k) for visits in (fixations, cursor)]
+            both[k] += None not in places
+            agree[k] += None not in places and places[0] == places[1]
+    np.testing.assert_array_equal(counted["both"].sum(axis=0), both)
+    np.testing.assert_array_equal(counted["agree"].sum(axis=0), agree)
+    assert agree[1:].sum() > 10
+
+
+# -- summary ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_summary_of_screens_alone_says_what_it_lacks():
+    found = Browsing.of(planted_study(rng(), SMALL), rng=rng(), n=50)
+    assert {"examination", "patterns", "f_pattern", "examination_hypothesis"} <= set(found.tables)
+    assert "transitions" not in found.tables
+    assert "Not measured: " in found.text
+    assert "pass the fixations to recgaze.browse.tally" in found.missing["transitions"]
+
+
+def test_every_table_of_a_full_study_has_intervals_that_hold_its_numbers(world):
+    found = Browsing.of(*world, rng=rng(), n=300)
+    assert set(found.missing) == set()
+    assert len(found.tables) == 30
+    for name, table in found.tables.items():
+        ok = table["value"].isna() | ((table["low"] <= table["value"] + 0.05) & (table["value"] <= table["high"] + 0.05))
+        assert name == "examination_hypothesis" or ok.mean() > 0.95, name
+        assert table["n_users"].between(1, SMALL.users).all()
