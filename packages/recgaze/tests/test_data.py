@@ -1,4 +1,5 @@
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -316,8 +317,6 @@ def test_swipe_pages_follow_from_the_arrows_and_wrap_round(dataset):
     for name in frame.columns:
         if isinstance(frame[name].dtype, pd.CategoricalDtype):
             summary[name] = summary[name].astype("category")
-    from dataclasses import replace
-
     alone = replace(dataset, summary=summary, clicks=dataset.clicks.iloc[[0]].assign(TaskID=1), paths={})
     assert movie["UserID"] == user
     assert alone.impressions().pages[0].tolist() == [3, 3, 2, 1, 1, 1, 1, 1, 1, 1]
@@ -345,8 +344,6 @@ def test_a_study_read_in_blocks_is_the_study(dataset, tmp_path):
 
 
 def test_users_whose_rows_are_scattered_are_told(dataset, tmp_path):
-    from dataclasses import replace
-
     scattered = pd.concat([dataset.summary, dataset.summary.iloc[:1]], ignore_index=True)
     replace(dataset, summary=scattered).save(tmp_path, format="parquet")
     with pytest.raises(DataError, match=r"rows of a user are not together.*KInIT_1"):
@@ -356,3 +353,21 @@ def test_users_whose_rows_are_scattered_are_told(dataset, tmp_path):
 def test_only_parquet_is_read_in_blocks(saved):
     with pytest.raises(DataError, match="only Parquet"):
         next(RecGazeDataset.stream(saved))
+
+
+def test_blocks_written_one_after_the_other_are_one_study(tmp_path):
+    rng = np.random.default_rng(8)
+    blocks = [simulate(2, rng=rng, tasks=[1, 2], first_user=start).dataset for start in (0, 2, 4)]
+    RecGazeDataset.save_blocks(iter(blocks), tmp_path)
+    whole = RecGazeDataset.load(tmp_path)
+    assert whole.user_ids.tolist() == [f"KInIT_{number}" for number in range(1, 7)]
+    assert len(whole.summary) == sum(len(block.summary) for block in blocks)
+    read = list(RecGazeDataset.stream(tmp_path, users_per_block=2))
+    for ours, theirs in zip(read, blocks, strict=True):
+        np.testing.assert_array_equal(ours.impressions().examined, theirs.impressions().examined)
+    with pytest.raises(ArgumentError, match="no blocks"):
+        RecGazeDataset.save_blocks([], tmp_path / "none")
+    narrow = replace(blocks[1], clicks=blocks[1].clicks.drop(columns="Why_Selected"))
+    with pytest.raises(DataError, match="other columns"):
+        RecGazeDataset.save_blocks([blocks[0], narrow], tmp_path / "broken")
+    assert not list((tmp_path / "broken").iterdir())

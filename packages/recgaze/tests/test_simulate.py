@@ -73,6 +73,19 @@ def test_choices_follow_the_planted_utility():
     assert (chosen - (value * (weight > 0)).sum(axis=1) / (weight > 0).sum(axis=1)).mean() > 0.3
 
 
+def test_users_who_satisfice_take_the_last_poster_that_they_looked_at():
+    made = simulate(20, rng=np.random.default_rng(9), tasks=range(1, 31), behaviour=Behaviour(satisfice=0.3, error=0))
+    steps = made.fixations.steps
+    last = np.append(np.flatnonzero(np.diff(steps.screen)), len(steps) - 1)
+    before = last - 1
+    alone = steps.screen[before] != steps.screen[last]
+    same = (steps.row[before] == steps.row[last]) & (steps.column[before] == steps.column[last])
+    # The walk ends on it, and it is looked at once more for the click; a few walks end before anything was taken.
+    assert same[~alone].mean() > 0.9
+    looks = np.bincount(steps.screen)
+    assert looks.mean() < 0.5 * np.bincount(simulate(20, rng=np.random.default_rng(9)).fixations.steps.screen).mean()
+
+
 def test_a_uniform_world_looks_everywhere_alike():
     uniform = Behaviour(pattern="uniform", preference=0, error=0)
     made = simulate(87, rng=np.random.default_rng(5), tasks=range(1, 16), behaviour=uniform)

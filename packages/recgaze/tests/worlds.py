@@ -37,8 +37,10 @@ def walk(screens: Impressions, rng: np.random.Generator, *, lag: float = 0.5) ->
     followed = rng.random(len(screen)) < np.where(time > end[screen] - 2, 0.9, 0.3)
     # To click, the cursor comes along at once.
     last = np.append(np.diff(screen) != 0, True)
-    followed, start = followed | last, np.where(last, time, time + lag)
-    kept = np.flatnonzero(followed & (start < end[screen]))
+    arrival = time[np.flatnonzero(last)][np.searchsorted(np.flatnonzero(last), np.arange(len(time)))]
+    start = np.where(last, time, time + lag)
+    followed = last | (followed & (start < arrival))
+    kept = np.flatnonzero(followed)
     until = np.where(np.diff(screen[kept], append=-1) == 0, np.append(start[kept][1:], 0), end[screen[kept]])
     cursor = visits(
         screen[kept], start[kept], np.maximum(until - start[kept], 0), kind[kept], row[kept] + 1, column[kept]

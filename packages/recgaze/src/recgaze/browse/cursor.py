@@ -208,7 +208,7 @@ def _ends(fixations: Joined, clicks: Joined | None) -> tuple[FloatArray, LongArr
 
 
 def _at(visits: Joined, screen: LongArray, time: FloatArray) -> LongArray:
-    """The visit that is on at each moment; -1: none."""
+    """The visit that is on at each moment; -1: none. Of visits that overlap, the later one."""
     if not len(visits):
         return np.full(len(screen), -1)
     span = max(float((visits.time + visits.duration).max()), float(time.max(initial=0))) + 1

@@ -142,7 +142,7 @@ def count_impressions(screens: Screens) -> dict[str, FloatArray]:
 
 
 def count_looks(fixations: Joined) -> dict[str, FloatArray]:
-    """Sums of each user over fixations: `first, seen, waited, entries, revisited, kinds`."""
+    """Sums of each user over fixations: `first, seen, waited, revisited, kinds`."""
     screens = fixations.screens
     rows, columns = screens.grid
     cells = rows * columns
@@ -156,7 +156,6 @@ def count_looks(fixations: Joined) -> dict[str, FloatArray]:
         "first": screens.count(posters.screen[start], posters.cell[start], cells),
         "seen": screens.count(pair // cells, pair % cells, cells),
         "waited": screens.count(pair // cells, pair % cells, cells, posters.time[at]),
-        "entries": screens.count(entered.screen, entered.cell, cells),
         "revisited": screens.count(twice // cells, twice % cells, cells),
     }
     maps = {name: values.reshape(-1, rows, columns) for name, values in counts.items()}

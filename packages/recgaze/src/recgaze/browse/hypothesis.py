@@ -79,7 +79,8 @@ def examination_hypothesis(
     Where users stop at the first poster they like, the click is always on the last poster that they came to: "choice"
     then finds an effect of the place although there is none; `recgaze.browse.last_look` shows how common that is.
     Films of a RecGaze carousel are sorted by votes, so that an effect of the column may be one of the films. Carousels
-    are balanced over genres, so that an effect of the row is none of the genres.
+    are balanced over genres, so that an effect of the row is none of the genres. Leave out direct searches, where the
+    film was given: their clicks follow the target, not attraction.
 
     Args:
         data: Screens, or what `choice_sets` keeps of them.

@@ -81,7 +81,7 @@ class Browsing:
     ) -> "Browsing":
         """From the blocks of a study, each seen once and forgotten.
 
-        Memory: one block, the counts of each user (20 kB on the grid of RecGaze), and about four bytes for each poster
+        Memory: one block, the counts of each user (17 kB on the grid of RecGaze), and about four bytes for each poster
         that a user looked at. A user's screens may be spread over blocks.
 
         Args:

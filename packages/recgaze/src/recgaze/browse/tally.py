@@ -238,7 +238,7 @@ def ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
 
 
 # Which input counts come from, for the message that says what is missing; the rest are of impressions.
-_OF_FIXATIONS = """first seen waited entries revisited kinds moves row_moves column_moves gaze_swipes gaze_swiped
+_OF_FIXATIONS = """first seen waited revisited kinds moves row_moves column_moves gaze_swipes gaze_swiped
     entered last_screens last_clicks last_chance"""
 _OF_CURSOR = """agree agree_row both apart both_posters cursor_click cursor_poster gaze_click gaze_poster click_screens
     click_choices lag_agree lag_both"""

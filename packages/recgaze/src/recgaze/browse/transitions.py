@@ -122,7 +122,7 @@ def aoi_transitions(
 
     Returns:
         `from_row, from_column, to_row, to_column, count, value, low, high, n_users`, column 0 the heading, value the
-        share of all moves.
+        share of all moves but those that stay.
 
     Raises:
         ArgumentError: As `recgaze.browse.tally`.

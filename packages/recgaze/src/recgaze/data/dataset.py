@@ -15,7 +15,7 @@ from recgaze.data.blocks import blocks_of_users
 from recgaze.data.checks import ValidationReport, check_tables, complete, fixation_unit, normalized, stars
 from recgaze.data.files import TableFile, find_table, read_table, write_table
 from recgaze.data.places import Places, codes_of
-from recgaze.data.schema import CLICKS, ITEMS, SUMMARY, TABLES, USERS, Event
+from recgaze.data.schema import CLICKS, ITEMS, SUMMARY, TABLES, USERS, Event, Table
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi, CarouselLayout
 from recgaze.visits import Visits
@@ -152,8 +152,29 @@ class RecGazeDataset:
         """
         if format not in ("csv", "parquet"):
             raise ArgumentError(f'format={format!r}; expected "csv" or "parquet"')
-        for spec, frame in zip(TABLES, (self.summary, self.clicks, self.items, self.users), strict=True):
+        for spec, frame in self._tables():
             write_table(frame, Path(folder) / f"{spec.name}.{format}")
+
+    @classmethod
+    def save_blocks(cls, blocks: "Iterable[RecGazeDataset]", folder: str | Path) -> None:
+        """Write the blocks of a study that is larger than memory, of different users each, as one study in Parquet.
+
+        Args:
+            blocks: In the order of their users; the films are those of the first.
+            folder: Where to write. Nothing is there before all blocks are.
+
+        Raises:
+            ArgumentError: No blocks.
+            DataError: A block has other columns than the first.
+        """
+        from recgaze.data.files import write_parts
+
+        write_parts(
+            ({spec.name: frame for spec, frame in block._tables()} for block in blocks), Path(folder), ITEMS.name
+        )
+
+    def _tables(self) -> "Iterator[tuple[Table, pd.DataFrame]]":
+        return zip(TABLES, (self.summary, self.clicks, self.items, self.users), strict=True)
 
     def validate(self) -> ValidationReport:
         """Check every table, and the tables against each other."""
@@ -162,7 +183,7 @@ class RecGazeDataset:
                 spec.name: TableFile(
                     spec, frame, self._file_name(spec.name), self.paths.get(spec.name), self.renamed.get(spec.name, {})
                 )
-                for spec, frame in zip(TABLES, (self.summary, self.clicks, self.items, self.users), strict=True)
+                for spec, frame in self._tables()
             }
         )
 

@@ -1,11 +1,11 @@
 """Tables from and to CSV and Parquet: columns found under their several names, numbers as numbers, whole files."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irworks.errors import DataError
+from irworks.errors import ArgumentError, DataError
 from recgaze.data.naming import canonical_columns, did_you_mean
 from recgaze.data.schema import Column, Table
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from irworks.data.columns import Place
 
-__all__ = ["SUFFIXES", "TableFile", "find_table", "read_table", "scan_table", "write_table"]
+__all__ = ["SUFFIXES", "TableFile", "find_table", "read_table", "scan_table", "write_parts", "write_table"]
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 # What the published files, pandas and R write for a missing value.
@@ -130,6 +130,42 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
                 csv.write_csv(table, stream, options)
             return
         csv.write_csv(table, scratch, options)
+
+
+def write_parts(parts: "Iterable[Mapping[str, pd.DataFrame]]", folder: Path, once: str) -> None:
+    """Write tables that come in parts, each as one Parquet file; whole or not at all.
+
+    Args:
+        parts: Tables by name.
+        folder: Where to write.
+        once: The table that is written from the first part alone.
+
+    Raises:
+        ArgumentError: No parts.
+        DataError: A part has other columns than the first.
+    """
+    from contextlib import ExitStack
+
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from irworks.runtime import atomic_path
+
+    writers: dict[str, pq.ParquetWriter] = {}
+    with ExitStack() as files:
+        for part in parts:
+            for name, frame in part.items():
+                if name == once and name in writers:
+                    continue
+                table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
+                if name not in writers:
+                    scratch = files.enter_context(atomic_path(folder / f"{name}.parquet"))
+                    writers[name] = files.enter_context(pq.ParquetWriter(scratch, table.schema))
+                if table.schema != writers[name].schema:
+                    raise DataError("a part has other columns than the first", source=name)
+                writers[name].write_table(table)
+        if not writers:
+            raise ArgumentError("no blocks; expected at least one")
 
 
 def _plain(table: "pa.Table") -> "pa.Table":

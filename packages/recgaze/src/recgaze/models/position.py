@@ -38,7 +38,8 @@ class _ClickModel(PositionModel):
 
     Examination and attraction enter as a product, so that clicks cannot tell a screen that is looked at twice as much
     from films that are twice as attractive. Convention: the greatest examination (of each factor) is 1, and all others,
-    like the attraction, are relative to it. With attraction held (`Fixed` or a model) examination is on its own scale.
+    like the attraction, are relative to it. With attraction held (`Fixed` or a model) examination has a scale of its own, which
+    goes to theta (of the rows).
     """
 
     tuned: ClassVar[str] = "l2"
@@ -82,9 +83,12 @@ class _ClickModel(PositionModel):
         factors: list[Factor] = [*self._position_factors(tally), attraction]
         solution = self._solve(Product(tally, factors), _start(tally, factors, rng))
         self.history_, self.converged_ = solution.history, solution.converged
-        tops = [1.0 if held else float(value.max()) for value in solution.values[:-1]]
-        self._keep_examination([value / top for value, top in zip(solution.values, tops, strict=False)])
+        tops = [float(value.max()) for value in solution.values[:-1]]
+        examination = [value / top for value, top in zip(solution.values, tops, strict=False)]
         scale = float(np.prod(tops))
+        if held:
+            examination[0], scale = examination[0] * scale, 1.0
+        self._keep_examination(examination)
         self.scale_ = scale if isinstance(attraction, LinearFactor) else 1.0
         self._keep_attraction(attraction, solution.values[-1] * scale, solution, tally)
 
@@ -135,8 +139,8 @@ class RCPBM(_ClickModel):
     """Row-column position-based model: P(click) = theta_r phi_c a; examination is a row times a column.
 
     Attributes (after `fit`):
-        row_: float64 [R], theta, at most 1.
-        column_: float64 [C], phi, at most 1.
+        row_: float64 [R], theta, the greatest of which is 1 unless attraction is held.
+        column_: float64 [C], phi, the greatest of which is 1.
 
     Args are those of `CPBM`.
     """

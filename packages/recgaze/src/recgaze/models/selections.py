@@ -151,7 +151,10 @@ def _counts_of(selections: Any, shape: tuple[int, int] | None) -> NDArray[Any]:
         return _count_blocks(selections)
     if isinstance(selections, (list, tuple)) and selections and isinstance(selections[0], Impressions):
         return _count_blocks(selections)
-    return np.asarray(selections, dtype=np.float64)
+    try:
+        return np.asarray(selections, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError("selections holds something else than numbers; expected counts [R, C]") from None
 
 
 def _count_blocks(blocks: Iterable[Any]) -> NDArray[Any]:

@@ -9,16 +9,28 @@ from irworks.errors import ArgumentError
 
 __all__ = ["Behaviour"]
 
-_SHARES = ("start_at_top", "right", "skip", "back", "swipe", "entry_left", "down", "up", "heading", "revisit")
+_SHARES = (
+    "start_at_top",
+    "right",
+    "skip",
+    "back",
+    "swipe",
+    "entry_left",
+    "down",
+    "up",
+    "heading",
+    "revisit",
+    "satisfice",
+)
 
 
 @dataclass(frozen=True)
 class Behaviour:
     """A user walks from carousel to carousel, in each from poster to poster, and then chooses among what was examined.
 
-    The values are ours, chosen for plausible counts; RecGaze publishes no such parameters. Examination comes first and
-    the choice after it, so that, with `position_bias` at 0, a poster's chance to be chosen among the examined ones does
-    not depend on where it stands: the examination hypothesis holds by construction.
+    The values are ours, chosen for plausible counts; RecGaze publishes no such parameters. By default examination comes
+    first and the choice after it, so that, with `position_bias` at 0, a poster's chance to be chosen among the examined
+    ones does not depend on where it stands: the examination hypothesis holds by construction.
 
     Attributes:
         pattern: "f": rows from the top, posters from the left. "uniform": posters anywhere, equally likely.
@@ -32,6 +44,8 @@ class Behaviour:
         up: Chance to go back to the one above. Else the user has seen enough.
         heading: Chance to read the heading of a carousel.
         revisit: Chance of a second fixation on a poster before going on.
+        satisfice: Chance, at average utility, to take a poster when it is looked at, which ends the screen; else users
+            choose when they have seen enough.
         posters: Mean number of posters that a user of pattern "uniform" looks at.
         preference: How much a star of the user's rating of a genre adds to the utility of its films.
         gaze_preference: How much a star adds to the chance (in logits) to go on in a carousel. 0: the eyes say nothing
@@ -60,6 +74,7 @@ class Behaviour:
     up: float = 0.06
     heading: float = 0.12
     revisit: float = 0.35
+    satisfice: float = 0.0
     posters: float = 20.0
     preference: float = 0.6
     gaze_preference: float = 0.25
@@ -71,7 +86,7 @@ class Behaviour:
     error: float = 20.0
 
     def __post_init__(self) -> None:
-        for name in (*_SHARES, "cursor"):
+        for name in _SHARES:
             value = getattr(self, name)
             if not 0 <= value <= 1:
                 raise ArgumentError(f"{name}={value!r}; expected a chance from 0 to 1")

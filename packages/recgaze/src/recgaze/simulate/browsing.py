@@ -65,9 +65,16 @@ class _Walk:
     """Many screens, each with its user's place on it."""
 
     def __init__(
-        self, behaviour: Behaviour, interest: FloatArray, visible: int, pages: int, rng: np.random.Generator
+        self,
+        behaviour: Behaviour,
+        interest: FloatArray,
+        utility: FloatArray,
+        visible: int,
+        pages: int,
+        rng: np.random.Generator,
     ) -> None:
         self.behaviour, self.interest, self.visible, self.rng = behaviour, interest, visible, rng
+        self.utility, self.taken = utility, np.zeros(len(interest), dtype=bool)
         n, self.rows = interest.shape
         self.columns = visible * pages
         self.page = np.zeros((n, self.rows), dtype=np.int64)
@@ -108,8 +115,16 @@ class _Walk:
         swipe = _shifted(behaviour.swipe, behaviour.gaze_preference * self.interest[who, self.row[who]])
         swipes = at_end & (drawn < swipe) & (start + self.visible < self.columns)
         step = np.where(on, np.minimum(jump, self.visible - 1 - place), np.where(back, -1, 0))
-        self.column[who] += step
-        self.mode[who] = np.where(swipes, _SWIPE, np.where(on | back, _LOOK, _LEAVE))
+        takes = self._takes(who)
+        self.taken[who[takes]] = True
+        self.column[who] += np.where(takes, 0, step)
+        self.mode[who] = np.where(takes, -1, np.where(swipes, _SWIPE, np.where(on | back, _LOOK, _LEAVE)))
+
+    def _takes(self, who: IntArray) -> BoolArray:
+        if not self.behaviour.satisfice:
+            return np.zeros(len(who), dtype=bool)
+        chance = _shifted(self.behaviour.satisfice, self.utility[who, self.row[who], self.column[who]])
+        return self.rng.random(len(who)) < chance
 
     def _swipe(self, who: IntArray) -> None:
         self._emit(who, Aoi.FORWARD)
@@ -158,6 +173,7 @@ class _Walk:
 def browse(
     behaviour: Behaviour,
     interest: FloatArray,
+    utility: FloatArray,
     visible: int,
     pages: int,
     rng: np.random.Generator,
@@ -167,6 +183,7 @@ def browse(
     Args:
         behaviour: How.
         interest: float [n_screens, rows], stars above average that the user gives the genre of each carousel.
+        utility: float [n_screens, rows, columns].
         visible: Posters of a carousel that are visible at a time.
         pages: Swipe pages.
         rng: Source of randomness.
@@ -174,15 +191,16 @@ def browse(
     Returns:
         What they look at, and where they stand in the end.
     """
-    walk = _Walk(behaviour, interest, visible, pages, rng)
+    walk = _Walk(behaviour, interest, utility, visible, pages, rng)
     return walk.run_f() if behaviour.pattern == "f" else walk.run_uniform(), walk
 
 
-def choose(steps: Steps, utility: FloatArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
-    """The poster that each user takes among those looked at, by a multinomial logit of its utility.
+def choose(steps: Steps, walk: "_Walk", utility: FloatArray, rng: np.random.Generator) -> tuple[IntArray, IntArray]:
+    """The poster that each user takes: where the walk ended in one, that; else by a multinomial logit of utility.
 
     Args:
         steps: What the users looked at; at least one poster each.
+        walk: Where they stand in the end.
         utility: float [n_screens, rows, columns].
         rng: Source of randomness.
 
@@ -195,7 +213,7 @@ def choose(steps: Steps, utility: FloatArray, rng: np.random.Generator) -> tuple
     examined[steps.screen[posters], steps.row[posters] * columns + steps.column[posters]] = True
     # Gumbel noise: the largest is a draw of the logit.
     keys = np.where(examined, utility.reshape(n, -1) + rng.gumbel(size=(n, rows * columns)), -np.inf)
-    cell = keys.argmax(axis=1)
+    cell = np.where(walk.taken, walk.row * columns + walk.column, keys.argmax(axis=1))
     return cell // columns, cell % columns
 
 

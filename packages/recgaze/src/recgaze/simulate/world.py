@@ -28,8 +28,8 @@ class Simulation:
     Attributes:
         dataset: What a study publishes.
         behaviour: How the users behaved.
-        utility: float64 [n_screens, rows, columns], utility of each poster to the user of each seen screen, by which
-            the choice among the examined ones was made.
+        utility: float64 [n_screens, rows, columns], utility of each poster to the user of each seen screen, which the
+            choice among the examined ones went by.
         fixations: What was looked at and where, before any rule assigned it to an area.
         user: int64 [n_screens], number of the user of each seen screen.
         task: int64 [n_screens], the screen.
@@ -82,8 +82,8 @@ def simulate(
     genre = genre_codes()[task - 1]
     stars: FloatArray = people.ratings[user[:, None], genre].astype(np.float64) - 3.0
     utility = _utility(behaviour, stars, task, layout, rng)
-    steps, walk = browse(behaviour, stars, layout.visible, layout.pages, rng)
-    row, column = choose(steps, utility, rng)
+    steps, walk = browse(behaviour, stars, utility, layout.visible, layout.pages, rng)
+    row, column = choose(steps, walk, utility, rng)
     row, column = _with_searches(people, user, task, row, column, gaps)
     steps = joined(steps, return_to(walk, row, column))
     last = np.flatnonzero(np.diff(steps.screen, append=-1) != 0)

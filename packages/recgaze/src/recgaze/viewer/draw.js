@@ -23,6 +23,11 @@ function contextOf(canvas, width, height) {
   return context;
 }
 
+// Somewhat steeper than the number at its low end, so that what is rare can still be seen.
+function shade(value, most) {
+  return 0.04 + 0.96 * Math.min(value / most, 1) ** 0.75;
+}
+
 // -- the page -------------------------------------------------------------------------------------------------------
 
 function drawPage(context, view) {
@@ -86,7 +91,7 @@ function drawPoster(context, view, row, place, page) {
   context.fillRect(x, y, width, height);
   const heat = view.overlay && view.overlay.values[cell];
   if (heat > 0) {
-    context.globalAlpha = 0.12 + 0.88 * Math.sqrt(Math.min(heat / view.overlay.most, 1));
+    context.globalAlpha = shade(heat, view.overlay.most);
     context.fillStyle = theme.heat;
     context.fillRect(x, y, width, height);
     context.globalAlpha = 1;
@@ -222,7 +227,7 @@ function drawLook(context, view, visit, i, now, fade, [x, y]) {
   context.setLineDash(visit.nowhere ? [4, 3] : []);
   context.stroke();
   context.setLineDash([]);
-  if (radius < 9) return;
+  if (radius < 9 || fade < 0.7) return;
   context.save();
   context.fillStyle = now ? "#ffffff" : view.theme.ink;
   context.font = `600 ${Math.min(radius, 12)}px system-ui, sans-serif`;
@@ -306,7 +311,7 @@ function drawGrid(context, view, values, most, width, height) {
     context.fillStyle = theme.poster;
     context.fillRect(...box);
     if (values[cell] > 0) {
-      context.globalAlpha = 0.12 + 0.88 * Math.sqrt(Math.min(values[cell] / most, 1));
+      context.globalAlpha = shade(values[cell], most);
       context.fillStyle = theme.heat;
       context.fillRect(...box);
       context.globalAlpha = 1;

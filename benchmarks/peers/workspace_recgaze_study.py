@@ -1,0 +1,96 @@
+"""Whole studies for `benchmarks/recgaze.py`, one method per process, in the workspace's environment.
+
+Methods:
+    study       a study of RecGaze's size: written, loaded, analysed, timed
+    stream      a study of many blocks of users: written, and analysed block by block from disk, timed
+"""
+
+import argparse
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+from meter import peak_mebibytes, repeat
+
+from recgaze import RecGazeDataset, simulate
+from recgaze.browse import Block, Browsing
+
+Measured = dict[str, Any]
+
+
+def study(*, users: int, seed: int) -> Measured:
+    """Every table and test of browsing, with 2,000 draws of users; and what came before it."""
+    start = perf_counter()
+    made = simulate(users, rng=np.random.default_rng(seed)).dataset
+    out: Measured = {"simulate_seconds": perf_counter() - start, "events": len(made.summary)}
+    with tempfile.TemporaryDirectory() as folder:
+        start = perf_counter()
+        made.save(folder)
+        out["save_seconds"] = perf_counter() - start
+        loaded, timing = repeat(lambda: RecGazeDataset.load(folder), 3)
+        out["load_seconds"] = timing["fit_seconds"]
+
+    def analyse() -> Browsing:
+        # From the tables on: what a dataset has worked out before is left behind.
+        fresh = loaded.where()
+        found = Browsing.of(
+            fresh.impressions(), fresh.fixations(), fresh.cursor(), fresh.click_events(), rng=np.random.default_rng(0)
+        )
+        assert found.tables
+        return found
+
+    _, timing = repeat(analyse, 1)
+    return out | timing
+
+
+def stream(*, blocks: int, seed: int) -> Measured:
+    """The same from disk, block by block."""
+    with tempfile.TemporaryDirectory() as folder:
+        start = perf_counter()
+        RecGazeDataset.save_blocks(_blocks(blocks, seed), folder)
+        out: Measured = {"write_seconds": perf_counter() - start, "after_writing_mebibytes": peak_mebibytes()}
+        out["disk_mebibytes"] = sum(path.stat().st_size for path in Path(folder).iterdir()) / 2**20
+
+        def analyse() -> Browsing:
+            found = Browsing.of_blocks(_read(folder), rng=np.random.default_rng(0))
+            assert found.tables
+            return found
+
+        found, timing = repeat(analyse, 1)
+    return out | timing | {"users": len(found.study.tally.users)}
+
+
+def _blocks(blocks: int, seed: int) -> Iterator[RecGazeDataset]:
+    rng = np.random.default_rng(seed)
+    for block in range(blocks):
+        yield simulate(87, rng=rng, first_user=87 * block).dataset
+
+
+def _read(folder: str) -> Iterator[Block]:
+    for block in RecGazeDataset.stream(folder):
+        yield Block(block.impressions(), block.fixations(), block.cursor(), block.click_events())
+
+
+METHODS = {method.__name__: method for method in (study, stream)}
+
+
+def main() -> None:
+    """Run one method and write what it measured."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--method", choices=sorted(METHODS), required=True)
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--settings", type=json.loads, default={})
+    arguments = parser.parse_args()
+    measured = METHODS[arguments.method](**arguments.settings)
+    measured["peak_mebibytes"] = peak_mebibytes()
+    arguments.out.write_text(json.dumps(measured))
+    np.savez(arguments.out.with_suffix(".npz"))
+
+
+if __name__ == "__main__":
+    main()
