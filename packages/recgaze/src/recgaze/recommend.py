@@ -80,7 +80,7 @@ class GenreProfile(ABC):
         usual = np.where(known, np.nan_to_num(by_row), 0.0)
         got, fair = (_by_genre(screens, values * known) for values in (amounts, usual))
         level = np.nan_to_num(ratio(got.sum(axis=1), fair.sum(axis=1)))
-        expected = fair
+        expected = fair * level[:, None]
         self.usual_ = np.nan_to_num(ratio(got.sum(axis=0), expected.sum(axis=0)), nan=1.0)
         self.users_, self.genres_ = screens.users, impressions.genres
         self.profile_ = (got + self.prior * self.usual_) / (expected + self.prior)
