@@ -182,8 +182,8 @@ def gradient_over_em(ctx: Context) -> Evidence:
         verdict=verdict_from(checks),
         values={"least_gain": min(gains), "least_gain_over_40": min(short), "largest_fall": max(falls)},
         notes=(
-            "A higher training likelihood is no better prediction: without regularisation both overfit. With attraction "
-            "by film, where most attractions are 0 and the optimum lies on the boundary, it is the other way round: EM "
+            "A higher training likelihood is no better prediction: without regularisation both overfit. With "
+            "attraction by film, where most attractions are 0 and the optimum is on the boundary, it is the other way: EM "
             "ends higher after 400 steps than L-BFGS after 2,000."
         ),
     )

@@ -115,21 +115,17 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes."""
     import pyarrow as pa
     import pyarrow.parquet as pq
-    from pyarrow import csv
 
     from irworks.runtime import atomic_path
 
-    table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
     with atomic_path(path) as scratch:
         if path.suffix == ".parquet":
+            table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
             pq.write_table(table, scratch, row_group_size=_BATCH_ROWS)
             return
-        options = csv.WriteOptions(quoting_style="needed")
-        if path.suffix == ".gz":
-            with pa.CompressedOutputStream(str(scratch), "gzip") as stream:
-                csv.write_csv(table, stream, options)
-            return
-        csv.write_csv(table, scratch, options)
+        # A compressed file would else hold the time at which it was written.
+        packing: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
+        frame.to_csv(scratch, index=False, lineterminator="\n", compression=packing)
 
 
 def write_parts(parts: "Iterable[Mapping[str, pd.DataFrame]]", folder: Path, once: str) -> None:

@@ -32,14 +32,16 @@ __all__ = ["CPBM", "OEPBM", "RCPBM"]
 
 FloatArray = NDArray[np.float64]
 
+_NONE = 2e-11
+
 
 class _ClickModel(PositionModel):
     """A position-based model of clicks alone.
 
     Examination and attraction enter as a product, so that clicks cannot tell a screen that is looked at twice as much
     from films that are twice as attractive. Convention: the greatest examination (of each factor) is 1, and all others,
-    like the attraction, are relative to it. With attraction held (`Fixed` or a model) examination has a scale of its own, which
-    goes to theta (of the rows).
+    like the attraction, are relative to it. With attraction held (`Fixed` or a model) examination has a scale of its
+    own, which goes to theta (of the rows).
     """
 
     tuned: ClassVar[str] = "l2"
@@ -98,11 +100,12 @@ class _ClickModel(PositionModel):
         start = np.concatenate(
             [_parameters(factor, value) for factor, value in zip(problem.factors, values, strict=True)]
         )
+        loss = None
         if self.solver == "torch":
-            from recgaze.models.product_torch import climb_torch
+            from recgaze.models.product_torch import torch_loss
 
-            return climb_torch(problem, start, self.max_iter or 2000)
-        return climb(problem, start, self.max_iter or 2000)
+            loss = torch_loss(problem)
+        return climb(problem, start, self.max_iter or 2000, loss)
 
     def _warn(self, tally: Tally) -> None:
         from recgaze.models.identifiability import identifiability_of_tally
@@ -224,9 +227,14 @@ def _start(tally: Tally, factors: Sequence[Factor], rng: np.random.Generator | N
         starts = [np.clip(rate / rate.max(), 0.02, 0.98) for rate in rates[:-1]]
         mean = float(np.prod([start.mean() for start in starts]))
         starts.append(np.clip(rates[-1] / mean, 1e-4, 0.9))
-    last = factors[-1]
-    if isinstance(last, FixedFactor):
-        starts[-1] = last.values
+    for at, factor in enumerate(factors):
+        if isinstance(factor, FixedFactor):
+            starts[at] = factor.values
+        elif isinstance(factor, FreeFactor) and factor.l2 == 0:
+            # Without a ridge the likelihood only falls with a level that nothing was clicked at: there is no search to
+            # be done, and one would take hundreds of steps to get to 0.
+            clicks = np.bincount(factor.index, weights=tally.clicked, minlength=factor.size)
+            starts[at] = np.where(clicks > 0, starts[at], _NONE)
     return starts
 
 

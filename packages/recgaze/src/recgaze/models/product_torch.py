@@ -1,25 +1,27 @@
-"""The same objective as `recgaze.models.product`, by automatic differentiation: for studies that want a GPU."""
+"""The loss of `recgaze.models.product` by automatic differentiation: for studies that want a GPU."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import MissingDependencyError
-from recgaze.models.product import Product, Solution
+from recgaze.models.product import Product
 
-__all__ = ["climb_torch"]
+__all__ = ["torch_loss"]
 
 FloatArray = NDArray[np.float64]
 
 
-def climb_torch(problem: Product, start: FloatArray, max_iter: int = 2000) -> Solution:
-    """L-BFGS of torch with a strong Wolfe line search, in double precision, on a GPU where there is one.
+def torch_loss(problem: Product) -> Callable[[FloatArray], tuple[float, FloatArray]]:
+    """`Product.loss` in double precision, on a GPU where there is one; the counts are moved there once.
 
     Args:
         problem: Any factors.
-        start: float64 [n_parameters].
-        max_iter: Most iterations.
+
+    Returns:
+        A function of the parameters that gives the penalised negative log-likelihood and its gradient.
 
     Raises:
         MissingDependencyError: torch is not installed.
@@ -30,46 +32,22 @@ def climb_torch(problem: Product, start: FloatArray, max_iter: int = 2000) -> So
         raise MissingDependencyError("torch", "solver='torch'", "recgaze[torch]") from None
     device = "cuda" if torch.cuda.is_available() else "cpu"
 
-    def tensor(values: NDArray[Any]) -> Any:
+    def tensor(values: NDArray[Any]) -> torch.Tensor:
         return torch.as_tensor(values, dtype=torch.float64, device=device)
 
-    tally = problem.tally
-    clicked, rest = tensor(tally.clicked), tensor(tally.shown - tally.clicked)
+    clicked, rest = tensor(problem.clicked), tensor(problem.rest)
     indices = [torch.as_tensor(factor.index, dtype=torch.int64, device=device) for factor in problem.factors]
-    scale, n_shown = 1 / max(float(tally.clicked.sum()), 1.0), float(tally.shown.sum())
-    parameters = tensor(start).requires_grad_(bool(len(start)))
-    history: list[float] = []
 
-    def loss() -> Any:
+    def loss(parameters: FloatArray) -> tuple[float, FloatArray]:
+        at = tensor(parameters).requires_grad_()
         log_p, penalty = torch.zeros_like(clicked), torch.zeros((), dtype=torch.float64, device=device)
-        for factor, index, part in zip(problem.factors, indices, problem.split(parameters), strict=True):
+        for factor, index, part in zip(problem.factors, indices, problem.split(at), strict=True):
             log_p = log_p + torch.nn.functional.logsigmoid(factor.logits(part))[index]
             penalty = penalty + factor.penalty(part)
-        # 1 - P by expm1: exact where P is near 0 or 1.
+        # 1 - P by expm1 is exact where P is near 1; the last digit keeps it from being 0.
         log_rest = torch.log(-torch.expm1(log_p - 1e-12))
-        return (penalty - clicked @ log_p - rest @ log_rest) * scale
+        total = penalty - clicked @ log_p - rest @ log_rest
+        (gradient,) = torch.autograd.grad(total, at)
+        return float(total.detach()), gradient.cpu().numpy()
 
-    def closure() -> Any:
-        optimiser.zero_grad()
-        value = loss()
-        value.backward()
-        return value
-
-    def note() -> None:
-        with torch.no_grad():
-            history.append(-float(loss()) / (scale * n_shown))
-
-    note()
-    converged = True
-    if len(start):
-        optimiser = torch.optim.LBFGS([parameters], max_iter=50, history_size=20, line_search_fn="strong_wolfe")
-        converged = False
-        for _ in range(-(-max_iter // 50)):
-            optimiser.step(closure)  # type: ignore[no-untyped-call]
-            note()
-            # A round of 50 iterations that gains next to nothing: the flat valleys of unclicked keys have no bottom.
-            converged = history[-1] - history[-2] < 1e-12 * abs(history[-1])
-            if converged:
-                break
-    found = parameters.detach().cpu().numpy()
-    return Solution(found, problem.values(found), np.array(history), converged)
+    return loss

@@ -122,13 +122,16 @@ class Tally:
                 codes[self.n_keys + other.key.astype(np.int64)] * n_positions + other.position,
             ]
         )
-        present, index = np.unique(pair, return_inverse=True)
+        order = np.argsort(pair, kind="stable")
+        pair = pair[order]
+        starts = np.flatnonzero(np.diff(pair, prepend=-1))
+        # One count at a time: a large study has millions of pairs, and this is where memory peaks.
         counts = []
         for name in _COUNTS:
-            values = np.concatenate([getattr(self, name), getattr(other, name)])
-            counts.append(np.bincount(index, weights=values, minlength=len(present)).astype(np.int64))
+            values = np.concatenate([getattr(self, name), getattr(other, name)])[order]
+            counts.append(np.add.reduceat(values, starts) if len(starts) else values)
         table = {name: column[first] for name, column in columns.items()}
-        return Tally(self.shape, table, *_split(present, n_positions), *counts)
+        return Tally(self.shape, table, *_split(pair[starts], n_positions), *counts)
 
     @property
     def n_keys(self) -> int:

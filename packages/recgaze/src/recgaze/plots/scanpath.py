@@ -48,7 +48,7 @@ def scanpath_figure(
     if not len(looks):
         raise ArgumentError(f"user={user!r}, task={task}: there are no fixations of that screen")
     layout = dataset.layout
-    page = np.maximum((looks.column.astype(np.int64) - 1) // layout.visible, 0)
+    page = _pages(looks, layout.visible)
     x, y = _spread(looks, layout) if positions is None else (np.asarray(one, dtype=np.float64) for one in positions)
     x = x + page * layout.width
     figure, axes = canvas(min(3.2 * int(page.max() + 1) + 1.4, 9.6), 5.4)
@@ -62,6 +62,15 @@ def scanpath_figure(
     axes.set(ylim=(layout.height, 0), yticks=[], xticks=[], title=f"{user}, screen {task}")
     axes.spines[:].set_visible(False)
     return figure
+
+
+def _pages(looks: "Visits", visible: int) -> NDArray[np.int64]:
+    """Swipe page of each look, from 0; headings and arrows stand on the page last seen, if of the same carousel."""
+    poster = looks.on_poster
+    page = np.maximum((looks.column.astype(np.int64) - 1) // visible, 0)
+    last = np.maximum.accumulate(np.where(poster, np.arange(len(looks)), 0))
+    known = poster[last] & (looks.row[last] == looks.row)
+    return np.where(poster, page, np.where(known, page[last], 0))
 
 
 def _spread(looks: "Visits", layout: "CarouselLayout") -> tuple[FloatArray, FloatArray]:
@@ -118,8 +127,9 @@ def _mark_selection(axes: "Axes", dataset: "RecGazeDataset", user: str, task: in
     if not len(final):
         return
     left, right, top, bottom = layout.box(int(final.row[-1]), int(final.column[-1]))
-    left += (int(final.column[-1]) - 1) // layout.visible * layout.width
+    shift = (int(final.column[-1]) - 1) // layout.visible * layout.width
+    width, height = right - left, bottom - top
     axes.add_patch(
-        Rectangle((left, top), right - left, bottom - top, fill=False, edgecolor="C2", linewidth=2.2, label="selected")
+        Rectangle((left + shift, top), width, height, fill=False, edgecolor="C2", linewidth=2.2, label="selected")
     )
     axes.legend(loc="lower right")

@@ -1,0 +1,121 @@
+"""The verb on raw gaze: from samples to events, and to what they are on."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from irworks.runtime.terminal import warnings_as_lines
+from recgaze.cli.options import Json, Rule, RuleChoice, echo_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from recgaze.events import Events
+    from recgaze.gaze import Gaze
+
+__all__ = ["events"]
+
+
+class MethodChoice(StrEnum):
+    """Detectors."""
+
+    ivt = "ivt"
+    idt = "idt"
+    adaptive = "adaptive"
+
+
+class TimeUnitChoice(StrEnum):
+    """Units of the timestamps."""
+
+    s = "s"
+    ms = "ms"
+    us = "us"
+
+
+def events(
+    gaze: Annotated[Path, typer.Argument(metavar="GAZE", help="Samples: .csv, .tsv, .parquet; a Tobii export; .mat.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="Table of events to write: .csv or .parquet.")],
+    method: Annotated[MethodChoice, typer.Option(help="Detector.")] = MethodChoice.ivt,
+    velocity: Annotated[float, typer.Option(help="ivt: threshold, degrees per second.")] = 30.0,
+    dispersion: Annotated[float, typer.Option(help="idt: threshold, degrees.")] = 1.0,
+    min_duration: Annotated[float | None, typer.Option(help="Seconds; default: that of the detector.")] = None,
+    tobii: Annotated[bool, typer.Option("--tobii", help="The file is a Tobii Pro Lab export.")] = False,
+    t: Annotated[str, typer.Option("--t", metavar="COLUMN", help="Time.")] = "t",
+    x: Annotated[str, typer.Option("--x", metavar="COLUMN", help="To the right, pixels.")] = "x",
+    y: Annotated[str, typer.Option("--y", metavar="COLUMN", help="Downwards, pixels.")] = "y",
+    valid: Annotated[str | None, typer.Option(metavar="COLUMN", help="0 where the eye was lost.")] = None,
+    time_unit: Annotated[TimeUnitChoice, typer.Option(help="Of the times.")] = TimeUnitChoice.s,
+    screen_px: Annotated[tuple[int, int], typer.Option(help="Width and height of the screen.")] = (1920, 1080),
+    screen_cm: Annotated[float | None, typer.Option(help="Width of the picture.")] = None,
+    distance_cm: Annotated[float | None, typer.Option(help="From the eyes to the screen.")] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Say what each fixation is on: 'recgaze', or a file like aoi_data.csv.")
+    ] = None,
+    rule: Rule = RuleChoice.closest,
+    as_json: Json = False,
+) -> None:
+    """Detect fixations and saccades in raw gaze, and map them to a carousel page."""
+    from recgaze.data.files import write_table
+
+    with warnings_as_lines():
+        samples = _read(gaze, tobii, (t, x, y), valid, time_unit, (screen_px, screen_cm, distance_cm))
+        found = _detect(samples, method, velocity, dispersion, min_duration)
+    table = found.to_frame()
+    if layout is not None:
+        table = _located(table, layout, rule)
+    write_table(table, out)
+    counts = {str(name): int(number) for name, number in table["kind"].value_counts().items()}
+    if as_json:
+        echo_json({"events": counts, "out": str(out), "samples": len(samples)})
+        return
+    typer.echo(repr(samples))
+    typer.echo(", ".join(f"{number:,} of kind {name}" for name, number in counts.items()) or "no event")
+    typer.echo(f"written to {out}")
+
+
+def _read(
+    path: Path,
+    tobii: bool,
+    columns: tuple[str, str, str],
+    valid: str | None,
+    time_unit: TimeUnitChoice,
+    size: tuple[tuple[int, int], float | None, float | None],
+) -> "Gaze":
+    from recgaze.gaze import Screen
+    from recgaze.gaze_files import read_gaze, read_lund, read_tobii
+
+    if path.suffix == ".mat":
+        return read_lund(path)[0]
+    pixels, width_cm, distance_cm = size
+    screen = Screen(*pixels, width_cm=width_cm, distance_cm=distance_cm)
+    if tobii:
+        return read_tobii(path, screen=screen)
+    t, x, y = columns
+    return read_gaze(path, t=t, x=x, y=y, valid=valid, time_unit=time_unit.value, screen=screen)
+
+
+def _detect(
+    gaze: "Gaze", method: MethodChoice, velocity: float, dispersion: float, min_duration: float | None
+) -> "Events":
+    from recgaze import events as detectors
+
+    options: dict[str, Any] = {} if min_duration is None else {"min_duration": min_duration}
+    if method is MethodChoice.ivt:
+        return detectors.ivt(gaze, velocity, **options)
+    if method is MethodChoice.idt:
+        return detectors.idt(gaze, dispersion, **options)
+    return detectors.adaptive(gaze, **options)
+
+
+def _located(table: "pd.DataFrame", layout: str, rule: RuleChoice) -> "pd.DataFrame":
+    """What the middle of each event is on, the first swipe page of every carousel in view."""
+    import numpy as np
+
+    from recgaze import Aoi, CarouselLayout
+
+    page = CarouselLayout.recgaze() if layout == "recgaze" else CarouselLayout.from_csv(layout)
+    found = page.locate(table["x"].to_numpy(), table["y"].to_numpy(), scroll_y=0.0, rule=rule.value)
+    labels = np.array([aoi.label for aoi in Aoi])
+    return table.assign(area=labels[found.kind], row=found.row, column=found.column)
