@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from meter import peak_mebibytes, repeat
 
-from recgaze import RecGazeDataset, simulate
+from recgaze import RecGazeDataset, simulate_study
 from recgaze.browse import Block, Browsing
 
 Measured = dict[str, Any]
@@ -25,7 +25,7 @@ Measured = dict[str, Any]
 def study(*, users: int, seed: int) -> Measured:
     """Every table and test of browsing, with 2,000 draws of users; and what came before it."""
     start = perf_counter()
-    made = simulate(users, rng=np.random.default_rng(seed)).dataset
+    made = simulate_study(users, rng=np.random.default_rng(seed)).dataset
     out: Measured = {"simulate_seconds": perf_counter() - start, "events": len(made.summary)}
     with tempfile.TemporaryDirectory() as folder:
         start = perf_counter()
@@ -67,7 +67,7 @@ def stream(*, blocks: int, seed: int) -> Measured:
 def _blocks(blocks: int, seed: int) -> Iterator[RecGazeDataset]:
     rng = np.random.default_rng(seed)
     for block in range(blocks):
-        yield simulate(87, rng=rng, first_user=87 * block).dataset
+        yield simulate_study(87, rng=rng, first_user=87 * block).dataset
 
 
 def _read(folder: str) -> Iterator[Block]:

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from recgaze.simulate import simulate
+from recgaze.simulate import simulate_study
 
 
 @pytest.fixture(scope="session")
 def study():
     """A small simulated study with its truth: 12 users, 40 screens."""
-    return simulate(12, rng=np.random.default_rng(3))
+    return simulate_study(12, rng=np.random.default_rng(3))
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from irworks.errors import ArgumentError, DataError
 from recgaze import RecGazeDataset, study
 from recgaze.data.naming import canonical_columns, canonical_user
 from recgaze.data.schema import SUMMARY
-from recgaze.simulate import simulate
+from recgaze.simulate import simulate_study
 
 FILES = ["click_feedback.csv", "item_features.csv", "summary_feedback.csv", "user_features.csv"]
 
@@ -323,7 +323,7 @@ def test_swipe_pages_follow_from_the_arrows_and_wrap_round(dataset):
 
 
 def test_failed_searches_and_lost_clicks_are_flagged_and_left_out():
-    full = simulate(87, rng=np.random.default_rng(0), tasks=[3, 18, 20, 36, 37, 38, 39]).dataset
+    full = simulate_study(87, rng=np.random.default_rng(0), tasks=[3, 18, 20, 36, 37, 38, 39]).dataset
     flagged = full.screens[full.screens["excluded"]]
     failed, lost = flagged[flagged["failed_search"]], flagged[~flagged["has_click"]]
     assert set(zip(failed["user"], failed["task"], strict=True)) == set(study.FAILED_SEARCHES)
@@ -357,7 +357,7 @@ def test_only_parquet_is_read_in_blocks(saved):
 
 def test_blocks_written_one_after_the_other_are_one_study(tmp_path):
     rng = np.random.default_rng(8)
-    blocks = [simulate(2, rng=rng, tasks=[1, 2], first_user=start).dataset for start in (0, 2, 4)]
+    blocks = [simulate_study(2, rng=rng, tasks=[1, 2], first_user=start).dataset for start in (0, 2, 4)]
     RecGazeDataset.save_blocks(iter(blocks), tmp_path)
     whole = RecGazeDataset.load(tmp_path)
     assert whole.user_ids.tolist() == [f"KInIT_{number}" for number in range(1, 7)]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from irworks.errors import ArgumentError
-from recgaze import Impressions, simulate
+from recgaze import Impressions, simulate_study
 from recgaze.browse import Browsing
 from recgaze.models import OEPBM, RCPBM
 from recgaze.report import multiverse, page_order, report
@@ -194,7 +194,7 @@ def test_too_little_data_is_refused(rng):
 
 
 def test_the_simulated_entry_from_the_right_shows_in_the_order(rng):
-    data = simulate(40, rng=rng, tasks=range(1, 31), gaps=False).dataset
+    data = simulate_study(40, rng=rng, tasks=range(1, 31), gaps=False).dataset
     found = page_order(data.impressions(), rng=rng, attraction="falling", n=200)
     assert found.order[:2] == (1, 5)
     assert found.verdict == "better"

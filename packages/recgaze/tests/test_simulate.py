@@ -3,11 +3,11 @@ import pytest
 
 from irworks.errors import ArgumentError
 from recgaze import Aoi, study
-from recgaze.simulate import Behaviour, simulate
+from recgaze.simulate import Behaviour, simulate_study
 
 
 def test_the_full_study_has_as_many_interactions_as_the_published_one():
-    full = simulate(87, rng=np.random.default_rng(1))
+    full = simulate_study(87, rng=np.random.default_rng(1))
     assert full.dataset.validate().ok
     assert len(full.dataset.clicks) == 3_477
     assert full.dataset.user_ids.tolist() == list(study.USERS)
@@ -15,13 +15,13 @@ def test_the_full_study_has_as_many_interactions_as_the_published_one():
 
 def test_the_same_generator_gives_the_same_bytes(tmp_path):
     for name in ("a", "b"):
-        simulate(3, rng=np.random.default_rng(7), tasks=range(1, 5)).dataset.save(tmp_path / name)
+        simulate_study(3, rng=np.random.default_rng(7), tasks=range(1, 5)).dataset.save(tmp_path / name)
     for path in (tmp_path / "a").iterdir():
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
 def test_without_gaps_every_screen_ends_in_a_click_and_every_search_finds_its_target():
-    whole = simulate(87, rng=np.random.default_rng(2), tasks=[3, 18, 20, 36, 38], gaps=False).dataset
+    whole = simulate_study(87, rng=np.random.default_rng(2), tasks=[3, 18, 20, 36, 38], gaps=False).dataset
     assert not whole.screens["excluded"].any()
 
 
@@ -55,7 +55,7 @@ def test_posters_of_later_pages_are_looked_at_only_after_swipes(study):
 
 
 def test_choices_follow_the_planted_utility():
-    made = simulate(60, rng=np.random.default_rng(4), tasks=range(1, 31), gaps=False)
+    made = simulate_study(60, rng=np.random.default_rng(4), tasks=range(1, 31), gaps=False)
     steps, utility = made.fixations.steps, made.utility
     n = len(made.user)
     last = np.append(np.flatnonzero(np.diff(steps.screen)), len(steps) - 1)
@@ -74,7 +74,9 @@ def test_choices_follow_the_planted_utility():
 
 
 def test_users_who_satisfice_take_the_last_poster_that_they_looked_at():
-    made = simulate(20, rng=np.random.default_rng(9), tasks=range(1, 31), behaviour=Behaviour(satisfice=0.3, error=0))
+    made = simulate_study(
+        20, rng=np.random.default_rng(9), tasks=range(1, 31), behaviour=Behaviour(satisfice=0.3, error=0)
+    )
     steps = made.fixations.steps
     last = np.append(np.flatnonzero(np.diff(steps.screen)), len(steps) - 1)
     before = last - 1
@@ -83,12 +85,14 @@ def test_users_who_satisfice_take_the_last_poster_that_they_looked_at():
     # The walk ends on it, and it is looked at once more for the click; a few walks end before anything was taken.
     assert same[~alone].mean() > 0.9
     looks = np.bincount(steps.screen)
-    assert looks.mean() < 0.5 * np.bincount(simulate(20, rng=np.random.default_rng(9)).fixations.steps.screen).mean()
+    assert (
+        looks.mean() < 0.5 * np.bincount(simulate_study(20, rng=np.random.default_rng(9)).fixations.steps.screen).mean()
+    )
 
 
 def test_a_uniform_world_looks_everywhere_alike():
     uniform = Behaviour(pattern="uniform", preference=0, error=0)
-    made = simulate(87, rng=np.random.default_rng(5), tasks=range(1, 16), behaviour=uniform)
+    made = simulate_study(87, rng=np.random.default_rng(5), tasks=range(1, 16), behaviour=uniform)
     rate = made.dataset.impressions().examined.mean(axis=0)
     expected = rate.mean()
     spread = np.sqrt(expected * (1 - expected) / (87 * 15))
@@ -96,7 +100,7 @@ def test_a_uniform_world_looks_everywhere_alike():
 
 
 def test_an_f_shaped_world_looks_at_the_upper_left():
-    made = simulate(20, rng=np.random.default_rng(5), tasks=range(1, 31))
+    made = simulate_study(20, rng=np.random.default_rng(5), tasks=range(1, 31))
     rate = made.dataset.impressions().examined.mean(axis=0)
     assert rate[0, 0] > 0.7
     assert (np.diff(rate.mean(axis=1)) < 0).mean() > 0.7
@@ -105,7 +109,7 @@ def test_an_f_shaped_world_looks_at_the_upper_left():
 
 def test_studies_can_be_made_in_blocks_of_different_users():
     rng = np.random.default_rng(6)
-    blocks = [simulate(50, rng=rng, tasks=[1], first_user=start).dataset for start in (0, 50)]
+    blocks = [simulate_study(50, rng=rng, tasks=[1], first_user=start).dataset for start in (0, 50)]
     ids = np.concatenate([block.user_ids for block in blocks])
     assert len(set(ids)) == 100
     assert ids[86:89].tolist() == ["UvA_26", "Sim_88", "Sim_89"]
@@ -121,7 +125,7 @@ def test_studies_can_be_made_in_blocks_of_different_users():
 )
 def test_studies_that_cannot_be_are_told(options, message):
     with pytest.raises(ArgumentError, match=message):
-        simulate(**({"n_users": 2} | options), rng=np.random.default_rng(0))
+        simulate_study(**({"n_users": 2} | options), rng=np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.errors import ArgumentError
-from recgaze import Aoi, CarouselLayout, Visits, simulate
+from recgaze import Aoi, CarouselLayout, Visits, simulate_study
 from recgaze.models import CCM, OEPBM
 from recgaze.simulate import Behaviour
 from recgaze.viewer import view, viewer_fragment, viewer_html
@@ -98,7 +98,7 @@ def test_hostile_titles_and_users_stay_text(dataset, model):
 
 
 def test_a_whole_study_stays_under_five_megabytes_and_what_does_not_fit_is_said():
-    data = simulate(25, rng=np.random.default_rng(0), tasks=range(1, 9)).dataset
+    data = simulate_study(25, rng=np.random.default_rng(0), tasks=range(1, 9)).dataset
     whole = content(data, Options())
     assert len(whole["screens"]) == 200
     assert "are on this page" not in whole["notes"]
@@ -156,7 +156,9 @@ def test_areas_have_codes_of_their_own():
 
 
 def test_pages_in_view_are_those_that_the_simulator_turned():
-    made = simulate(8, rng=np.random.default_rng(2), tasks=range(1, 13), behaviour=Behaviour(error=0.0, swipe=0.5))
+    made = simulate_study(
+        8, rng=np.random.default_rng(2), tasks=range(1, 13), behaviour=Behaviour(error=0.0, swipe=0.5)
+    )
     dataset, steps = made.dataset, made.fixations.steps
     turns = page_turns(dataset.fixations(), dataset.click_events(), dataset.layout)
     keys = screen_keys(made.user, made.task)[steps.screen]

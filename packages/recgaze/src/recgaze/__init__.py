@@ -6,7 +6,7 @@ from recgaze.gaze import Gaze, Screen
 from recgaze.gaze_files import read_coded, read_gaze, read_lund, read_tobii
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi, CarouselLayout, Located
-from recgaze.simulate import Behaviour, Simulation, simulate
+from recgaze.simulate import Behaviour, Simulation, simulate_study
 from recgaze.synthetic import gaze_from_fixations
 from recgaze.visits import Visits
 
@@ -32,6 +32,6 @@ __all__ = [
     "read_lund",
     "read_tobii",
     "recommend",
-    "simulate",
+    "simulate_study",
     "study",
 ]

@@ -174,7 +174,7 @@ def f_pattern(ctx: Context) -> Evidence:
 def l_pattern(ctx: Context) -> Evidence:
     """Walks against looks without a way."""
     from irworks.stats import wilson
-    from recgaze import Behaviour, simulate
+    from recgaze import Behaviour, simulate_study
     from recgaze.browse import l_pattern, tally
 
     users = ctx.pick(smoke=10, small=40, full=87)
@@ -185,7 +185,7 @@ def l_pattern(ctx: Context) -> Evidence:
     for seed in ctx.progress(ctx.seeds, "seeds"):
         rng = ctx.rng(seed)
         for name, behaviour in (("walk", walks), ("anywhere", anywhere)):
-            data = simulate(users, rng=rng, behaviour=behaviour, tasks=range(1, 16)).dataset
+            data = simulate_study(users, rng=rng, behaviour=behaviour, tasks=range(1, 16)).dataset
             found = l_pattern(tally(data.impressions()).resample(rng, DRAWS))
             verdicts[name].append(found.verdict)
             if name == "walk":

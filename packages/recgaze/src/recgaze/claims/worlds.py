@@ -37,11 +37,11 @@ def swipe_gain(behaviour: "Behaviour", users: int, rng: np.random.Generator) -> 
     Returns:
         Relative gain over films from left to right, and over films placed by the raw examination map.
     """
-    from recgaze import simulate
+    from recgaze import simulate_study
     from recgaze.browse import tally
     from recgaze.recommend import SwipeModel, evaluate
 
-    data = simulate(users, rng=rng, behaviour=behaviour, tasks=range(1, 31)).dataset.impressions()
+    data = simulate_study(users, rng=rng, behaviour=behaviour, tasks=range(1, 31)).dataset.impressions()
     first, second = data.split_users(0.5, rng)
     visible = data.visible
     raw, truth = first.examined.mean(axis=0), second.examined.mean(axis=0)

@@ -57,8 +57,7 @@ def simulate(
     import numpy as np
 
     from irworks.errors import ArgumentError
-    from recgaze import Behaviour, RecGazeDataset
-    from recgaze import simulate as simulated
+    from recgaze import Behaviour, RecGazeDataset, simulate_study
 
     behaviour = Behaviour(pattern=pattern.value, position_bias=position_bias, satisfice=satisfice, error=error)
     rng = np.random.default_rng(seed)
@@ -67,7 +66,7 @@ def simulate(
             raise ArgumentError(f"--users {users} are written in blocks, as Parquet alone; add --format parquet")
         RecGazeDataset.save_blocks(_blocks(users, rng, behaviour, gaps), out)
     else:
-        simulated(users, rng=rng, behaviour=behaviour, gaps=gaps).dataset.save(out, format=form.value)
+        simulate_study(users, rng=rng, behaviour=behaviour, gaps=gaps).dataset.save(out, format=form.value)
     if as_json:
         echo_json({"data": str(out), "users": users, "seed": seed})
         return
@@ -76,11 +75,11 @@ def simulate(
 
 def _blocks(users: int, rng: "np.random.Generator", behaviour: Any, gaps: bool) -> "Iterator[RecGazeDataset]":
     from irworks.runtime import progress
-    from recgaze import simulate as simulated
+    from recgaze import simulate_study
 
     for first in progress(range(0, users, BLOCK), "blocks of users"):
         number = min(BLOCK, users - first)
-        yield simulated(number, rng=rng, behaviour=behaviour, gaps=gaps, first_user=first).dataset
+        yield simulate_study(number, rng=rng, behaviour=behaviour, gaps=gaps, first_user=first).dataset
 
 
 def validate(

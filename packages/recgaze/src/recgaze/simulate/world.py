@@ -15,7 +15,7 @@ from recgaze.simulate.browsing import browse, choose, joined, return_to
 from recgaze.simulate.tables import People, Shown, click_table, genre_codes, item_table, summary_table, user_table
 from recgaze.simulate.timing import Fixations, move_cursor, time_steps
 
-__all__ = ["Simulation", "simulate"]
+__all__ = ["Simulation", "simulate_study"]
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -46,7 +46,7 @@ class Simulation:
         return f"Simulation({self.dataset!r})"
 
 
-def simulate(
+def simulate_study(
     n_users: int = 87,
     *,
     rng: np.random.Generator,

@@ -357,7 +357,8 @@ class Viewer {
   // Controls keep the keys that they have a use for themselves.
   keepsKey({ target, key }) {
     if (target.tagName === "SELECT") return true;
-    if (target.tagName === "INPUT" && target.type === "range") return key.startsWith("Arrow") || key === "Home" || key === "End" || key.startsWith("Page");
+    // A millisecond is no step that anyone wants: arrows on the slider go from look to look, as anywhere else.
+    if (target.type === "range") return key.startsWith("Page");
     return ["BUTTON", "INPUT", "SUMMARY", "A"].includes(target.tagName) && key === " ";
   }
 }
