@@ -16,7 +16,7 @@ UNREACHABLE = re.compile(
     "error sending request|dns error|connection refused|timed out|network (connectivity is|was) disabled",
     re.IGNORECASE,
 )
-SHIPPED = {".py", ".typed", ".toml", ".j2", ".js", ".css", ".mplstyle"}
+SHIPPED = {".py", ".typed", ".toml", ".j2", ".html", ".js", ".css", ".mplstyle"}
 
 
 @pytest.fixture(scope="module")
