@@ -149,6 +149,7 @@ def test_a_safe_pair_is_a_mixture_that_can_be_evaluated_but_has_no_stages(run: R
     evaluated = run("evaluate", *given, "--target", "safe/policy", "--json")
 
     assert learned.status == 0
+    assert "safe/learner, which scores new documents (the learned pair itself, for which no bounds hold)" in learned.out
     assert not Path("safe/scores.parquet").exists()
     assert row(evaluated)["max_weight"] < 1.35
     mixture = MixturePolicy.load("safe/policy")
@@ -156,6 +157,10 @@ def test_a_safe_pair_is_a_mixture_that_can_be_evaluated_but_has_no_stages(run: R
     ratio = mixture.exposure([1, 0.5, 1 / 3], "exact").value / old.exposure([1, 0.5, 1 / 3], "exact").value
     assert ratio.max() < 1.2 + 1e-6
     assert_one_line(run("explain", *given, "--new", "safe/policy"), "MixturePolicy")
+    several = ["log.csv", "log.csv", "--logging", "logging.csv", "--logging", "target.csv", *TINY]
+    refused = run("learn", *several, *learning[:-1], "two")
+    assert refused.status == 2
+    assert "error: safe learning bounds exposure against one policy and 2 made the logs" in refused.err
 
 
 # -- evaluate ---------------------------------------------------------------------------------------------------------

@@ -88,6 +88,15 @@ def test_ids_of_the_wrong_number_are_refused(name, ids):
         Pool([0, 1, 2], **{name: ids})
 
 
+@pytest.mark.parametrize(
+    "missing", [[1.5, np.nan], np.array(["a", None], dtype=object), np.array(["NaT", "NaT"], "M8[D]")]
+)
+@pytest.mark.parametrize("name", ["query_ids", "doc_ids"])
+def test_an_id_that_is_missing_is_none(name, missing):
+    with pytest.raises(ArgumentError, match=f"{name} is (nan|None|NaT) at [01]; expected an id"):
+        Pool([0, 1, 2], **{name: missing})
+
+
 def test_a_number_and_its_text_are_two_ids():
     pool = Pool([0, 2, 3], query_ids=[1, "1"], doc_ids=[1, "1", "a"])
     assert pool.query_ids.tolist() == [1, "1"]

@@ -179,7 +179,7 @@ def test_it_is_the_mean_over_the_sessions(tiny_world):
             estimator = DoublyRobust(world.examination, relevance=model, clip=clip, method="exact")
             estimate = estimator.fit(log, world.logging).value(world.target)
             assert estimate.value == pytest.approx(np.mean(x), rel=1e-12)
-            assert estimate.stderr == pytest.approx(np.std(x) / np.sqrt(len(x)), rel=1e-9)
+            assert estimate.stderr == pytest.approx(np.std(x, ddof=1) / np.sqrt(len(x)), rel=1e-9)
 
 
 def test_cross_fitted_it_is_unbiased_and_covers(two_query_world, thousand_logs, on_trial):

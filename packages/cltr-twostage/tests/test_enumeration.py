@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from cltr_twostage import (
+    DirectMethod,
     DoublyRobust,
     ExposureIPS,
     NaiveClicks,
@@ -137,12 +138,47 @@ def test_a_proof_finds_the_bias_of_what_is_biased_and_leaves_the_estimator_alone
     world = tiny_world(11, sizes=(6,), n_candidates=3, k=2)
     estimator = RankerOnlyIPS(world.examination, method="mc")
     assert abs(prove(estimator, world.logging, world.target, world.relevance).bias) > 0.02
-    assert abs(prove(NaiveClicks(world.examination), world.logging, world.target, world.relevance).bias) > 0.02
     assert estimator.method == "mc"
     assert not hasattr(estimator, "collapsed_")
 
 
-def test_a_proof_refuses_what_has_no_expectation_over_single_sessions(tiny_world):
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [(DoublyRobust, {}), (DirectMethod, {}), (NaiveClicks, {}), (ExposureIPS, {"self_normalized": True})],
+)
+def test_a_proof_refuses_what_has_no_expectation_over_single_sessions(cls, options, tiny_world):
     world = tiny_world(0)
-    with pytest.raises(ArgumentError, match="whole"):
-        prove(DoublyRobust(world.examination), world.logging, world.target, world.relevance)
+    with pytest.raises(ArgumentError, match=f"{cls.__name__} divides by a mean weight or fits relevance"):
+        prove(cls(world.examination, **options), world.logging, world.target, world.relevance)
+
+
+@pytest.mark.parametrize("cls", [DoublyRobust, DirectMethod])
+def test_relevance_that_is_given_is_not_fitted_and_can_be_proved(cls, tiny_world):
+    world = tiny_world(3, sizes=(5,), n_candidates=3, k=2)
+    wrong = 0.5 * world.relevance
+    proof = prove(cls(world.examination, relevance=wrong), world.logging, world.target, world.relevance)
+    expected = proof.truth if cls is DoublyRobust else 0.5 * proof.truth
+    assert proof.expected == pytest.approx(expected, abs=1e-10)
+
+
+def test_what_always_happens_has_no_variance():
+    sure = TwoStagePolicy([0.0], [0.0], 1, 1, pool=[0, 1])
+    proof = prove(ExposureIPS([1.0]), sure, sure, [1.0])
+    assert (proof.expected, proof.truth, proof.variance) == (1, 1, 0)
+    assert prove(ExposureIPS([1.0]), sure, sure, [0.2]).variance == pytest.approx(0.16)
+
+
+def test_large_scores_lose_no_digits():
+    # Differences that numbers around 1e11 still hold.
+    small = np.array([0.0, 0.25, -0.5, 1.0])
+    plain = enumerate_two_stage(TwoStagePolicy(small, small[::-1], 2, 2, pool=[0, 4]))
+    far = enumerate_two_stage(TwoStagePolicy(1e11 + small, small[::-1] - 1e11, 2, 2, pool=[0, 4]))
+    np.testing.assert_allclose(far.probability, plain.probability, rtol=1e-12)
+    mixed = enumerate_two_stage(TwoStagePolicy(np.zeros(3), [1e11, 0.3, 0.7], 3, 2, pool=[0, 3]))
+    assert as_lists(mixed)[0, (0, 2)] == pytest.approx(1 / (1 + np.exp(-0.4)), rel=1e-12)
+
+
+def test_a_problem_between_the_limits_names_its_query():
+    # 1.8 million orders of 8 out of 10 candidates.
+    with pytest.raises(ArgumentError, match=r"query 0 has too many candidate lists.*expected at most 1,000,000"):
+        enumerate_two_stage(TwoStagePolicy(np.zeros(10), np.zeros(10), 8, 1, pool=[0, 10]))

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, SlateIPS, TwoStagePolicy
+from cltr_twostage import ClickLog, DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, SlateIPS, TwoStagePolicy
 from irworks.errors import ArgumentError
 
 EVERY = [
@@ -114,6 +114,62 @@ def test_logs_are_strata(world, log):
     )
     assert both.value == pytest.approx(0.6 * first.value + 0.4 * second.value)
     assert both.stderr == pytest.approx(np.hypot(0.6 * first.stderr, 0.4 * second.stderr), rel=0.02)
+
+
+def shown_at_random(n, rng):
+    """A log of `n` sessions of one of three documents, each clicked half the time."""
+    return ClickLog(np.zeros(n, int), rng.integers(3, size=(n, 1)), rng.random((n, 1)) < 0.5, doc_ids=[0, 1, 2])
+
+
+UNIFORM = TwoStagePolicy(np.zeros(3), np.zeros(3), 2, 1, pool=[0, 3])
+
+
+@pytest.mark.parametrize("sizes", [[3] * 20, [2] + [1] * 9, [1] * 12, [1, 40], [4]])
+def test_the_variance_of_short_logs_is_not_too_small(sizes):
+    rng = np.random.default_rng(5)
+    estimator, variances = ExposureIPS([1.0], method="exact"), []
+    for _ in range(200):
+        logs = [shown_at_random(n, rng) for n in sizes]
+        variances.append(estimator.fit(logs, [UNIFORM] * len(logs)).value(UNIFORM).stderr ** 2)
+    # The policy is valued by its own log: by the mean of clicks that come half the time.
+    assert np.mean(variances) == pytest.approx(0.25 / sum(sizes), rel=0.06)
+
+
+def test_one_log_has_the_textbook_standard_error_of_a_mean():
+    log = shown_at_random(7, np.random.default_rng(0))
+    estimate = ExposureIPS([1.0], method="exact").fit(log, UNIFORM).value(UNIFORM)
+    assert estimate.stderr == pytest.approx(log.clicks.std(ddof=1) / np.sqrt(7), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("weights", "finite"),
+    [([1, 0, 0], False), ([0.5, 0.3, 0.2], False), ([2, 0, 0], True), ([1000, 0, 0], True), ([0.7, 0.7, 0], True)],
+)
+def test_weights_say_how_many_sessions_there_are_not_rows(weights, finite):
+    log = ClickLog([0, 0, 0], [[0], [1], [2]], [[1], [0], [1]], doc_ids=[0, 1, 2])
+    estimate = ExposureIPS([1.0], method="exact").fit(log, UNIFORM, weights=weights).value(UNIFORM)
+    assert np.isfinite(estimate.stderr) == finite
+
+
+def test_one_row_that_stands_for_a_thousand_sessions_is_a_thousand_sessions():
+    row, rows = (
+        ClickLog(np.zeros(n, int), np.zeros((n, 1), int), np.ones((n, 1)), doc_ids=[0, 1, 2]) for n in (1, 1000)
+    )
+    weighted = ExposureIPS([1.0], method="exact").fit(row, UNIFORM, weights=[1000]).value(UNIFORM)
+    assert weighted == ExposureIPS([1.0], method="exact").fit(rows, UNIFORM).value(UNIFORM)
+    assert weighted.stderr == 0
+
+
+@pytest.mark.parametrize("self_normalized", [False, True])
+def test_a_target_that_shows_nothing_of_the_log_has_no_finite_interval(self_normalized):
+    rare = TwoStagePolicy([0, 0, -12.0], np.zeros(3), 1, 1, pool=[0, 3])
+    other = TwoStagePolicy([-np.inf, -np.inf, 0.0], np.zeros(3), 1, 1, pool=[0, 3])
+    log = ClickLog(np.zeros(4, int), [[0], [1], [0], [1]], [[1], [0], [0], [1]], doc_ids=[0, 1, 2])
+    fitted = ExposureIPS([1.0], self_normalized=self_normalized, method="exact").fit(log, rare)
+    estimate = fitted.value(other)
+    assert (estimate.value, estimate.ess, estimate.stderr) == (0, 0, np.inf)
+    assert fitted.difference(other, rare).stderr == np.inf
+    assert np.isfinite(fitted.value(rare).stderr)
 
 
 def test_a_log_of_weight_zero_among_others_does_not_count(world, log):

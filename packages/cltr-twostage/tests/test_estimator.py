@@ -108,10 +108,12 @@ def _dropped(estimator, policy):
     return estimator.value(policy)
 
 
-def test_one_session_a_log_has_no_finite_interval_either(world, log):
+def test_logs_of_one_session_each_tell_by_what_they_differ_from_each_other(world, log):
     pair = [log.select([0]), log.select([1])]
-    estimate = ExposureIPS(world.examination, method="exact").fit(pair, [world.logging] * 2).value(world.target)
-    assert estimate.stderr == np.inf
+    apart = ExposureIPS(world.examination, method="exact").fit(pair, [world.logging] * 2).value(world.target)
+    one = ExposureIPS(world.examination, method="exact").fit(log.select([0, 1]), world.logging).value(world.target)
+    assert apart.value == pytest.approx(one.value)
+    assert np.isfinite(apart.stderr)
 
 
 @pytest.mark.parametrize("cls", EVERY)
@@ -226,6 +228,8 @@ def test_examination_and_rank_weights_must_reach_the_last_rank(world, log):
         ([1.0], {"clip": np.nan}, "clip=nan"),
         ([1.0], {"support": "ignore"}, "support='ignore'"),
         ([1.0], {"level": 95}, "level=95"),
+        ([1.0], {"seed": -1}, "seed=-1; expected a seed, a whole number of at least 0"),
+        ([1.0], {"seed": None}, "seed=None"),
     ],
 )
 def test_bad_arguments_are_refused(examination, options, message):

@@ -105,6 +105,13 @@ def test_a_fitted_position_based_model_gives_its_examination_and_an_additive_one
         checked_examination(Additive())
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_rank_that_a_fitted_model_does_not_know_is_named(value: float) -> None:
+    model = SimpleNamespace(combine="pbm", examination_=np.array([1.0, 1.25, value]))
+    with pytest.raises(ArgumentError, match=rf"examination is {value} at rank 3"):
+        checked_examination(model)
+
+
 def test_a_fitted_model_that_cannot_compare_its_ranks_is_refused() -> None:
     model = SimpleNamespace(combine="pbm", examination_=np.exp(THETA), labels_=np.array([0, 0, 1, 0]))
     with pytest.raises(ArgumentError, match=r"groups \[0, 0, 1, 0\] that cannot be compared"):

@@ -1,5 +1,7 @@
 """Exposure IPS, item-position IPS and the ranker-only baseline: by enumeration, loops over the log, and simulation."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 
@@ -114,7 +116,7 @@ def test_one_document_from_all_candidates_is_the_classic_importance_ratio(tiny_w
     for cls in UNBIASED:
         estimate = cls(world.examination, method="exact").fit(log, world.logging).value(world.target)
         assert estimate.value == pytest.approx(ratio.mean(), rel=1e-10)
-        assert estimate.stderr == pytest.approx(ratio.std() / np.sqrt(len(ratio)), rel=1e-8)
+        assert estimate.stderr == pytest.approx(ratio.std(ddof=1) / np.sqrt(len(ratio)), rel=1e-8)
 
 
 def test_the_logging_policy_itself_is_worth_its_clicks(tiny_world):
@@ -143,7 +145,7 @@ def test_the_table_gives_what_a_loop_over_the_sessions_gives(cls, clip, tiny_wor
         estimate = estimator.value(world.target)
         used = ratios if clip is None else np.minimum(ratios, clip)
         assert estimate.value == pytest.approx(x.mean(), rel=1e-12, abs=1e-12)
-        assert estimate.stderr == pytest.approx(x.std() / np.sqrt(len(x)), rel=1e-9)
+        assert estimate.stderr == pytest.approx(x.std(ddof=1) / np.sqrt(len(x)), rel=1e-9)
         assert estimate.ess == pytest.approx(used.sum() ** 2 / (used**2).sum(), rel=1e-12)
         assert estimate.max_weight == pytest.approx(used.max(), rel=1e-12)
         assert estimate.clipped == pytest.approx(0 if clip is None else (ratios > clip).mean(), abs=1e-12)
@@ -333,3 +335,54 @@ def test_documents_all_but_impossible_in_the_log_do_not_spoil_the_diagnostics():
         estimate = ExposureIPS([1.0], method="exact").fit(log, [0.6, 0.4, 1e-200], pool=pool).value(target)
     assert estimate.ess == pytest.approx((2 / 0.6 + 1 / 0.4) ** 2 / (2 / 0.36 + 1 / 0.16))
     assert estimate.value == pytest.approx(2 / 3 * (1 / 3) / 0.6)
+
+
+# -- what is handed out, and policies of one's own ---------------------------------------------------------------------
+
+
+def test_what_is_handed_out_cannot_change_other_estimates(tiny_world):
+    world = tiny_world(3)
+    fitted = ExposureIPS(world.examination).fit(world.simulate(100, 0), world.logging)
+    with pytest.raises(ValueError, match="read-only"):
+        fitted.logging_exposure_[0] = 1.0
+
+
+def test_an_array_that_was_given_may_be_changed_afterwards(tiny_world):
+    world = tiny_world(3)
+    array = world.logging.exposure(world.examination, "exact").value
+    fitted = ExposureIPS(world.examination, method="exact").fit(world.simulate(100, 0), array, pool=world.pool)
+    before = fitted.value(world.target)
+    array *= 2
+    assert fitted.value(world.target) == before
+
+
+@dataclass
+class Mine:
+    """A policy of the user's own, which cannot be hashed."""
+
+    inner: TwoStagePolicy
+
+    @property
+    def pool(self):
+        return self.inner.pool
+
+    @property
+    def k(self):
+        return self.inner.k
+
+    def placement(self, *args, **options):
+        return self.inner.placement(*args, **options)
+
+    def exposure(self, *args, **options):
+        return self.inner.exposure(*args, **options)
+
+    def log_prob(self, query, rows):
+        return self.inner.log_prob(query, rows)
+
+
+@pytest.mark.parametrize("cls", UNBIASED)
+def test_a_policy_of_ones_own_need_not_be_hashable(cls, tiny_world):
+    world = tiny_world(3)
+    log = world.simulate(100, 0)
+    mine = cls(world.examination, support="drop").fit(log, Mine(world.logging)).value(Mine(world.target))
+    assert mine == cls(world.examination, support="drop").fit(log, world.logging).value(world.target)

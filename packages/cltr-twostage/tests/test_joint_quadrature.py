@@ -239,6 +239,22 @@ def test_unlikely_lists_keep_their_digits() -> None:
     np.testing.assert_allclose(got, list(expected.values()), atol=1e-9)
 
 
+# Its integrand falls slowly to one side: cut off too early, it lost the sixth digit.
+SKEWED = (
+    np.array([-7.345274680880217, -8.393600079993224, -8.681893481174743, -11.657329124761084, -2.713458371131635]),
+    np.array([-10.65563946605482, 8.534712931668594, 5.06713949196871, 3.6386854983450974, 0.15697518232227736]),
+)
+
+
+def test_a_list_has_nine_digits_whatever_stands_in_the_batch_with_it() -> None:
+    expected = lists_by_brute_force(*SKEWED, 4, 2)
+    lists = np.array(list(expected))
+    together = two_stage_log_prob(*SKEWED, lists, 4)
+    alone = np.array([two_stage_log_prob(*SKEWED, lists[i : i + 1], 4)[0] for i in range(len(lists))])
+    np.testing.assert_allclose(together, list(expected.values()), rtol=0, atol=1e-9)
+    np.testing.assert_allclose(alone, together, rtol=0, atol=1e-9)
+
+
 def test_lists_of_extreme_scores_have_finite_log_probabilities() -> None:
     candidate, ranker = np.array([1e4, 0.0, -1e4, 1e4]), np.array([0.0, 1e4, -1e4, 0.0])
     expected = lists_by_brute_force(candidate, ranker, 2, 2)

@@ -201,7 +201,6 @@ def test_rounding_does_not_make_two_values() -> None:
 def test_missing_columns_are_listed() -> None:
     found = read(small_table().drop(columns=["p_rank"]))
 
-    assert found.missing("rho0", "candidate", "rank") == ["rho0", "p_rank"]
     for ask, words in (
         (lambda: found.exposure(POOL, EXAMINATION), ["'rho0', or 'p_candidate' and 'p_rank'", "found 'p_candidate'"]),
         (lambda: found.placement(POOL), ["'propensity', or 'p_candidate' and 'p_rank'"]),

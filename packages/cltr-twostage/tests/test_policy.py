@@ -286,6 +286,17 @@ def test_a_replaced_stage_leaves_the_other():
     assert policy.replace(candidate=scores).pool is policy.pool
 
 
+@pytest.mark.parametrize("stage", ["candidate_scores", "ranker_scores"])
+def test_scores_do_not_change_under_exposures_that_were_computed(stage):
+    scores = np.zeros(6)
+    policy = TwoStagePolicy(scores, scores, 4, 3, pool=[0, 6])
+    before = policy.exposure(DCG[:3], "exact").value
+    scores[0] = 5.0
+    np.testing.assert_array_equal(policy.exposure(DCG[:3], "exact").value, before)
+    with pytest.raises(ValueError, match="read-only"):
+        getattr(policy, stage)[0] = 5.0
+
+
 def test_a_policy_of_a_score_table_has_its_scores():
     table = ScoreTable(Pool([0, 2]), np.array([0.0, 1.0]), np.array([2.0, 3.0]))
     policy = TwoStagePolicy.from_scores(table, 2, 1)
@@ -470,6 +481,23 @@ def test_the_rankers_of_a_mixture_are_mixed_alone():
 def test_bad_mixture_weights_are_refused(weights):
     with pytest.raises(ArgumentError, match="weights"):
         mixture(weights)
+
+
+def test_a_mixture_is_made_of_pairs():
+    with pytest.raises(ArgumentError, match="policies holds a MixturePolicy; expected TwoStagePolicy"):
+        MixturePolicy([mixture()], [1.0])
+    with pytest.raises(ArgumentError, match="policies holds a str"):
+        MixturePolicy("pair", [0.25] * 4)
+
+
+def test_the_weights_of_a_mixture_do_not_change_with_what_they_were_made_from():
+    weights = np.array(PER_QUERY)
+    policy = mixture(weights)
+    before = policy.exposure(np.ones(policy.k), "exact").value
+    weights[:] = weights[::-1].copy()
+    np.testing.assert_array_equal(policy.exposure(np.ones(policy.k), "exact").value, before)
+    with pytest.raises(ValueError, match="read-only"):
+        policy.weights[0] = 1.0
 
 
 def test_policies_that_do_not_belong_together_do_not_mix():

@@ -15,6 +15,7 @@ from cltr_twostage import (
     ExposureIPS,
     ItemPositionIPS,
     Pool,
+    RankerOnlyIPS,
     SupportError,
     TwoStagePolicy,
 )
@@ -122,9 +123,42 @@ def test_a_doubly_robust_estimate_is_explained_too() -> None:
     )
 
 
-def test_an_estimate_by_other_weights_is_refused() -> None:
-    with pytest.raises(ArgumentError, match="ItemPositionIPS"):
-        report(ItemPositionIPS(EXAMINATION))
+@pytest.mark.parametrize("relevance", ["fit", np.linspace(0.2, 0.9, 6)])
+def test_the_shares_of_a_doubly_robust_estimate_are_of_the_whole_value(relevance: object) -> None:
+    estimator = DoublyRobust(EXAMINATION, relevance=relevance, clip=1.2, method="exact")  # type: ignore[arg-type]
+
+    found = report(estimator)
+
+    # All documents were logged: together they carry all of it.
+    assert found.documents["share"].sum() == pytest.approx(1)
+    assert estimator.earned(NEW.exposure(EXAMINATION, "exact").value).sum() == pytest.approx(found.new.value)
+    assert "of the value, the modelled part included" in found.text
+    assert "biases the value towards what the model of relevance says" in found.text
+
+
+def test_what_was_never_logged_is_told_by_how_the_estimator_counts_it() -> None:
+    logging = policy([0, 0, 0, 0, 0, -INF], [0] * 6)
+    options = {"support": "drop", "method": "exact"}
+    relevance = np.full(6, 0.5)
+
+    weighed, modelled = (
+        explain_gain(estimator.fit(log(logging=logging), logging), logging, NEW)
+        for estimator in (
+            ExposureIPS(EXAMINATION, **options),
+            DoublyRobust(EXAMINATION, relevance=relevance, **options),
+        )
+    )
+
+    assert "they count as if they never were" in weighed.text
+    assert "they count as often as the model of relevance says" in modelled.text
+    unlogged = 0.5 * NEW.exposure(EXAMINATION, "exact").value[5] * (log().query == 1).mean()
+    assert 1 - modelled.documents["share"].sum() == pytest.approx(unlogged / modelled.new.value)
+
+
+@pytest.mark.parametrize("cls", [ItemPositionIPS, RankerOnlyIPS])
+def test_an_estimate_by_other_weights_is_refused(cls: type[Estimator]) -> None:
+    with pytest.raises(ArgumentError, match=f"estimator is {cls.__name__}; expected ExposureIPS or DoublyRobust"):
+        report(cls(EXAMINATION))
 
 
 def refuse(constant: str) -> None:

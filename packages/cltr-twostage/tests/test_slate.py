@@ -39,7 +39,7 @@ def test_the_estimate_is_the_mean_over_the_sessions(clip, tiny_world, lists_of):
         estimator = SlateIPS(world.examination, rank_weights, clip=clip, method="exact").fit(log, world.logging)
         estimate, x = estimator.value(world.target), weight * reward
         assert estimate.value == pytest.approx(x.mean(), rel=1e-9)
-        assert estimate.stderr == pytest.approx(x.std() / np.sqrt(len(x)), rel=1e-8)
+        assert estimate.stderr == pytest.approx(x.std(ddof=1) / np.sqrt(len(x)), rel=1e-8)
         assert estimate.ess == pytest.approx(weight.sum() ** 2 / (weight**2).sum(), rel=1e-8)
         assert estimate.max_weight == pytest.approx(weight.max(), rel=1e-8)
         assert estimate.n_weighted == len(log)
@@ -50,7 +50,7 @@ def test_the_estimate_is_the_mean_over_the_sessions(clip, tiny_world, lists_of):
         value = x.sum() / weight.sum()
         assert estimate.value == pytest.approx(value, rel=1e-9)
         influence = weight * (reward - value) / weight.mean()
-        assert estimate.stderr == pytest.approx(np.sqrt((influence**2).mean() / len(x)), rel=1e-8)
+        assert estimate.stderr == pytest.approx(np.sqrt((influence**2).mean() / (len(x) - 1)), rel=1e-8)
 
 
 @pytest.mark.parametrize("self_normalized", [False, True])
@@ -160,6 +160,19 @@ def test_a_list_that_the_policy_cannot_show_is_named():
     log = ClickLog([0, 1], [[0, 1], [2, 1]], [[1, 0], [0, 0]], query_ids=["a", "b"], doc_ids=["x", "y", "z"])
     with pytest.raises(DataError, match=r"query b, documents z, y"):
         SlateIPS([1.0, 0.5], method="exact").fit(log, logging)
+
+
+@pytest.mark.parametrize("score", [400.0, 1e4])
+def test_a_list_that_the_policy_all_but_never_shows_is_named_with_its_log_probability(score):
+    pool = Pool([0, 4])
+    even = TwoStagePolicy(np.zeros(4), np.zeros(4), 3, 2, pool=pool)
+    sharp = even.replace(ranker=[score, 0, 0, 0])
+    log = ClickLog([0, 0], [[0, 1], [1, 0]], [[1, 0], [1, 1]], doc_ids=pool.doc_ids)
+    with (
+        np.errstate(all="raise", under="ignore"),
+        pytest.raises(DataError, match=rf"documents 1, 0, log-probability -{score:.0f}.*expected .* at least -300"),
+    ):
+        SlateIPS([1, 0.5], method="exact").fit(log, sharp)
 
 
 def test_lists_that_the_target_never_shows_weigh_nothing(tiny_world):

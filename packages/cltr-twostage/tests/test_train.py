@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cltr_twostage import DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
+from cltr_twostage import ClickLog, DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
 from cltr_twostage.learning.ascent import Ascent, Learned, LearningWarning, Progress
-from cltr_twostage.learning.models import LinearScores
+from cltr_twostage.learning.models import LinearScores, TableScores
 from cltr_twostage.learning.safe import ExposureTracker, Safe, safe_share
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.simulate import natural_world, shift_world, tiny_world
@@ -227,7 +227,40 @@ def test_learning_ends_when_the_held_out_part_has_not_improved_for_a_while(tiny)
     assert last == learner.best_step_ + 15
 
 
-def test_learning_does_not_see_what_is_held_out(tiny):
+def numbered(n):
+    """A log of `n` sessions, each with a query of its own."""
+    return ClickLog(np.arange(n), np.zeros((n, 1), int), np.ones((n, 1)), query_ids=np.arange(n), doc_ids=[0])
+
+
+def numbers(logs):
+    return [int(query) for one in logs for query in one.query_vocabulary[one.query]]
+
+
+def test_what_is_held_out_and_what_is_learned_from_are_the_log_and_share_no_session():
+    log = numbered(40)
+    learner = TwoStageLearner(held_out=0.25)
+    for train, held_out in (
+        [[part] for part in learner._split(log)],
+        learner._split([log.select(slice(0, 25)), log.select(slice(25, 40))]),
+    ):
+        assert sorted(numbers(train) + numbers(held_out)) == list(range(40))
+        assert len(numbers(held_out)) == pytest.approx(10, abs=1)
+
+
+@pytest.mark.parametrize("of_held_out", [True, False])
+def test_what_is_learned_depends_on_no_click_that_is_held_out(tiny, of_held_out):
+    learner, log = TwoStageLearner(held_out=0.25, patience=100, **QUICK), tiny.log
+    train, held_out = learner._split(numbered(len(log)))
+    silent = np.isin(np.arange(len(log)), numbers([held_out if of_held_out else train]))
+    silenced = replace(log, clicks=log.clicks & ~silent[:, None])
+    before, after = (tiny.fit(replace(learner), log=one).history_ for one in (log, silenced))
+    same = [[getattr(a, name) == getattr(b, name) for a, b in zip(before[1:], after[1:], strict=True)]
+            for name in ("objective", "held_out")]  # fmt: skip
+    assert all(same[0]) == of_held_out
+    assert not any(same[1 if of_held_out else 0])
+
+
+def test_the_held_out_part_is_as_large_as_asked_for_and_values_the_policy(tiny):
     learner = tiny.fit(TwoStageLearner(held_out=0.25, **QUICK))
     assert learner.held_out_.collapsed_.total == 500
     assert learner.history_[-1].held_out == pytest.approx(learner.held_out_.value(learner.policy_).value, abs=0.1)
@@ -334,6 +367,21 @@ def test_a_finished_run_is_not_run_again_but_can_be_made_longer(tiny, tmp_path, 
     assert_same(tiny.fit(replace(longer), checkpoint=tmp_path), whole)
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_that_ended_between_two_looks_is_made_longer_as_if_it_had_not_ended(tiny, tmp_path, seed):
+    # On few sessions, so that a look between two would be the best of all.
+    log = tiny.log.select(np.arange(60 * seed, 60 * seed + 60))
+    learner = TwoStageLearner(
+        candidate="table", ranker="table", patience=3, random_state=seed, **(QUICK | {"n_steps": 13})
+    )
+    longer = replace(learner, n_steps=60)
+    whole = tiny.fit(replace(longer), log=log)
+    tiny.fit(learner, log=log, checkpoint=tmp_path)
+    extended = tiny.fit(longer, log=log, checkpoint=tmp_path)
+    assert_same(extended, whole)
+    assert_same_history(extended, whole)
+
+
 def test_a_checkpoint_of_another_run_is_refused(tiny, tmp_path):
     tiny.fit(TwoStageLearner(**QUICK), checkpoint=tmp_path)
     for learner, changes in (
@@ -412,6 +460,38 @@ def test_a_safe_policy_stays_within_its_bounds_and_still_gains(tiny, mode):
     extreme = np.maximum(ratio, 1 / ratio).reshape(3, 6).max(axis=1)
     assert ((extreme > 1.5 - 1e-6) | (learner.policy_.weights[1] == 1)).all()
     assert tiny.value(learner.policy_) > tiny.value(tiny.world.logging)
+
+
+@pytest.mark.parametrize("mode", ["alternating", "joint"])
+def test_the_step_that_is_kept_is_that_whose_bounded_policy_looks_best(tiny, mode):
+    # Tables that overshoot: the longer they learn, the less of them the bounds leave.
+    options = {"candidate": "table", "ranker": "table", "learning_rate": 0.5, "patience": 100}
+    settings = QUICK | {"eval_samples": 2000, "n_steps": 60}
+    learner = tiny.fit(TwoStageLearner(mode, safe=Safe(1.3), **options, **settings))
+    looks = {look.step: look.held_out for look in learner.history_}
+    assert looks[learner.best_step_] == max(looks.values())
+    bounded, free = (learner.held_out_.value(pair).value for pair in (learner.policy_, learner.learned_policy_))
+    assert looks[learner.best_step_] == pytest.approx(bounded, abs=0.01)
+    assert free > bounded + 0.1
+    # Of the steps that were looked at, no other would have given a better policy.
+    for step in list(looks)[1:]:
+        shorter = replace(learner, n_steps=step, held_out=0)
+        other = tiny.fit(shorter, log=learner_log(learner, tiny.log))
+        assert learner.held_out_.value(other.policy_).value < bounded + 0.01
+
+
+def learner_log(learner, log):
+    """What a learner learned from, without what it held out."""
+    return learner._split(log)[0]
+
+
+def test_safe_learning_knows_one_policy_in_production(tiny):
+    other = tiny.world.logging.replace(candidate=np.zeros(18))
+    learner = TwoStageLearner(candidate="table", ranker="table", safe=Safe(1.5), **QUICK)
+    with pytest.raises(ArgumentError, match="against one policy and 2 made the logs; expected the logs of one policy"):
+        tiny.fit(learner, log=[tiny.log, tiny.log], logging=[tiny.world.logging, other])
+    halves = [tiny.log.select(slice(0, 1000)), tiny.log.select(slice(1000, 2000))]
+    assert isinstance(tiny.fit(learner, log=halves, logging=[tiny.world.logging] * 2).policy_, MixturePolicy)
 
 
 def test_safe_learning_by_itself_moves_exposure_less_than_free_learning(natural):
@@ -500,6 +580,25 @@ def test_every_query_has_its_turn_in_a_pass(tiny):
             seen = np.concatenate(batches[first : first + 3 * turns])
             np.testing.assert_array_equal(np.bincount(seen), np.full(12, turns)), mode
         assert not np.array_equal(np.concatenate(batches[: 3 * turns]), np.concatenate(batches[3 * turns :]))
+
+
+def test_the_gradients_of_a_pass_over_batches_are_that_of_all_queries_at_once(shift):
+    world = shift.world
+    gradients = {20: [], 5: []}
+    for size, collected in gradients.items():
+        learner = TwoStageLearner("candidate_only", candidate="table", n_steps=20 // size, batch_queries=size)
+        record = {"total": np.zeros(world.pool.n_rows)}
+
+        def ascend(model, rows, gradient, record=record):
+            record["total"][rows] += gradient
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(TableScores, "ascend", ascend)
+            shift.fit_relevance(replace(learner, n_samples=256), features=(None, None))
+        collected.append(record["total"])
+    # A query of a batch stands for those that are not in it: each counts four times as much, once in four steps.
+    whole, batched = gradients[20][0], gradients[5][0]
+    assert whole @ batched / (whole @ whole) == pytest.approx(4, rel=0.15)
 
 
 def test_learning_linear_policies_brings_no_torch():

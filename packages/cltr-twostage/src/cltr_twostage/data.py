@@ -10,18 +10,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
+from irworks.simulate.plackett_luce import MAX_SCORE
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Pool", "ScoreTable", "read_scores", "write_scores"]
+    from irworks.data.columns import Place
+
+__all__ = ["Pool", "ScoreTable", "checked_scores", "read_scores", "read_table", "write_scores"]
 
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
-
-MAX_SCORE = 1e12
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -36,8 +37,8 @@ class Pool:
         doc_ids: [n_rows], original id of the document of each row. Default: the row numbers.
 
     Raises:
-        ArgumentError: Offsets that do not rise from 0, ids of the wrong length, or ids that are not distinct: of
-            queries, or of documents within one query.
+        ArgumentError: Offsets that do not rise from 0, ids of the wrong length, that are missing (NaN, None) or not
+            distinct: of queries, or of documents within one query.
     """
 
     offsets: LongArray
@@ -318,14 +319,26 @@ def read_scores(
     Raises:
         DataError: The file is missing or malformed, or a row breaks the contract: with its line.
     """
+    frame, place = read_table(Path(path), (query, doc))
+    return _scores_from_frame(frame, (query, doc, candidate, ranker), place)
+
+
+def read_table(file: Path, ids: Sequence[str] = ()) -> "tuple[pd.DataFrame, Place]":
+    """A table from CSV or Parquet, by the name of the file, and how to speak of its rows.
+
+    Args:
+        file: The file.
+        ids: Columns of a CSV file that hold ids, for which see `irworks.data.tables.read_csv`.
+
+    Raises:
+        DataError: The name says neither, or the file is missing or malformed.
+    """
     from irworks.data.columns import Place
     from irworks.data.tables import is_parquet, read_csv, read_parquet
 
-    file = Path(path)
-    columns = (query, doc, candidate, ranker)
     if is_parquet(file):
-        return _scores_from_frame(read_parquet(file), columns, Place(file.name))
-    return _scores_from_frame(read_csv(file, (query, doc)), columns, Place(file.name, csv=file))
+        return read_parquet(file), Place(file.name)
+    return read_csv(file, ids), Place(file.name, csv=file)
 
 
 def write_scores(table: ScoreTable, path: str | Path) -> None:
@@ -408,7 +421,7 @@ def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:
 
 
 def checked_scores(name: str, scores: ArrayLike, pool: Pool) -> FloatArray:
-    """Log-weights of a pool, checked: float64 [n_rows].
+    """Log-weights of a pool, checked: a copy, float64 [n_rows], read-only.
 
     Args:
         name: What to call the scores in error messages.
@@ -418,7 +431,7 @@ def checked_scores(name: str, scores: ArrayLike, pool: Pool) -> FloatArray:
     Raises:
         ArgumentError: Not one score a row, or a score that is NaN, +inf or beyond +-1e12.
     """
-    array = np.asarray(scores, dtype=np.float64)
+    array = np.array(scores, dtype=np.float64)
     if array.shape != (pool.n_rows,):
         raise ArgumentError(f"{name} gives scores of shape {array.shape}; expected [{pool.n_rows}], one a row")
     bad = ~((np.abs(array) <= MAX_SCORE) | np.isneginf(array))
@@ -427,6 +440,7 @@ def checked_scores(name: str, scores: ArrayLike, pool: Pool) -> FloatArray:
         raise ArgumentError(
             f"{name} scores {pool.row_name(row)} with {array[row]}; expected a number within +-{MAX_SCORE:.0e}, or -inf"
         )
+    array.setflags(write=False)
     return array
 
 
@@ -437,7 +451,18 @@ def _ids(name: str, ids: ArrayLike | None, size: int) -> NDArray[Any]:
         vocabulary = np.asarray(ids, dtype=object)
     if vocabulary.shape != (size,):
         raise ArgumentError(f"{name} has shape {vocabulary.shape}; expected [{size}], as the offsets say")
+    if vocabulary.dtype.kind not in "biuU":
+        _require_no_missing(name, vocabulary)
     return vocabulary
+
+
+def _require_no_missing(name: str, ids: NDArray[Any]) -> None:
+    import pandas as pd
+
+    missing = np.asarray(pd.isna(ids))
+    if missing.any():
+        place = int(np.flatnonzero(missing)[0])
+        raise ArgumentError(f"{name} is {ids[place]} at {place}; expected an id, as nothing equals what is missing")
 
 
 def _require_distinct_queries(ids: NDArray[Any]) -> None:

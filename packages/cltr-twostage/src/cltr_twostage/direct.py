@@ -71,6 +71,11 @@ class DirectMethod(Estimator):
         self._fitted = isinstance(self.relevance, str)
         self.relevance_ = _relevance(self.relevance, log, self._seen, self.smoothing, log.count)
 
+    @property
+    def averages_sessions(self) -> bool:
+        """See `Estimator`."""
+        return not isinstance(self.relevance, str)
+
     def _seen_probability(self) -> FloatArray:
         """Examination by rank, as this estimator believes it to be."""
         return self.examination
@@ -153,14 +158,16 @@ class DoublyRobust(ExposureIPS):
         super()._fit(logging)
         log = self.collapsed_
         self._seen = self.examination[: log.k]
-        if not isinstance(self.relevance, str):
-            self._models = [_relevance(self.relevance, log, self._seen, self.smoothing, log.count)]
-            self._fold_counts = [log.count]
-            return
-        self._fold_counts = _folds(log.count, self.folds, np.random.default_rng([self.seed, 2]))
-        self._models = [
-            _relevance(self.relevance, log, self._seen, self.smoothing, log.count - own) for own in self._fold_counts
-        ]
+        if isinstance(self.relevance, str):
+            self._fold_counts = _folds(log.count, self.folds, np.random.default_rng([self.seed, 2]))
+            others = [log.count - own for own in self._fold_counts]
+        else:
+            self._fold_counts = others = [log.count]
+        self._models = [_relevance(self.relevance, log, self._seen, self.smoothing, count) for count in others]
+        folds = list(zip(self._fold_counts, self._models, strict=True))
+        # By row: the models' relevance, times the share of its query in all sessions; and the clicks that they leave.
+        self._modelled = np.sum([self._sessions_of(own) * model for own, model in folds], axis=0) / log.total
+        self._left = np.sum([_row_residuals(log, own, self._seen, model) for own, model in folds], axis=0)
 
     @property
     def relevance_(self) -> FloatArray:
@@ -173,6 +180,20 @@ class DoublyRobust(ExposureIPS):
             out += share * model + self._per_examination(left)
         return out
 
+    @property
+    def averages_sessions(self) -> bool:
+        """See `Estimator`."""
+        return super().averages_sessions and not isinstance(self.relevance, str)
+
+    def earned(self, exposure: FloatArray) -> FloatArray:
+        """What each document adds to the value of a policy with exposures [n_rows], by the model and by its clicks.
+
+        Returns:
+            float64 [n_rows]; it sums to the value.
+        """
+        corrected = self._clipped(self._ratio(exposure)) * self._left / self.collapsed_.total
+        return np.asarray(exposure * self._modelled + corrected)
+
     def _sessions_of(self, count: FloatArray) -> FloatArray:
         """Sessions of the query of each row, when distinct sessions count `count` [m]: float64 [n_rows]."""
         of_query = sums_by(self.collapsed_.query, count, self.pool_.n_queries)
@@ -183,18 +204,17 @@ class DoublyRobust(ExposureIPS):
         exposure = self._exposure(policy)
         rho = exposure.value
         raw, weights, diagnostics = self._weighed(rho)
-        x, modelled, left = [], np.zeros_like(rho), np.zeros_like(rho)
-        for own, model in zip(self._fold_counts, self._models, strict=True):
-            x.append(self._of_query(rho * model)[log.query] + _residuals(log, weights, self._seen, model))
-            modelled += self._sessions_of(own) * model / log.total
-            left += _row_residuals(log, own, self._seen, model)
+        x = [
+            self._of_query(rho * model)[log.query] + _residuals(log, weights, self._seen, model)
+            for model in self._models
+        ]
         count, joined = np.concatenate(self._fold_counts), np.concatenate(x)
         value = float(count @ joined) / log.total
-        error = self._share_error(log, self._slope(raw, weights, left))
+        error = self._share_error(log, self._slope(raw, weights, self._left))
         joined = joined - np.tile(np.broadcast_to(error, log.count.shape), len(x))
-        spread = self._spread(raw, weights, left, rho, exposure.batches)
+        spread = self._spread(raw, weights, self._left, rho, exposure.batches)
         if exposure.batches is not None:
-            spread = spread + (exposure.batches - rho) @ modelled
+            spread = spread + (exposure.batches - rho) @ self._modelled
         return Contribution(value, joined, np.tile(log.part, len(x)), count, spread, diagnostics)
 
 
@@ -226,7 +246,7 @@ def _relevance(
         if relevance != "fit":
             raise ArgumentError(f'relevance={relevance!r}; expected an array [n_rows], or "fit"')
         return _fitted_relevance(log, seen, smoothing, count)
-    table = np.asarray(relevance, dtype=np.float64)
+    table = np.array(relevance, dtype=np.float64)
     if table.shape != (log.pool.n_rows,) or not np.isfinite(table).all():
         raise ArgumentError(f"relevance has shape {table.shape}; expected [{log.pool.n_rows}] finite numbers")
     return table

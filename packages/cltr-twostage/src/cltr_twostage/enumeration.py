@@ -16,7 +16,8 @@ from cltr_twostage.exposure import checked_rank_weights
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
-from irworks.simulate import enumerate_rankings, log_prob
+from irworks.simulate import enumerate_rankings
+from irworks.simulate.plackett_luce import MAX_ENUMERATED
 
 if TYPE_CHECKING:
     from cltr_twostage.estimator import Estimator
@@ -27,6 +28,8 @@ IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
 
 MAX_OUTCOMES = 2_000_000
+# A variance this small beside the square of the mean is rounding.
+ROUNDING = 1e-14
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,8 @@ class Enumeration:
         """Every session that can happen under the position-based model, with its probability.
 
         Handed to an estimator as a log with these weights, it makes the estimate the exact expectation of the estimate,
-        for every estimator that is an average over sessions; and its standard error that of a single session.
+        for every estimator that is an average over sessions. It stands for one session, of which no standard error can
+        be told; `prove` gives the exact variance.
 
         Args:
             relevance: float [n_rows], probability that an examined document is clicked.
@@ -135,7 +139,8 @@ def enumerate_two_stage(policy: TwoStagePolicy) -> Enumeration:
     """Every list that a policy can show, by going through all candidate sets and all orders.
 
     Raises:
-        ArgumentError: A query has more than two million (candidate list, shown list) pairs.
+        ArgumentError: A query has more than a million candidate lists, each order counted, and shown lists of each
+            candidate set.
     """
     parts = [_enumerate_query(policy, query) for query in range(policy.pool.n_queries)]
     return Enumeration(
@@ -156,8 +161,8 @@ def prove(
 ) -> Proof:
     """Exact expectation and variance of an estimator under the position-based model, for a tiny problem of your own.
 
-    Valid for estimators that average over sessions: not for self-normalised ones, nor for those that fit something to
-    the log (a direct method, cross-fitted relevance), whose expectation over a real log differs.
+    For estimators that average over sessions: not for self-normalised ones, nor for those that fit relevance to the log
+    (naive clicks, a direct method, cross-fitted relevance), whose expectation over a real log no single session has.
 
     Args:
         estimator: Its examination probabilities are taken as true.
@@ -167,15 +172,23 @@ def prove(
         query_weights: float [n_queries]. Default: equally often.
 
     Raises:
-        ArgumentError: The problem is too large to enumerate.
+        ArgumentError: An estimator that does not average over sessions, or a problem that is too large to enumerate.
     """
+    if not estimator.averages_sessions:
+        raise ArgumentError(
+            f"{type(estimator).__name__} divides by a mean weight or fits relevance to the log, so its expectation "
+            "depends on the size of the log; expected an estimator that averages over sessions"
+        )
     log, weights = enumerate_two_stage(logging).log(relevance, estimator.examination, query_weights)
     on_trial = copy(estimator)
     on_trial.method = "exact"
-    estimate = on_trial.fit(log, logging, weights=weights).value(target)
+    part = on_trial.fit(log, logging, weights=weights).contribution(target)
     rank_weights = estimator.examination if estimator.rank_weights is None else estimator.rank_weights
     truth = enumerate_two_stage(target).value(relevance, rank_weights, query_weights)
-    return Proof(estimate.value, truth, estimate.stderr**2)
+    # Sessions in no group, those without a click, add 0.
+    elsewhere = max(0.0, 1.0 - float(part.count.sum()))
+    variance = float(part.count @ (part.x - part.value) ** 2) + elsewhere * part.value**2
+    return Proof(part.value, truth, 0.0 if variance < ROUNDING * part.value**2 else variance)
 
 
 def _enumerate_query(policy: TwoStagePolicy, query: int) -> tuple[IntArray, FloatArray]:
@@ -183,15 +196,15 @@ def _enumerate_query(policy: TwoStagePolicy, query: int) -> tuple[IntArray, Floa
     begin, end = (int(policy.offsets[query + i]) for i in (0, 1))
     candidate, ranker = policy.candidate_scores[begin:end], policy.ranker_scores[begin:end]
     drawn = min(policy.n_candidates, int(np.isfinite(candidate).sum()))
-    if perm(end - begin, drawn) + comb(end - begin, drawn) * perm(drawn, min(policy.k, drawn)) > MAX_OUTCOMES:
+    if perm(end - begin, drawn) + comb(end - begin, drawn) * perm(drawn, min(policy.k, drawn)) > MAX_ENUMERATED:
         raise ArgumentError(
             f"query {policy.pool.query_ids[query]} has too many candidate lists to enumerate ({end - begin} documents, "
-            f"{drawn} candidates); expected at most {MAX_OUTCOMES:,}: take a smaller problem, or policy.exposure "
+            f"{drawn} candidates); expected at most {MAX_ENUMERATED:,}: take a smaller problem, or policy.exposure "
             "if exposures are enough"
         )
     ordered = enumerate_rankings(end - begin, drawn)
     sets, which = np.unique(np.sort(ordered, axis=1), axis=0, return_inverse=True)
-    of_set = np.bincount(which.ravel(), weights=np.exp(log_prob(candidate, ordered)))
+    of_set = np.bincount(which.ravel(), weights=_chances(candidate, ordered))
     found: dict[tuple[int, ...], float] = {}
     for members, chance in zip(sets[of_set > 0], of_set[of_set > 0], strict=True):
         _add_lists(found, members, ranker[members], chance, policy.k)
@@ -210,10 +223,24 @@ def _add_lists(
         found[()] = found.get((), 0.0) + chance
         return
     rankings = enumerate_rankings(len(members), shown)
-    for ranking, probability in zip(rankings, np.exp(log_prob(scores, rankings)), strict=True):
+    for ranking, probability in zip(rankings, _chances(scores, rankings), strict=True):
         if probability > 0:
             key = tuple(int(row) for row in members[ranking])
             found[key] = found.get(key, 0.0) + chance * float(probability)
+
+
+def _chances(scores: FloatArray, rankings: IntArray) -> FloatArray:
+    """Probability that a Plackett-Luce draw begins with each ranking [n_rankings, k]: float64 [n_rankings].
+
+    At each rank relative to the largest score that is left: logarithms of scores around 1e11 would lose their digits.
+    """
+    left = np.repeat(scores[None], len(rankings), axis=0)
+    rows, chance = np.arange(len(rankings)), np.ones(len(rankings))
+    for place in rankings.T:
+        weight = np.exp(left - left.max(axis=1, keepdims=True))
+        chance *= weight[rows, place] / weight.sum(axis=1)
+        left[rows, place] = -np.inf
+    return chance
 
 
 def _query_shares(weights: ArrayLike | None, n_queries: int) -> FloatArray:

@@ -12,7 +12,11 @@ from irworks.stats import Interval
 __all__ = ["Contribution", "Estimate", "estimate_of"]
 
 IntArray = NDArray[np.int32]
+LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
+
+# So many sessions tell nothing of how sessions vary; a little more than 1, for shares that sum to 1 but for rounding.
+ONE_SESSION = 1 + 1e-9
 
 
 @dataclass(frozen=True)
@@ -23,8 +27,8 @@ class Estimate:
 
     Attributes:
         value: Point estimate.
-        stderr: Standard error: of the sessions drawn, and of Monte Carlo exposures where those were drawn; infinite for
-            a log of one session.
+        stderr: Standard error: of the sessions drawn, and of Monte Carlo exposures where those were drawn. Infinite if
+            nothing tells it: the logs stand for one session or less, or no logged document has a weight (`ess` is 0).
         ci: Normal confidence interval.
         ess: Kish's effective number of impressions (of sessions, for whole lists), out of `n_weighted`.
         n_weighted: Number of impressions (sessions) that were weighted.
@@ -116,29 +120,52 @@ def estimate_of(
     x = np.zeros_like(parts[0].x)
     for coefficient, part in zip(coefficients, parts, strict=True):
         x += coefficient * part.x
-    first = parts[0]
-    sums = sums_by(first.part, first.count * x, log.n_parts)
-    squares = sums_by(first.part, first.count * x**2, log.n_parts)
-    centred = np.maximum(squares - sums**2 / np.maximum(log.part_totals, 1e-300), 0.0)
-    # Rounding leaves a trace of what is exactly constant.
-    centred[centred < 1e-14 * squares] = 0.0
-    variance = float(centred.sum()) / log.total**2
-    variance += _sampling_variance(parts, coefficients)
-    stderr = float(np.sqrt(variance)) if log.n_read > log.n_parts else float("inf")
     weighed = [part.weights for coefficient, part in zip(coefficients, parts, strict=True) if coefficient]
     weighed = weighed or [part.weights for part in parts]
-    worst = max(weighed, key=lambda weights: weights.max_weight)
+    worst, ess = max(weighed, key=lambda weights: weights.max_weight), min(weights.ess for weights in weighed)
+    variance = _session_variance(x, parts[0], log) + _sampling_variance(parts, coefficients)
+    stderr = float(np.sqrt(variance)) if ess > 0 and log.total > ONE_SESSION else float("inf")
     return Estimate(
         value=value,
         stderr=stderr,
         ci=_normal_interval(value, stderr, level),
-        ess=min(weights.ess for weights in weighed),
+        ess=ess,
         n_weighted=worst.n_weighted,
         max_weight=worst.max_weight,
         support_gap=max(weights.support_gap for weights in weighed),
         clipped=max(weights.clipped for weights in weighed),
         n_sessions=log.total,
     )
+
+
+def _session_variance(x: FloatArray, groups: Contribution, log: CollapsedLog) -> float:
+    """Variance of the mean of x [n_groups] over stratified sessions: sum_h (n_h / n)^2 s_h^2 / n_h.
+
+    Source: Cochran (1977, "Sampling techniques"), section 5.4; section 5A.12 for strata that are collapsed.
+    """
+    strata = _strata(log.part_totals)
+    size = int(strata.max()) + 1
+    stratum = strata[groups.part]
+    counts = sums_by(strata, log.part_totals, size)
+    sums, squares = (sums_by(stratum, groups.count * power, size) for power in (x, x**2))
+    centred = np.maximum(squares - sums**2 / np.maximum(counts, 1e-300), 0.0)
+    # Rounding leaves a trace of what is exactly constant.
+    centred[centred < 1e-14 * squares] = 0.0
+    several = counts > ONE_SESSION
+    unbiased = np.divide(counts, counts - 1, out=np.zeros(size), where=several)
+    return float(unbiased @ centred) / log.total**2
+
+
+def _strata(totals: FloatArray) -> LongArray:
+    """The stratum of each log with `totals` [n_parts] sessions: int64 [n_parts].
+
+    Logs of one session or less say nothing of how their sessions vary, and share stratum 0; where that has no more than
+    one session either, the smallest of the other logs joins it.
+    """
+    small = totals <= ONE_SESSION
+    if 0 < totals[small].sum() <= ONE_SESSION and not small.all():
+        small[np.where(small, np.inf, totals).argmin()] = True
+    return np.where(small, 0, np.cumsum(~small))
 
 
 def _sampling_variance(parts: Sequence[Contribution], coefficients: Sequence[float]) -> float:

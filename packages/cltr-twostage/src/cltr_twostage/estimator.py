@@ -35,6 +35,8 @@ __all__ = [
     "longest_list",
     "part_shares",
     "require_policy_per_log",
+    "require_seed",
+    "users_level",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -73,7 +75,7 @@ class Estimator:
             or "drop" it (`Estimate.support_gap` says how much that was).
         method: How exposures of policies are computed: "exact", "mc" or "auto". See `TwoStagePolicy.placement`.
         n_samples: Draws a query for Monte Carlo exposures of a target; the logging policy, which every weight divides
-            by, gets 16 times as many.
+            by, gets 8 times as many.
         seed: Of the Monte Carlo exposures: the same for all policies, so that differences between them gain.
         level: Confidence of the intervals.
 
@@ -106,6 +108,7 @@ class Estimator:
             raise ArgumentError(f"method={method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
         if not 0 < level < 1:
             raise ArgumentError(f"level={level!r}; expected a confidence between 0 and 1")
+        require_seed("seed", seed)
         self.clip, self.self_normalized, self.support = clip, self_normalized, support
         self.method, self.n_samples, self.seed, self.level = method, n_samples, seed, level
 
@@ -113,6 +116,14 @@ class Estimator:
         state = f", fitted to {self.collapsed_.total:,.0f} sessions" if hasattr(self, "collapsed_") else ""
         weights = "examination" if self.rank_weights is None else self.rank_weights.round(3).tolist()
         return f"{type(self).__name__}(examination={self.examination.round(3).tolist()}, rank_weights={weights}{state})"
+
+    @property
+    def averages_sessions(self) -> bool:
+        """Whether the estimate is an average over sessions, each valued by itself: then `prove` has its expectation.
+
+        Not so where it divides by a mean weight, or fits something to the log.
+        """
+        return not self.self_normalized
 
     def fit(
         self,
@@ -180,8 +191,22 @@ class Estimator:
                 raise ArgumentError(
                     f"{name} has {len(one)} coefficients for {len(policies)} policies; expected one each"
                 )
-        parts = [self._checked_contribution(policy) for policy in policies]
+        parts = [self.contribution(policy) for policy in policies]
         return {name: estimate_of(parts, one, self.collapsed_, self.level) for name, one in coefficients.items()}
+
+    def contribution(self, policy: Policy) -> Contribution:
+        """A policy's part in an estimate: what each session adds to its value. Raises as `value`."""
+        if not hasattr(self, "collapsed_"):
+            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(log, logging) first")
+        if not hasattr(policy, "exposure"):
+            raise ArgumentError(f"policy is a {type(policy).__name__}; expected a TwoStagePolicy or MixturePolicy")
+        require_same_pool(policy.pool, self.pool_, "policy and log")
+        if policy.k > len(self._rank_weights()):
+            raise ArgumentError(
+                f"the policy shows {policy.k} documents and there are weights for {len(self._rank_weights())} ranks; "
+                "expected a weight for each rank"
+            )
+        return self._contribution(policy)
 
     def values(
         self, policies: Sequence[Policy], *, jobs: int = 1, engine: Literal["local", "ray"] = "local"
@@ -215,19 +240,6 @@ class Estimator:
 
     def _contribution(self, policy: Policy) -> Contribution:
         raise TypeError(f"{type(self).__name__} is not an estimator by itself; use one of the subclasses")
-
-    def _checked_contribution(self, policy: Policy) -> Contribution:
-        if not hasattr(self, "collapsed_"):
-            raise NotFittedError(f"{type(self).__name__} is not fitted; call fit(log, logging) first")
-        if not hasattr(policy, "exposure"):
-            raise ArgumentError(f"policy is a {type(policy).__name__}; expected a TwoStagePolicy or MixturePolicy")
-        require_same_pool(policy.pool, self.pool_, "policy and log")
-        if policy.k > len(self._rank_weights()):
-            raise ArgumentError(
-                f"the policy shows {policy.k} documents and there are weights for {len(self._rank_weights())} ranks; "
-                "expected a weight for each rank"
-            )
-        return self._contribution(policy)
 
     def _rank_weights(self) -> FloatArray:
         return self.examination if self.rank_weights is None else self.rank_weights
@@ -272,11 +284,17 @@ class Estimator:
                 f'{message}. Their clicks cannot be estimated; support="drop" goes on without and reports the share'
             )
         if self.support == "warn":
-            warnings.warn(f"{message}; their clicks cannot be estimated", SupportWarning, stacklevel=_users_level())
+            warnings.warn(f"{message}; their clicks cannot be estimated", SupportWarning, stacklevel=users_level())
         return gap
 
 
-def _users_level() -> int:
+def require_seed(name: str, value: object) -> None:
+    """Raise an ArgumentError unless `value` is a whole number of at least 0."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 0:
+        raise ArgumentError(f"{name}={value!r}; expected a seed, a whole number of at least 0")
+
+
+def users_level() -> int:
     """The `stacklevel` at which a warning of the caller points at the line that called this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cltr_twostage."):

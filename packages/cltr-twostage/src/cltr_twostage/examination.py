@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cltr_twostage.data import read_table
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate.plackett_luce import require_at_least_one
 
@@ -215,7 +216,8 @@ def _from_model(folder: Path) -> FloatArray:
 def _relative_to_most_examined(examination: ArrayLike) -> FloatArray:
     """A model knows examination up to its scale only: the largest becomes 1, so that noise at rank 2 is no fault."""
     array = np.asarray(examination, dtype=np.float64)
-    return array / max(float(array.max(initial=0.0)), 1.0)
+    # What is not finite must not spread to the other ranks: it is a fault of its own rank.
+    return array / float(array.max(initial=1.0, where=np.isfinite(array)))
 
 
 def _require_position_based(folder: Path) -> None:
@@ -246,15 +248,14 @@ def _from_table(file: Path) -> FloatArray:
 
 def _table(file: Path, columns: tuple[str, ...]) -> tuple[Any, Any]:
     """The rows of a file (a data frame) with the wanted columns, and how to speak of them (a `Place`)."""
-    from irworks.data.columns import Place
-    from irworks.data.tables import is_parquet, read_csv, read_parquet
+    from irworks.data.tables import is_parquet
 
     try:
-        parquet = is_parquet(file)
+        is_parquet(file)
     except DataError:
         expected = ".csv, .csv.gz, .tsv, .parquet, or the folder of a saved click model"
         raise DataError("not a table by its name", source=file, expected=expected) from None
-    frame = read_parquet(file) if parquet else read_csv(file, ())
+    frame, place = read_table(file)
     for name in columns:
         if name not in frame.columns:
             found = ", ".join(map(str, frame.columns))
@@ -262,7 +263,7 @@ def _table(file: Path, columns: tuple[str, ...]) -> tuple[Any, Any]:
             raise DataError("a column is missing", source=file, column=name, found=found, hint=hint)
     if len(frame) == 0:
         raise DataError("the table is empty", source=file, expected="a row for each rank")
-    return frame, Place(str(file), csv=None if parquet else file)
+    return frame, place
 
 
 def _by_position(frame: Any, place: Any) -> NDArray[np.int64]:

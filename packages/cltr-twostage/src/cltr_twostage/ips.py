@@ -1,23 +1,12 @@
 """Inverse propensity scoring by document: joint exposure IPS, its one-stage baseline, and item-position IPS."""
 
-from collections.abc import Hashable
-from dataclasses import dataclass
-from weakref import WeakKeyDictionary
-
 import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.collapse import ClickPatterns, CollapsedLog
-from cltr_twostage.data import Pool
+from cltr_twostage.divisor import logging_table
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
-from cltr_twostage.estimator import (
-    Estimator,
-    Logging,
-    logging_policies,
-    longest_list,
-    part_shares,
-    require_policy_per_log,
-)
+from cltr_twostage.estimator import Estimator, Logging
 from cltr_twostage.exposure import Placement
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import Policy, TwoStagePolicy
@@ -27,29 +16,8 @@ __all__ = ["ExposureIPS", "ItemPositionIPS", "RankerOnlyIPS"]
 
 FloatArray = NDArray[np.float64]
 
-# Logging tables by policy, for as long as it lives, and how many for each.
-_TABLES: WeakKeyDictionary[Policy, dict[Hashable, tuple[FloatArray, FloatArray | None]]] = WeakKeyDictionary()
-REMEMBERED = 4
 # Draws for the logging policy, computed once and divided by, for each draw for a target.
 LOGGING_DRAWS = 8
-
-
-@dataclass(frozen=True, eq=False)
-class LoggingTable:
-    """What every weight of an estimator divides by.
-
-    Attributes:
-        value: float64 [n_rows] or [n_rows, k].
-        batches: float64 [n_batches, ...], independent Monte Carlo estimates whose mean is `value`; None where exact.
-        parts: float64 [n_parts, ...], the table of each of several logs, which `value` mixes by their shares in a
-            query; None for one log.
-        counted: Whether the log was counted.
-    """
-
-    value: FloatArray
-    batches: FloatArray | None = None
-    parts: FloatArray | None = None
-    counted: bool = False
 
 
 class _RatioEstimator(Estimator):
@@ -59,7 +27,7 @@ class _RatioEstimator(Estimator):
         return self.self_normalized or isinstance(logging, str)
 
     def _fit(self, logging: Logging) -> None:
-        self._logging = _logging_table(self, logging)
+        self._logging = logging_table(self, logging)
         self.logging_table_ = self._logging.value
         cannot = (self.logging_table_ <= 0) & (self._shown_counts() > 0)
         if cannot.any():
@@ -81,12 +49,16 @@ class _RatioEstimator(Estimator):
 
     def _weighed(self, target: FloatArray) -> tuple[FloatArray, FloatArray, WeightDiagnostics]:
         """The weights of what was shown, before and after clipping, and their diagnostics."""
-        supported, shown = self.logging_table_ > 0, self._shown_counts()
         worth = target * self._weight_unit()[: target.shape[1]] if target.ndim == 2 else target
-        gap = self._support_gap(worth, supported)
-        raw = np.divide(target, self.logging_table_, out=np.zeros_like(target), where=supported & (shown > 0))
+        gap = self._support_gap(worth, self.logging_table_ > 0)
+        raw, shown = self._ratio(target), self._shown_counts()
         diagnostics = WeightDiagnostics.of(raw.ravel(), shown.ravel(), clip=self.clip, support_gap=gap)
         return raw, self._clipped(raw), diagnostics
+
+    def _ratio(self, target: FloatArray) -> FloatArray:
+        """The weights of what was shown, before clipping; 0 elsewhere."""
+        weighed = (self.logging_table_ > 0) & (self._shown_counts() > 0)
+        return np.divide(target, self.logging_table_, out=np.zeros_like(target), where=weighed)
 
     def _normalized(
         self,
@@ -222,7 +194,7 @@ class ExposureIPS(_RatioEstimator):
     under the position-based model where rho_0 > 0. `fit` takes as `logging` also rho_0 as float [n_rows].
 
     Attributes after `fit`:
-        logging_exposure_: float64 [n_rows], rho_0.
+        logging_exposure_: float64 [n_rows], rho_0; read-only.
         relevance_: float64 [n_rows], the unbiased estimate of each document's relevance; 0 where nothing was shown.
         query_weights_: float64 [n_queries], share of each query in the log.
     """
@@ -236,6 +208,14 @@ class ExposureIPS(_RatioEstimator):
     def relevance_(self) -> FloatArray:
         """float64 [n_rows], clicks over expected examinations (with `clip`, 1 / rho_0 at most that)."""
         return self._per_examination(self._clicks())
+
+    def earned(self, exposure: FloatArray) -> FloatArray:
+        """What each document adds to the value, before self-normalisation, of a policy with exposures [n_rows].
+
+        Returns:
+            float64 [n_rows].
+        """
+        return np.asarray(self._clipped(self._ratio(exposure)) * self._clicks() / self.collapsed_.total)
 
     def _per_examination(self, clicks: FloatArray) -> FloatArray:
         """Clicks [n_rows], of each session of the query, times 1 / rho_0; 0 where nothing was shown."""
@@ -324,83 +304,3 @@ def _ranker_only(policy: Policy) -> Policy:
     if not isinstance(policy, TwoStagePolicy | MixturePolicy):
         raise ArgumentError(f"policy is a {type(policy).__name__}; expected a TwoStagePolicy or MixturePolicy")
     return policy.ranker_only()
-
-
-def _logging_table(estimator: _RatioEstimator, logging: Logging) -> LoggingTable:
-    """The logging table of whatever `fit` was given."""
-    log = estimator.collapsed_
-    policies = logging_policies(logging)
-    if policies:
-        require_policy_per_log(policies, log)
-        tables = [_remembered_table(estimator, policy) for policy in policies]
-        for number, (policy, (table, _)) in enumerate(zip(policies, tables, strict=True)):
-            _require_whole_lists(policy, table, log, number)
-        return LoggingTable(*tables[0]) if len(tables) == 1 else _mixture(tables, log)
-    if isinstance(logging, str):
-        if logging != "counts":
-            raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
-        return LoggingTable(estimator._counted_table(), counted=True)
-    try:
-        table = np.asarray(logging, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f'logging is a {type(logging).__name__}; expected a policy, several, an array of exposures, or "counts"'
-        ) from None
-    return LoggingTable(_checked_table(table, estimator._table_shape(), log.pool))
-
-
-def _remembered_table(estimator: _RatioEstimator, policy: Policy) -> tuple[FloatArray, FloatArray | None]:
-    """The table of a logging policy, which several logs and estimators in a row divide by: computed once."""
-    known = _TABLES.setdefault(policy, {})
-    key = (
-        type(estimator)._logging_table,
-        estimator.examination.tobytes(),
-        estimator.collapsed_.k,
-        estimator.method,
-        estimator.n_samples,
-        estimator.seed,
-    )
-    if key not in known:
-        if len(known) >= REMEMBERED:
-            known.pop(next(iter(known)))
-        known[key] = estimator._logging_table(policy)
-    return known[key]
-
-
-def _mixture(tables: list[tuple[FloatArray, FloatArray | None]], log: CollapsedLog) -> LoggingTable:
-    """The tables of several logs, mixed by their shares in the sessions of each query."""
-    parts = np.stack([table for table, _ in tables])
-    shares = np.repeat(part_shares(log), log.pool.sizes, axis=1)
-    shares = shares.reshape(*shares.shape, *[1] * (parts.ndim - 2))
-    value = (shares * parts).sum(axis=0)
-    if all(batches is None for _, batches in tables):
-        return LoggingTable(value, parts=parts)
-    drawn = sum(
-        share * (table[None] if batches is None else batches)
-        for share, (table, batches) in zip(shares, tables, strict=True)
-    )
-    return LoggingTable(value, np.asarray(drawn), parts)
-
-
-def _require_whole_lists(policy: Policy, table: FloatArray, log: CollapsedLog, number: int) -> None:
-    """Raise an ArgumentError if a log has longer lists than its policy shows, or only the first ranks of them."""
-    if policy.k == log.k:
-        return
-    of_log = log.k if (log.rows[log.part == number, policy.k :] >= 0).any() else policy.k
-    if policy.k > log.k:
-        of_row = table if table.ndim == 1 else table.sum(axis=1)
-        of_log = log.k if longest_list(policy, of_row, log.part_queries[number] > 0) > log.k else policy.k
-    if of_log != policy.k:
-        raise ArgumentError(
-            f"the log has lists of {of_log} documents and its logging policy shows {policy.k}; expected equal lengths"
-        )
-
-
-def _checked_table(table: FloatArray, shape: tuple[int, ...], pool: Pool) -> FloatArray:
-    if table.shape != shape:
-        raise ArgumentError(f"logging has shape {table.shape}; expected {list(shape)}, or a policy")
-    bad = ~((table >= 0) & (table <= 1 + 1e-9))
-    if bad.any():
-        place = tuple(int(i) for i in np.argwhere(bad)[0])
-        raise ArgumentError(f"logging is {table[place]} for {pool.row_name(place[0])}; expected a probability")
-    return table

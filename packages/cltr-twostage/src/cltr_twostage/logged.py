@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.data import Pool
+from cltr_twostage.data import Pool, read_table
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.data import ClickLog, read_click_log
 from irworks.data.click_columns import LongColumns
@@ -128,13 +128,8 @@ class LoggedPropensities:
         self._require("lists", ())
         return self._constant("lists", self.session, len(self.log), "list")
 
-    def missing(self, *fields: str) -> list[str]:
-        """Names of the columns, among some fields of `PropensityColumns`, that the log lacks."""
-        return [getattr(self.columns, name) for name in fields if name not in self.values]
-
     def _require(self, name: str, instead: tuple[str, ...]) -> None:
-        lacking = self.missing(*instead) if instead else self.missing(name)
-        if lacking:
+        if any(one not in self.values for one in instead or (name,)):
             wanted = self.columns.__dict__[name]
             either = f"{wanted!r}, or {' and '.join(repr(one) for one in self._names(instead))}" if instead else wanted
             raise MissingPropensitiesError(
@@ -266,7 +261,7 @@ def read_propensities(
     names = PropensityColumns() if columns is None else columns
     wanted = replace(log_columns or LongColumns(), propensity=None, features=())
     log = read_click_log(path, **vars(wanted)) if log is None else log
-    frame, place = _table(Path(path), wanted)
+    frame, place = read_table(Path(path), wanted.ids())
     if WIDE_COLUMNS[0] in frame.columns:
         _refuse_wide(frame, names, place)
         wanted = replace(wanted, propensity=_present(names.placement, frame))
@@ -305,14 +300,6 @@ def log_with_propensities(log: ClickLog, policy: TwoStagePolicy, examination: Ar
 
 def _present(column: str, frame: "pd.DataFrame") -> str | None:
     return column if column in frame.columns else None
-
-
-def _table(file: Path, columns: LongColumns) -> "tuple[pd.DataFrame, Place]":
-    from irworks.data.tables import is_parquet, read_csv, read_parquet
-
-    if is_parquet(file):
-        return read_parquet(file), Place(file.name)
-    return read_csv(file, columns.ids()), Place(file.name, csv=file)
 
 
 def _refuse_wide(frame: "pd.DataFrame", names: PropensityColumns, place: Place) -> None:

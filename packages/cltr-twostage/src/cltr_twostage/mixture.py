@@ -25,13 +25,16 @@ class MixturePolicy:
         weights: float [n_policies] or [n_policies, n_queries], how likely each is; they sum to one.
 
     Raises:
-        ArgumentError: No policy, pools or list lengths that differ, or weights that are negative, NaN, or do not sum to
-            one.
+        ArgumentError: No policy, one that is not a `TwoStagePolicy`, pools or list lengths that differ, or weights that
+            are negative, NaN, or do not sum to one.
     """
 
     def __init__(self, policies: Sequence[TwoStagePolicy], weights: ArrayLike) -> None:
         if not policies:
             raise ArgumentError("policies is empty; expected at least one")
+        for policy in policies:
+            if not isinstance(policy, TwoStagePolicy):
+                raise ArgumentError(f"policies holds a {type(policy).__name__}; expected TwoStagePolicy throughout")
         self.policies = tuple(policies)
         self.pool, self.k = policies[0].pool, policies[0].k
         for policy in policies[1:]:
@@ -149,7 +152,7 @@ def _weighted_batches(
 
 
 def _mixture_weights(weights: ArrayLike, n_policies: int, n_queries: int) -> FloatArray:
-    table = np.asarray(weights, dtype=np.float64)
+    table = np.array(weights, dtype=np.float64)
     if table.shape == (n_policies,):
         table = np.repeat(table[:, None], n_queries, axis=1)
     if table.shape != (n_policies, n_queries):
@@ -160,4 +163,5 @@ def _mixture_weights(weights: ArrayLike, n_policies: int, n_queries: int) -> Flo
     sums = table.sum(axis=0)
     if not np.allclose(sums, 1.0):
         raise ArgumentError(f"weights sum to {sums[~np.isclose(sums, 1.0)][0]}; expected 1")
+    table.setflags(write=False)
     return table

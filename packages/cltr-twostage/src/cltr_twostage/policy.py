@@ -13,6 +13,7 @@ from cltr_twostage.sampling import sampled_placement
 from cltr_twostage.stage import Stage, stage_scores
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import PlackettLucePolicy
+from irworks.simulate.plackett_luce import require_at_least_one
 
 __all__ = ["N_SAMPLES", "Method", "Policy", "TwoStagePolicy", "require_same_pool"]
 
@@ -74,6 +75,8 @@ class TwoStagePolicy:
         k: Length of the shown list.
         pool: The documents, or their offsets [n_queries + 1].
 
+    The scores, `candidate_scores` and `ranker_scores`, are read-only copies: exact exposures are computed once.
+
     Raises:
         ArgumentError: k > n_candidates, scores that do not fit the pool, NaN, +inf or beyond +-1e12, or a query without
             a document that can be shown.
@@ -89,7 +92,9 @@ class TwoStagePolicy:
         pool: Pool | ArrayLike,
     ) -> None:
         self.pool = Pool.of(pool)
-        self.n_candidates, self.k = _size("n_candidates", n_candidates), _size("k", k)
+        require_at_least_one("n_candidates", n_candidates)
+        require_at_least_one("k", k)
+        self.n_candidates, self.k = int(n_candidates), int(k)
         if self.k > self.n_candidates:
             raise ArgumentError(
                 f"k={k} is larger than n_candidates={n_candidates}; expected a list no longer than its candidates"
@@ -229,9 +234,10 @@ class TwoStagePolicy:
     def log_prob(self, query: ArrayLike, rows: ArrayLike) -> FloatArray:
         """Log-probability of each complete list [n, k] for its query [n], summed over the candidate sets behind it.
 
+        -inf for a list that cannot be shown, such as one that ends early; see `two_stage_log_prob` for the accuracy.
+
         Raises:
-            ArgumentError: A list that is not complete, a row of another query or twice in a list, or a query with too
-                many candidate sets to sum over.
+            ArgumentError: Lists that are not [n, k], a row of another query, or a row twice in a list.
         """
         from cltr_twostage.quadrature.placement import two_stage_log_prob
 
@@ -305,9 +311,3 @@ def require_same_pool(found: Pool, expected: Pool, name: str) -> None:
             f"{name} stand on different pools: {found!r} and {expected!r}; expected the same queries and documents in "
             "the same order (ScoreTable.aligned_to brings scores into the order of a pool)"
         )
-
-
-def _size(name: str, value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(f"{name}={value!r}; expected a whole number of at least 1")
-    return int(value)

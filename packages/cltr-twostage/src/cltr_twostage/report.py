@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.attribution import Attribution, attribute
+from cltr_twostage.direct import DoublyRobust
 from cltr_twostage.estimate import Estimate
 from cltr_twostage.estimator import Estimator
-from cltr_twostage.ips import ExposureIPS
+from cltr_twostage.ips import ExposureIPS, RankerOnlyIPS
 from cltr_twostage.policy import Policy, TwoStagePolicy
 from irworks.errors import ArgumentError
 
@@ -35,13 +36,16 @@ class GainReport:
         attribution: The gain by stage.
         new: The value of the new pair, with the diagnostics of its own weights.
         documents: The ten logged documents with the largest weights under the new pair: `query_id, doc_id, weight,
-            logging_exposure, new_exposure, impressions, clicks, share` (of the estimated value of the new pair).
+            logging_exposure, new_exposure, impressions, clicks, share` (of the estimated value of the new pair; of a
+            doubly robust one with what the model of relevance says of the document, and below 0 where its clicks take
+            more away).
         queries: The ten queries that lose most to missing support: `query_id, sessions, support_gap` (share of the new
             pair's exposure in this query that falls on documents which the log's policy never shows).
         n_unsupported_queries: Number of queries with a gap.
         weights: float64 [n_rows], weight of each document under the new pair, before clipping.
         impressions: float64 [n_rows], how often each document was logged.
         clip: Largest weight that was used; None: no clipping.
+        modelled: Whether a model of relevance speaks for what the weights do not: the estimate is doubly robust.
     """
 
     attribution: Attribution
@@ -52,6 +56,7 @@ class GainReport:
     weights: FloatArray
     impressions: FloatArray
     clip: float | None
+    modelled: bool
 
     def __repr__(self) -> str:
         return f"GainReport(gain {self.attribution.gain})"
@@ -68,17 +73,20 @@ class GainReport:
             f"impressions; the largest weight is {new.max_weight:.3g}"
         )
         if new.clipped:
-            text += f", and {new.clipped:.2%} of the impressions are clipped, which biases the value towards zero"
-        share = float(self.documents["share"].sum())
-        return f"{text}. The {len(self.documents)} documents with the largest weights carry {share:.1%} of the value."
+            towards = "what the model of relevance says" if self.modelled else "zero"
+            text += f", and {new.clipped:.2%} of the impressions are clipped, which biases the value towards {towards}"
+        share, part = float(self.documents["share"].sum()), ", the modelled part included" if self.modelled else ""
+        heaviest = f"The {len(self.documents)} documents with the largest weights"
+        return f"{text}. {heaviest} carry {share:.1%} of the value{part}."
 
     def _support_text(self) -> str:
         gap = self.new.support_gap
+        count = "as often as the model of relevance says" if self.modelled else "as if they never were"
         if not gap > 0:
             return "Every document that the new pair shows was within reach of the logging policy."
         return (
             f"{gap:.2%} of the new pair's exposure, in {self.n_unsupported_queries:,} queries, falls on documents that "
-            "the logging policy never shows: whether they are clicked is unknown, and they count as if they never were."
+            f"the logging policy never shows: whether they are clicked is unknown, and they count {count}."
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -170,11 +178,11 @@ def explain_gain(estimator: Estimator, old: Policy, new: Policy) -> GainReport:
         new: The pair to judge, of the same sizes, on the same pool.
 
     Raises:
-        ArgumentError: The estimator weighs by something else than the exposure of documents; pairs that do not fit, or
-            mixtures.
+        ArgumentError: The estimator weighs by something else than the exposure of documents under both stages; pairs
+            that do not fit, or mixtures.
         NotFittedError, SupportError: As `Estimator.value`.
     """
-    if not isinstance(estimator, ExposureIPS):
+    if not isinstance(estimator, ExposureIPS) or isinstance(estimator, RankerOnlyIPS):
         raise ArgumentError(f"estimator is {type(estimator).__name__}; expected ExposureIPS or DoublyRobust")
     if not (isinstance(old, TwoStagePolicy) and isinstance(new, TwoStagePolicy)):
         raise ArgumentError(
@@ -198,6 +206,7 @@ def explain_gain(estimator: Estimator, old: Policy, new: Policy) -> GainReport:
         weights=weights,
         impressions=estimator.collapsed_.impressions.sum(axis=1),
         clip=estimator.clip,
+        modelled=isinstance(estimator, DoublyRobust),
     )
 
 
@@ -207,9 +216,8 @@ def _heaviest(estimator: ExposureIPS, weights: FloatArray, exposure: FloatArray)
 
     pool, log = estimator.pool_, estimator.collapsed_
     impressions, clicks = log.impressions.sum(axis=1), log.click_counts.sum(axis=1)
-    used = weights if estimator.clip is None else np.minimum(weights, estimator.clip)
-    carried = used * clicks
-    total = float(carried.sum())
+    earned = estimator.earned(exposure)
+    total = float(earned.sum())
     logged = np.flatnonzero(impressions > 0)
     top = logged[np.argsort(-weights[logged], kind="stable")[:TOP]]
     return pd.DataFrame(
@@ -221,7 +229,7 @@ def _heaviest(estimator: ExposureIPS, weights: FloatArray, exposure: FloatArray)
             "new_exposure": exposure[top],
             "impressions": impressions[top],
             "clicks": clicks[top],
-            "share": carried[top] / total if total > 0 else np.zeros(len(top)),
+            "share": earned[top] / total if total > 0 else np.zeros(len(top)),
         }
     )
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from cltr_twostage.quadrature.gaps import closed_up
 from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -35,8 +36,6 @@ LongArray = NDArray[np.int64]
 BATCHES = 16
 # Numbers per temporary array: few enough for the processor's cache.
 BLOCK = 1 << 16
-# exp(-40) is below rounding: a document that far behind another follows it.
-MAX_GAP = 40.0
 # Beyond this range of log-rates, rates and times do not fit doubles, and their logarithms must do.
 MAX_SPAN = 1300.0
 # Log-rates of the generator that far above or below its last candidate are certain to be in, or out.
@@ -110,7 +109,7 @@ class _Races:
     @classmethod
     def of(cls, policy: "TwoStagePolicy", rows: LongArray) -> "_Races":
         n_in = min(policy.n_candidates, rows.shape[1])
-        scores = _closed_up(policy.ranker_scores[rows])
+        scores = closed_up(policy.ranker_scores[rows])[0]
         span = np.where(np.isfinite(scores), -scores, 0.0).max()
         wide = bool(span > MAX_SPAN)
         return cls(
@@ -140,21 +139,6 @@ def _blocks(policy: "TwoStagePolicy", per_batch: int) -> Iterator[_Races]:
         width = max(1, BLOCK // (size * per_batch))
         for begin in range(0, len(queries), width):
             yield _Races.of(policy, candidates.rows[first[begin : begin + width, None] + np.arange(size)])
-
-
-def _closed_up(scores: FloatArray) -> FloatArray:
-    """Scores [n, n_docs] with gaps between neighbours cut to `MAX_GAP`, which changes no order; the largest is 0."""
-    order = np.argsort(-scores, axis=1)
-    ordered = np.take_along_axis(scores, order, axis=1)
-    with np.errstate(invalid="ignore"):
-        gaps = np.minimum(ordered[:, :-1] - ordered[:, 1:], MAX_GAP)
-        gaps[np.isneginf(ordered[:, 1:])] = np.inf
-    closed = np.zeros_like(scores)
-    np.cumsum(-gaps, axis=1, out=closed[:, 1:])
-    closed[np.isneginf(ordered)] = -np.inf
-    out = np.empty_like(scores)
-    np.put_along_axis(out, order, closed, axis=1)
-    return out
 
 
 def _candidate_rates(scores: FloatArray, n_in: int) -> FloatArray:

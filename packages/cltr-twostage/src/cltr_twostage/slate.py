@@ -21,13 +21,17 @@ __all__ = ["SlateIPS"]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 
+# A list whose log-probability is lower was not shown by this policy; its weight, exp(300), would leave nothing else.
+NEVER = -300.0
+
 
 class SlateIPS(Estimator):
     """Full-slate IPS: the clicks of a session count pi(y) / pi_0(y), y the whole shown list.
 
     A click at rank k counts w_k / e_k, which is 1 where the rank weights are the examination (the default); then the
     estimate needs no model of clicks at all. pi(y) sums over all candidate sets behind y. `fit` takes as `logging` also
-    pi_0(y) of each logged session, float [n_sessions].
+    pi_0(y) of each logged session, float [n_sessions]. A logged list below exp(-300) is refused: the policy cannot have
+    made the log.
 
     `Estimate.support_gap` is that of documents: the least that the logging policy lacks, as lists of documents that it
     shows can still be lists that it does not show. It is NaN where `logging` is an array.
@@ -43,7 +47,7 @@ class SlateIPS(Estimator):
         with np.errstate(divide="ignore", invalid="ignore"):
             self._log_logging = self._logging_log_prob(logging)
         self._shown = self._shown_rows(logging)
-        impossible = np.isneginf(self._log_logging) & (self._list_counts > 0)
+        impossible = ~(self._log_logging >= NEVER) & (self._list_counts > 0)
         if impossible.any():
             raise self._impossible(int(np.flatnonzero(impossible)[0]))
 
@@ -91,8 +95,9 @@ class SlateIPS(Estimator):
         shown = [str(self.pool_.doc_ids[row]) for row in self._rows[number] if row >= 0]
         return DataError(
             "the log shows a list that the logging policy cannot show",
-            found=f"query {self.pool_.query_ids[self._query[number]]}, documents {', '.join(shown)}",
-            expected="a positive probability for every logged list",
+            found=f"query {self.pool_.query_ids[self._query[number]]}, documents {', '.join(shown)}, "
+            f"log-probability {self._log_logging[number]:.6g}",
+            expected=f"a log-probability of at least {NEVER:g} for every logged list",
             hint="Is this the policy that made the log?",
         )
 

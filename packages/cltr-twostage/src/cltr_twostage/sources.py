@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.data import Pool, ScoreTable, read_scores
+from cltr_twostage.data import Pool, ScoreTable, read_scores, read_table
 from cltr_twostage.examination import dcg_weights, inverse_rank, read_examination
 from cltr_twostage.files import load_policy
 from cltr_twostage.mixture import MixturePolicy
@@ -171,7 +171,7 @@ def read_features(path: str | Path, pool: Pool) -> StageFeatures:
     """
     import pandas as pd
 
-    frame, place = _table(Path(path), ("query_id", "doc_id"))
+    frame, place = read_table(Path(path), ("query_id", "doc_id"))
     check_present(("query_id", "doc_id"), [str(name) for name in frame.columns], place.source)
     names = [tuple(str(name) for name in frame.columns if str(name).startswith(start)) for start in ("c_", "r_")]
     for start, found in zip(("c_*", "r_*"), names, strict=True):
@@ -232,7 +232,7 @@ def resolve_rank_weights(wanted: str, n_ranks: int) -> FloatArray | None:
     file = Path(wanted)
     if not file.exists():
         raise DataError("no such file", source=wanted, expected="examination, dcg, or a table with position and weight")
-    frame, place = _table(file, ())
+    frame, place = read_table(file)
     check_present(("position", "weight"), [str(name) for name in frame.columns], place.source)
     position = numbers(frame, "position", place, "a rank from 1")
     weight = numbers(frame, "weight", place, "a number of at least 0")
@@ -314,14 +314,6 @@ def _refuse_strangers(source: PolicySource, first: PolicySource) -> None:
         expected="the same documents in each table",
         hint=f"Give them the score -inf in {first.name} if that policy never shows them",
     )
-
-
-def _table(file: Path, ids: tuple[str, ...]) -> "tuple[pd.DataFrame, Place]":
-    from irworks.data.tables import is_parquet, read_csv, read_parquet
-
-    if is_parquet(file):
-        return read_parquet(file), Place(file.name)
-    return read_csv(file, ids), Place(file.name, csv=file)
 
 
 def _feature(frame: "pd.DataFrame", column: str, place: Place) -> FeatureArray:

@@ -68,7 +68,7 @@ class Stage:
 
 
 def stage_scores(name: str, stage: ArrayLike | Stage, pool: Pool) -> FloatArray:
-    """The scores of a stage or a table, checked: float64 [n_rows].
+    """The scores of a stage or a table, checked: float64 [n_rows], read-only.
 
     Args:
         name: What to call the stage in error messages.

@@ -11,19 +11,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.estimator import Estimator, Logging, _users_level, logging_policies
+from cltr_twostage.estimator import Estimator, Logging, logging_policies, require_seed, users_level
 from cltr_twostage.learning.ascent import STAGES, Ascent, LearningWarning, Progress, Schedule
 from cltr_twostage.learning.builder import Beginning, StageBuilder, StageKind
 from cltr_twostage.learning.checkpoint import Checkpoint, fingerprint
+from cltr_twostage.learning.looks import look_at_policy, look_at_stages
 from cltr_twostage.learning.models import Scorer, StageModel
 from cltr_twostage.learning.neural import Precision, is_module
 from cltr_twostage.learning.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
-from cltr_twostage.learning.problem import Problem, problem_from_estimate, problem_from_relevance, relevance_of
-from cltr_twostage.learning.safe import Safe, bounded_mixture
+from cltr_twostage.learning.problem import Problem, problem_from_estimate, problem_from_relevance, require_one_policy
+from cltr_twostage.learning.safe import Bounds, Safe
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy, require_same_pool
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
+from irworks.simulate.plackett_luce import require_at_least_one
 
 if TYPE_CHECKING:
     import torch
@@ -55,14 +57,15 @@ class TwoStageLearner:
         mode: "alternating": even steps train the generator, odd ones the ranker, each against the current other stage
             (the paper's). "joint": both in each step, from the same samples. "independent": in turn, but each as if it
             were alone: the generator for the summed relevance of its candidates, the ranker as if all documents were
-            candidates. "ranker_only", "candidate_only": the other stage stays as it starts.
+            candidates. "ranker_only", "candidate_only": the other stage stays as it starts, by default that of the
+            logging policy, of several the first.
         candidate: "linear" in the features Xc; "table": a free score per row; or a torch module over Xc; a copy
             of it is trained.
         ranker: Likewise, over Xr.
         candidate_gradient: "credit": each document answers for its own place; or "reinforce".
         ranker_gradient: "plrank" or "reinforce".
-        n_candidates: Size of the candidate list. Default: that of the logging policy.
-        k: Length of the shown list. Default: that of the logging policy.
+        n_candidates: Size of the candidate list. Default: that of the logging policy, of several the first.
+        k: Length of the shown list. Default: likewise.
         n_steps: Most steps.
         n_samples: Pairs of lists drawn for each query in a step.
         learning_rate: Of Adam, for tables and linear stages.
@@ -73,7 +76,7 @@ class TwoStageLearner:
         eval_every: Steps between two looks at the held-out part, and between two checkpoints.
         eval_samples: Lists drawn for each query in a look.
         patience: Looks in a row without improvement that end learning.
-        safe: Bounds on the change of exposure. Default: none.
+        safe: Bounds on the change of exposure, against the one policy that made the log. Default: none.
         random_state: Seed of everything: the same gives the same policy (on CUDA but for the order of sums).
         device: For torch modules: "auto" (CUDA where there is one), "cpu", "cuda" or "cuda:<index>".
         precision: For torch modules: "float32", or "bf16" autocast.
@@ -83,8 +86,8 @@ class TwoStageLearner:
     Attributes after `fit`:
         policy_: The learned policy; with `safe`, a mixture with the logging policy.
         learned_policy_: The learned pair itself, `TwoStagePolicy`.
-        history_: `Progress` of each look: step, objective, held-out estimate. In mode "independent" both are those of
-            the stages alone.
+        history_: `Progress` of each look: step, objective, held-out estimate. With `safe` the estimate is that of the
+            mixture. In mode "independent" both are those of the stages alone, which no bound holds for.
         best_step_: The step that was kept.
         held_out_: The estimator, fitted to the held-out part; None where there is none. As the part chose the step, it
             flatters the policy a little.
@@ -130,12 +133,12 @@ class TwoStageLearner:
             found = getattr(self, name)
             self._require(name, is_module(found) or found in ("linear", "table"), "'linear', 'table' or a torch module")
         for name in ("n_steps", "n_samples", "batch_queries", "eval_every", "eval_samples", "patience"):
-            self._require(name, _is_whole(getattr(self, name)) and getattr(self, name) >= 1, "a whole number above 0")
+            require_at_least_one(name, getattr(self, name))
         for name in ("learning_rate", "module_learning_rate"):
             self._require(name, 0 < getattr(self, name) < np.inf, "a finite number above 0")
         self._require("l2", 0 <= self.l2 < np.inf, "a finite number of at least 0")
         self._require("held_out", 0 <= self.held_out < 1, "a share in [0, 1)")
-        self._require("random_state", _is_whole(self.random_state) and self.random_state >= 0, "a seed of at least 0")
+        require_seed("random_state", self.random_state)
 
     def _require(self, name: str, condition: bool, expected: str) -> None:
         if not condition:
@@ -162,7 +165,8 @@ class TwoStageLearner:
             log: What was shown and clicked; several logs, if several policies made them.
             Xc: float [n_rows, n_features], what the generator sees of each row of the pool; None for a table.
             Xr: float [n_rows, n_features], what the ranker sees.
-            logging: What made the log; see `Estimator.fit`.
+            logging: What made the log; see `Estimator.fit`. Of several policies the first has the sizes of the lists
+                and the fixed stages.
             estimator: An estimator with `relevance_`: `ExposureIPS`, `DirectMethod`, `DoublyRobust`, ... Copies are
                 fitted, one to what is learned on and one to the held-out part. Documents that the logging policy never
                 shows, as far as the estimator knows, keep out of the learned policy.
@@ -173,11 +177,13 @@ class TwoStageLearner:
             resume: Whether to go on from a state in that folder; the result is that of an uninterrupted run.
 
         Raises:
-            ArgumentError: Arguments that do not fit each other.
+            ArgumentError: Arguments that do not fit each other; `safe` with several logging policies.
             DataError: A log that the estimator refuses, or a checkpoint of another run.
             MissingDependencyError: A module without torch.
             IrworksError: Learning diverged.
         """
+        if self.safe is not None:
+            require_one_policy(logging)
         if pool is None and isinstance(log, ClickLog) and not logging_policies(logging):
             # Each part of the log shows other documents.
             pool = Pool.from_log(log)
@@ -281,8 +287,7 @@ class TwoStageLearner:
         checkpoint: str | Path | None,
         resume: bool,
     ) -> Self:
-        if self.safe is not None and problem.logging is None:
-            raise ArgumentError("safe learning stays close to the logging policy; expected a TwoStagePolicy as logging")
+        bounds = self._bounds(problem)
         begin = _beginning(start)
         if begin.policy is not None:
             require_same_pool(begin.policy.pool, problem.pool, "start and log")
@@ -309,9 +314,9 @@ class TwoStageLearner:
             Schedule(
                 TURNS[self.mode], self.n_steps, self.batch_queries, self.eval_every, self.patience, self.random_state
             ),
-            look=None if judge is None else self._look(judge, problem, models),
+            look=None if judge is None else self._look(judge, problem, models, bounds),
             safe=self.safe,
-            logging_exposure=self._reference(problem),
+            logging_exposure=None if bounds is None else bounds.reference,
             checkpoint=None
             if checkpoint is None
             else Checkpoint(checkpoint, self._fingerprint(problem, features, models)),
@@ -325,14 +330,21 @@ class TwoStageLearner:
                 f"learning stopped at n_steps={learned.step} while still improving; more steps or a larger learning "
                 "rate may help",
                 LearningWarning,
-                stacklevel=_users_level(),
+                stacklevel=users_level(),
             )
         self.candidate_scorer_, self.ranker_scorer_ = (models[stage].scorer() for stage in STAGES)
         self.learned_policy_: TwoStagePolicy = problem.policy(models["candidate"].scores(), models["ranker"].scores())
         self.policy_: TwoStagePolicy | MixturePolicy = self.learned_policy_
-        if self.safe is not None and problem.logging is not None:
-            self.policy_ = bounded_mixture(self.learned_policy_, problem.logging, problem.rank_weights, self.safe)
+        if bounds is not None:
+            self.policy_ = bounds.mixture(self.learned_policy_)
         return self
+
+    def _bounds(self, problem: Problem) -> Bounds | None:
+        if self.safe is None:
+            return None
+        if problem.logging is None:
+            raise ArgumentError("safe learning stays close to the logging policy; expected a TwoStagePolicy as logging")
+        return Bounds.around(problem.logging, problem.rank_weights, self.safe)
 
     def _kind(self, stage: StageName) -> "StageKind | torch.nn.Module":
         if not any(stage in turn for turn in TURNS[self.mode]):
@@ -349,24 +361,14 @@ class TwoStageLearner:
             "single_stage" if self.mode == "independent" else "two_stage",
         )
 
-    def _look(self, judge: Estimator, problem: Problem, models: dict[StageName, StageModel]) -> Callable[[], float]:
+    def _look(
+        self, judge: Estimator, problem: Problem, models: dict[StageName, StageModel], bounds: Bounds | None
+    ) -> Callable[[], float]:
         """What the current models are worth on the held-out part, by what is trained for."""
         if self.mode == "independent":
             alone = self._gradient(problem, max(2, self.eval_samples))
-            unseen = replace(problem, relevance=relevance_of(judge), query_weights=judge.query_weights_)
-            return lambda: _value_alone(alone, unseen, models, self.random_state)
-        # Many looks at policies that differ little: fewer draws, the same ones each time.
-        quick = copy.copy(judge)
-        quick.method, quick.n_samples, quick.support = "mc", max(16, self.eval_samples), "drop"
-        return lambda: quick.value(problem.policy(models["candidate"].scores(), models["ranker"].scores())).value
-
-    def _reference(self, problem: Problem) -> FloatArray | None:
-        """Exposures of the logging policy that a safe learner stays close to."""
-        if self.safe is None or problem.logging is None:
-            return None
-        return problem.logging.exposure(
-            problem.rank_weights, self.safe.method, n_samples=self.safe.n_samples, rng=np.random.default_rng(1)
-        ).value
+            return look_at_stages(judge, problem, models, alone, self.random_state)
+        return look_at_policy(judge, problem, models, bounds, self.eval_samples)
 
     def _fingerprint(self, problem: Problem, features: Features, models: dict[StageName, StageModel]) -> str:
         """Of everything that decides the run but its length."""
@@ -388,17 +390,6 @@ class TwoStageLearner:
         )
 
 
-def _value_alone(
-    estimator: GradientEstimator, problem: Problem, models: dict[StageName, StageModel], seed: int
-) -> float:
-    """What the candidates are worth by themselves, and the ranker over all documents."""
-    candidate, ranker = (np.where(problem.allowed, models[stage].scores(), -np.inf) for stage in STAGES)
-    rng = np.random.default_rng([seed, 0, 0, 4])
-    return estimator.estimate(
-        candidate, ranker, problem.relevance, problem.pool.offsets, rng, query_weights=problem.query_weights
-    ).value
-
-
 def _beginning(start: TwoStageLearner | TwoStagePolicy | None) -> Beginning:
     if start is None:
         return Beginning()
@@ -417,7 +408,3 @@ def _scored(name: str, scorer: Scorer | None, X: ArrayLike) -> FloatArray:
     if table.ndim != (1 if scorer is None else 2):
         raise ArgumentError(f"{name} has shape {table.shape}; expected {expected}")
     return table if scorer is None else scorer(table)
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)

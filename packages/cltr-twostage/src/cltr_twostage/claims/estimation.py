@@ -110,9 +110,10 @@ def ignoring_stage_one(ctx: Context) -> Evidence:
                     world.relevance,
                     query_weights=world.query_weights,
                 )
-                for cls in classes
+                for cls in (ExposureIPS, RankerOnlyIPS)
             ]
-            bias.append([proof.bias / proof.truth for proof in proofs])
+            naive = _in_an_infinite_log(NaiveClicks, world, target) / proofs[0].truth - 1
+            bias.append([*(proof.bias / proof.truth for proof in proofs), naive])
             one = _replicate(RankerOnlyIPS, world, target, 1, rng, n_sessions=2_000)
             covered.append(one[1] in one[0][0].ci)
     table = np.array(bias)
@@ -146,7 +147,8 @@ def ignoring_stage_one(ctx: Context) -> Evidence:
         ),
         notes=(
             "The targets are random pairs, unrelated to relevance. Naive clicks stand beside it for scale; as their "
-            "relevance is fitted to the log, their bias is that of an infinite log."
+            "relevance is fitted to the log, their bias is that in an infinite log: every session that can happen, as "
+            "often as it happens in a billion."
         ),
     )
 
@@ -174,7 +176,7 @@ def lower_variance(ctx: Context) -> Evidence:
     from irworks.report.figures import paired_figure
     from irworks.stats import t_interval
 
-    instances = ctx.pick(smoke=2, small=10, full=50)
+    instances = ctx.pick(smoke=1, small=10, full=50)
     classes: tuple[Any, ...] = (ExposureIPS, ItemPositionIPS, SlateIPS)
     rows = []
     for seed in ctx.progress(replicates(ctx, "lower-variance"), "seeds"):
@@ -243,6 +245,15 @@ def _instance(rng: Any) -> "tuple[World, Any]":
     world = tiny_world(rng, n_queries=1)
     scores = rng.normal(0, 1, size=(2, world.pool.n_rows))
     return world, world.logging.replace(candidate=scores[0], ranker=scores[1])
+
+
+def _in_an_infinite_log(cls: Any, world: "World", target: Any) -> float:
+    """The estimate from every session that can happen, in a log so long that nothing is left to chance."""
+    from cltr_twostage import enumerate_two_stage
+
+    log, chance = enumerate_two_stage(world.logging).log(world.relevance, world.examination, world.query_weights)
+    fitted = cls(world.examination, world.rank_weights, method="exact").fit(log, world.logging, weights=1e9 * chance)
+    return float(fitted.value(target).value)
 
 
 def _replicate(

@@ -40,14 +40,14 @@ def natural(ctx: Context, seed: int, n_queries: int = 80) -> "World":
     """Return a world in which both stages see part of what makes a document relevant."""
     from cltr_twostage.simulate import natural_world
 
-    return natural_world(ctx.rng(100_000 + seed), n_queries=ctx.pick(smoke=8, small=n_queries, full=80))
+    return natural_world(ctx.rng(100_000 + seed), n_queries=ctx.pick(smoke=4, small=n_queries, full=80))
 
 
 def shift(ctx: Context, seed: int, disagreement: float = 1.0) -> "World":
     """Return the world in which what is best for the ranker depends on the generator."""
     from cltr_twostage.simulate import shift_world
 
-    n_queries = ctx.pick(smoke=8, small=80, full=80)
+    n_queries = ctx.pick(smoke=4, small=80, full=80)
     return shift_world(ctx.rng(200_000 + seed), n_queries=n_queries, disagreement=disagreement)
 
 
@@ -84,7 +84,7 @@ def semi_synthetic(ctx: Context, seed: int) -> "World":
     from cltr_twostage.simulate import letor_world, movielens_world
 
     if ctx.scale != "full":
-        n_queries = ctx.pick(smoke=12, small=100, full=200)
+        n_queries = ctx.pick(smoke=6, small=100, full=200)
         return letor_world(ctx.data("letor"), ctx.rng(300_000 + seed), n_queries=n_queries)
     if "ml-1m" not in ctx.options:
         raise NotRun(

@@ -105,7 +105,9 @@ def learn(
     patience: Annotated[int, typer.Option(min=1, help="Looks without improvement that end learning.")] = 5,
     safe: Annotated[
         float | None,
-        typer.Option(metavar="MAX_RATIO", help="No document's exposure changes by more than this factor."),
+        typer.Option(
+            metavar="MAX_RATIO", help="No document's exposure changes by more than this factor; needs one logging pair."
+        ),
     ] = None,
     checkpoint: Annotated[
         Path | None, typer.Option(file_okay=False, help="Folder for the state of an unfinished run.")
@@ -201,7 +203,8 @@ def learn(
     for name, estimate in estimates.items():
         typer.echo(f"  {name:<10}  {estimate}")
     typer.echo(f"written to {out}: {', '.join(Path(path).name for path in files.values())}")
-    typer.echo(f"and {out / 'learner'}, which scores new documents: TwoStageLearner.load(folder).policy_for")
+    bounds = "" if safe is None else " (the learned pair itself, for which no bounds hold)"
+    typer.echo(f"and {out / 'learner'}, which scores new documents{bounds}: TwoStageLearner.load(folder).policy_for")
 
 
 def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: int) -> tuple[Any, Any]:
@@ -214,17 +217,14 @@ def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: 
 
 def _write(learner: "TwoStageLearner", out: Path) -> dict[str, str]:
     """The learned policy as a folder, a pair also as a score table, and how it was learned."""
-    import pandas as pd
-
     from cltr_twostage.data import ScoreTable, write_scores
+    from cltr_twostage.learning.files import HISTORY, write_history
     from cltr_twostage.policy import TwoStagePolicy
-    from irworks.runtime import atomic_path
 
-    policy, files = learner.policy_, {"policy": out / "policy", "history": out / "history.csv"}
+    policy, files = learner.policy_, {"policy": out / "policy", "history": out / HISTORY}
     policy.save(files["policy"])
     if isinstance(policy, TwoStagePolicy):
         files["scores"] = out / "scores.parquet"
         write_scores(ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores), files["scores"])
-    with atomic_path(files["history"]) as scratch:
-        pd.DataFrame([vars(look) for look in learner.history_]).to_csv(scratch, index=False)
+    write_history(learner.history_, files["history"])
     return {name: str(path) for name, path in files.items()}

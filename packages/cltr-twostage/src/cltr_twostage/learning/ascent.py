@@ -150,8 +150,10 @@ class Ascent:
                 break
             values.append(self._step(step))
             learned.step = step + 1
-            if learned.step % schedule.eval_every == 0 or learned.step == schedule.n_steps:
-                self._take_a_look(learned, values)
+            due = learned.step % schedule.eval_every == 0
+            if due or learned.step == schedule.n_steps:
+                # A longer run has no look at a last step between two: it must not find one in the checkpoint.
+                self._take_a_look(learned, values, keep=due)
                 values = []
         for stage in STAGES:
             self.models[stage].load(learned.best[stage])
@@ -235,7 +237,7 @@ class Ascent:
 
     # -- looks and checkpoints ----------------------------------------------------------------------------------------
 
-    def _take_a_look(self, learned: Learned, values: list[float]) -> None:
+    def _take_a_look(self, learned: Learned, values: list[float], *, keep: bool = True) -> None:
         held_out = math.nan if self.look is None else self.look()
         objective = float(np.mean(values)) if values else math.nan
         learned.history.append(Progress(learned.step, objective, held_out))
@@ -243,7 +245,7 @@ class Ascent:
         if self.look is None or held_out > learned.best_value:
             learned.best_step, learned.best_value = learned.step, held_out
             learned.best = {stage: self.models[stage].state() for stage in STAGES}
-        if self.checkpoint is not None and self._process()[0] == 0:
+        if keep and self.checkpoint is not None and self._process()[0] == 0:
             self.checkpoint.save(self._state(learned))
 
     def _start(self, resume: bool) -> Learned:

@@ -9,7 +9,7 @@
 import copy
 import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -26,14 +26,14 @@ from cltr_twostage.learning.safe import Safe
 from cltr_twostage.learning.towers import empty_tower, tower_sizes
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.errors import ArgumentError, DataError, MissingDependencyError
-from irworks.runtime import atomic_folder
+from irworks.runtime import atomic_folder, atomic_write
 
 if TYPE_CHECKING:
     import torch
 
     from cltr_twostage.train import TwoStageLearner
 
-__all__ = ["load_learner", "save_learner"]
+__all__ = ["HISTORY", "load_learner", "save_learner", "write_history"]
 
 KIND = "two-stage learner"
 POLICY, LEARNED, HISTORY = "policy", "learned_policy", "history.csv"
@@ -69,7 +69,7 @@ def save_learner(learner: "TwoStageLearner", folder: str | Path) -> None:
         save_policy(learner.learned_policy_, scratch / LEARNED)
         if config["has_mixture"]:
             save_policy(learner.policy_, scratch / POLICY)
-        _write_history(learner, scratch / HISTORY)
+        write_history(learner.history_, scratch / HISTORY)
         (scratch / CONFIG).write_text(json.dumps(config, indent=1, default=_plain), encoding="utf-8")
 
 
@@ -161,11 +161,12 @@ def _write_state(module: "torch.nn.Module", file: Path) -> None:
         raise ArgumentError(f"the state of the module cannot be saved as {file.name}: {error}") from error
 
 
-def _write_history(learner: "TwoStageLearner", file: Path) -> None:
-    with file.open("w", encoding="utf-8", newline="") as handle:
-        writer = csv.writer(handle)
+def write_history(history: Sequence[Progress], file: Path) -> None:
+    """Write the looks at a policy while it was learned as CSV: `step, objective, held_out`."""
+    with atomic_write(file) as handle:
+        writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(COLUMNS)
-        writer.writerows([look.step, float(look.objective), float(look.held_out)] for look in learner.history_)
+        writer.writerows([look.step, float(look.objective), float(look.held_out)] for look in history)
 
 
 def _plain(value: object) -> object:

@@ -12,7 +12,14 @@ from cltr_twostage.exposure import checked_rank_weights
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.errors import ArgumentError
 
-__all__ = ["Problem", "logging_pair", "problem_from_estimate", "problem_from_relevance", "relevance_of"]
+__all__ = [
+    "Problem",
+    "logging_pair",
+    "problem_from_estimate",
+    "problem_from_relevance",
+    "relevance_of",
+    "require_one_policy",
+]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -30,7 +37,7 @@ class Problem:
         rank_weights: float64 [k], what a relevant document is worth at each rank.
         n_candidates: Size of the candidate list.
         allowed: bool [n_rows], False for rows that keep out of the learned policy.
-        logging: The policy in production, where it is one pair.
+        logging: The pair in production; of several the first.
     """
 
     pool: Pool
@@ -60,9 +67,19 @@ class Problem:
 
 
 def logging_pair(logging: Logging | TwoStagePolicy | None) -> TwoStagePolicy | None:
-    """The first policy that made a log, if it is a pair of stages: it has the sizes of both lists."""
+    """The first policy that made a log, if it is a pair of stages: it has the sizes of both lists, and fixed stages."""
     policies = [] if logging is None else logging_policies(logging)
     return policies[0] if policies and isinstance(policies[0], TwoStagePolicy) else None
+
+
+def require_one_policy(logging: Logging) -> None:
+    """Raise an ArgumentError if logs of several policies were given, of which none alone is what was in production."""
+    policies = logging_policies(logging)
+    if any(policy is not policies[0] for policy in policies):
+        raise ArgumentError(
+            f"safe learning bounds exposure against one policy and {len(policies)} made the logs; expected the logs of "
+            "one policy, the one in production"
+        )
 
 
 def relevance_of(fitted: Estimator) -> FloatArray:

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from irworks.errors import ArgumentError
 from irworks.simulate import gumbel
-from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 
-__all__ = ["Draws", "blocks", "draw", "exposures", "largest", "list_values", "race", "seen", "shown", "take"]
+__all__ = ["Draws", "blocks", "exposures", "largest", "list_values", "race", "seen", "shown", "take"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -52,33 +50,18 @@ class Draws:
         return self.arrived[..., : self.n_candidates]
 
 
-def draw(candidate: ArrayLike, ranker: ArrayLike, n_candidates: int, n_samples: int, rng: np.random.Generator) -> Draws:
-    """Draw `n_samples` pairs of lists for every query.
-
-    Args:
-        candidate: float [n_queries, width], log-weights of the candidate stage; -inf: no document, never drawn.
-        ranker: float [n_queries, width], log-weights of the ranker.
-        n_candidates: Length of the candidate list; a query with fewer documents has them all in it.
-        n_samples: Number of pairs for each query.
-        rng: Source of randomness.
-
-    Raises:
-        ArgumentError: Scores that are not [n_queries, width], NaN, +inf or beyond +-1e12, or a number below 1.
-    """
-    first, second = checked_scores(candidate), checked_scores(ranker)
-    if first.ndim != 2 or first.shape != second.shape:
-        raise ArgumentError(
-            f"candidate has shape {first.shape}, ranker {second.shape}; expected two blocks [n_queries, width]"
-        )
-    require_at_least_one("n_candidates", n_candidates)
-    require_at_least_one("n_samples", n_samples)
-    return race(first, second, n_candidates, n_samples, rng)
-
-
 def race(
     candidate: FloatArray, ranker: FloatArray, n_candidates: int, n_samples: int, rng: np.random.Generator
 ) -> Draws:
-    """As `draw`, with arguments that were checked."""
+    """Draw `n_samples` pairs of lists for every query.
+
+    Args:
+        candidate: float64 [n_queries, width], log-weights of the candidate stage; -inf: no document, never drawn.
+        ranker: float64 [n_queries, width], log-weights of the ranker.
+        n_candidates: Length of the candidate list; a query with fewer documents has them all in it.
+        n_samples: Number of pairs for each query.
+        rng: Source of randomness.
+    """
     shape = (n_samples, *candidate.shape)
     width = candidate.shape[1]
     ranker = np.where(np.isfinite(candidate), ranker, -np.inf)

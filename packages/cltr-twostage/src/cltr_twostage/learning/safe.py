@@ -14,7 +14,7 @@ from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import Method, TwoStagePolicy
 from irworks.errors import ArgumentError
 
-__all__ = ["ExposureTracker", "Safe", "bounded_mixture", "safe_share"]
+__all__ = ["Bounds", "ExposureTracker", "Safe", "safe_share"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -23,6 +23,9 @@ LongArray = NDArray[np.int64]
 @dataclass(frozen=True)
 class Safe:
     """How far learning may move exposure.
+
+    The bounds are around the one policy that made the log. Early stopping keeps the step whose bounded policy looks
+    best; in mode "independent" it looks at the stages alone, without bounds.
 
     The document that moved furthest decides how much of what was learned a query gets. Small learning rates, and tables
     that start at the logging policy, overshoot the bounds least and leave the mixture most.
@@ -102,19 +105,32 @@ def safe_share(new: ArrayLike, logging: ArrayLike, offsets: ArrayLike, max_ratio
     return np.minimum.reduceat(share, np.asarray(offsets)[:-1])
 
 
-def bounded_mixture(
-    policy: TwoStagePolicy, logging: TwoStagePolicy, rank_weights: ArrayLike, safe: Safe
-) -> MixturePolicy:
-    """The logging policy and a new one, mixed query by query with as much of the new one as the bounds allow.
+@dataclass(frozen=True, eq=False)
+class Bounds:
+    """Bounds around a logging policy, whose exposures are computed once.
 
-    Args:
-        policy: The new policy.
+    Attributes:
         logging: The logging policy.
-        rank_weights: float [k], the weights whose expectation is the exposure.
-        safe: The bounds.
+        reference: float64 [n_rows], its exposures.
+        rank_weights: float64 [k], the weights whose expectation is the exposure.
+        safe: How far from them.
     """
-    rng = np.random.default_rng
-    new = policy.exposure(rank_weights, safe.method, n_samples=safe.n_samples, rng=rng(0))
-    old = logging.exposure(rank_weights, safe.method, n_samples=safe.n_samples, rng=rng(1))
-    share = safe_share(new.value, old.value, policy.pool.offsets, safe.max_ratio)
-    return MixturePolicy([logging, policy], np.stack([1 - share, share]))
+
+    logging: TwoStagePolicy
+    reference: FloatArray
+    rank_weights: FloatArray
+    safe: Safe
+
+    @classmethod
+    def around(cls, logging: TwoStagePolicy, rank_weights: FloatArray, safe: Safe) -> "Bounds":
+        """Bounds around a logging policy."""
+        exposure = logging.exposure(rank_weights, safe.method, n_samples=safe.n_samples, rng=np.random.default_rng(1))
+        return cls(logging, exposure.value, rank_weights, safe)
+
+    def mixture(self, policy: TwoStagePolicy) -> MixturePolicy:
+        """The logging policy and a new one, mixed query by query with as much of the new one as the bounds allow."""
+        new = policy.exposure(
+            self.rank_weights, self.safe.method, n_samples=self.safe.n_samples, rng=np.random.default_rng(0)
+        )
+        share = safe_share(new.value, self.reference, policy.pool.offsets, self.safe.max_ratio)
+        return MixturePolicy([self.logging, policy], np.stack([1 - share, share]))

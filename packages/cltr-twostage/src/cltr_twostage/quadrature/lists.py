@@ -31,7 +31,7 @@ END = 1e13
 # Scan times lie this far apart, and reach this far from every document's own time.
 SCAN_STEP, SCAN_REACH, MOST_SCANNED = 1.5, 4.0, 48
 # Where the log of the integrand is this far below its largest value, nothing is lost by leaving it out.
-DEPTH, SHALLOW, SPREAD, FAR = 26.0, 22.0, 40.0, 60.0
+DEPTH, SHALLOW, SPREAD, FAR = 40.0, 22.0, 40.0, 60.0
 GRID = 128
 # A density whose log is smaller may have lost digits to underflow.
 SMALL = -460.0

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.quadrature.counts import Chances, admit_all, hazard, leave_one_out, tails
+from cltr_twostage.quadrature.gaps import MAX_GAP, closed_up
 from cltr_twostage.quadrature.lists import two_stage_log_prob
 from cltr_twostage.quadrature.nodes import EARLY, LATE, NEGLIGIBLE, Nodes, bracket, nodes_between, pair_up
 from irworks.errors import ArgumentError
@@ -31,10 +32,9 @@ from irworks.simulate.plackett_luce import checked_scores, require_at_least_one
 __all__ = ["two_stage_cost", "two_stage_log_prob", "two_stage_placement"]
 
 FloatArray = NDArray[np.float64]
+LongArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 
-# exp(-40) is below rounding: a document that far behind another follows it.
-MAX_GAP = 40.0
 GRID, COARSE_GRID = 128, 64
 # Times of the first race at which the second is looked at: by the chance that the set is complete, and the chance of
 # being near such a time.
@@ -133,7 +133,8 @@ def _checked(
 def _integrate(candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: int) -> FloatArray:
     """Placement [n_queries, n, k] where every query has more than `n_candidates` documents to draw."""
     candidate = candidate - np.logaddexp.reduce(candidate, axis=1, keepdims=True)
-    ranker, alone = _closed_up(ranker)
+    ranker, order, gaps = closed_up(ranker)
+    alone = _alone_in_order(ranker, order, gaps)
     first, typical = _completion_nodes(candidate, n_candidates)
     race = _arrivals(hazard(candidate[first.row].T, first.log_time))
     member = _membership(candidate, n_candidates, typical)
@@ -143,20 +144,12 @@ def _integrate(candidate: FloatArray, ranker: FloatArray, n_candidates: int, k: 
     return out
 
 
-def _closed_up(scores: FloatArray) -> tuple[FloatArray, BoolArray]:
-    """The scores [n_queries, n] with every gap cut to MAX_GAP, and whether a document has such a gap on both sides."""
-    order = np.argsort(-scores, axis=1)
-    descending = np.take_along_axis(scores, order, axis=1)
-    finite = np.isfinite(descending)
-    gaps = np.minimum(-np.diff(np.where(finite, descending, 0.0), axis=1), MAX_GAP)
-    gaps[~finite[:, 1:]] = MAX_GAP
-    closed = np.zeros_like(scores)
-    closed[:, 1:] = -np.cumsum(gaps, axis=1)
-    wide = np.pad(gaps == MAX_GAP, ((0, 0), (1, 1)), constant_values=True)
-    out, alone = np.empty_like(scores), np.empty(scores.shape, dtype=np.bool_)
-    np.put_along_axis(out, order, np.where(finite, closed, -np.inf), axis=1)
-    np.put_along_axis(alone, order, finite & wide[:, :-1] & wide[:, 1:], axis=1)
-    return out, alone
+def _alone_in_order(scores: FloatArray, order: LongArray, gaps: FloatArray) -> BoolArray:
+    """Whether a document has a gap of MAX_GAP on both sides: bool [n_queries, n]; see `closed_up`."""
+    wide = np.pad(gaps >= MAX_GAP, ((0, 0), (1, 1)), constant_values=True)
+    out = np.empty(scores.shape, dtype=np.bool_)
+    np.put_along_axis(out, order, wide[:, :-1] & wide[:, 1:], axis=1)
+    return out & np.isfinite(scores)
 
 
 def _completion_nodes(scores: FloatArray, count: int) -> tuple[Nodes, FloatArray]:
