@@ -76,7 +76,7 @@ def test_validate_lists_errors_and_ends_with_status_2(run, broken):
     done = run("validate", broken)
     assert done.status == 2
     assert "click_feedback.csv, line 7, column 'Click_AOI_Carousel_genre'" in done.out
-    assert "1 errors" in done.out
+    assert done.out.endswith("1 error\n")
     assert run("validate", broken, "--raw", "--json").json["errors"]
 
 
@@ -125,8 +125,24 @@ def test_a_design_that_cannot_identify_a_model_is_said_before_its_numbers(run, s
 
 def test_cascades_are_fitted_to_the_selections(run, saved):
     done = run("fit", saved, "--model", "ccm", "--json")
-    assert 0 < done.json["total_variation"] < 1
     assert done.json["perplexity"] < 150
+    refused = run("fit", saved, "--model", "tcm", "--out", "model", "--solver", "em")
+    assert refused.status == 2
+    assert "--model tcm has no --solver and no --out" in refused.err
+
+
+def test_solvers_that_a_model_does_not_have_are_told(run, saved):
+    done = run("fit", saved, "--solver", "em")
+    assert done.status == 2
+    assert "OEPBM has a closed form" in done.err
+
+
+def test_a_comparison_of_one_user_is_refused_before_anything_is_written(run):
+    run("simulate", "alone", "--users", 1)
+    done = run("fit", "alone", "--compare", "--out", "model")
+    assert done.status == 2
+    assert "at least 2" in done.err
+    assert not Path("model").exists()
 
 
 def test_models_are_compared(run, saved):
@@ -153,6 +169,18 @@ def test_events_are_found_in_raw_gaze_and_mapped(run):
         run("events", "gaze.csv", "--out", "e.csv", *options, "--method", "idt", "--json").json["events"]["fixation"]
         == 10
     )
+
+
+def test_every_detector_takes_a_shortest_fixation_and_times_too_fast_for_a_tracker_are_told(run):
+    rng = np.random.default_rng(0)
+    pd.DataFrame({"t": np.arange(400) / 200, "x": rng.normal(500, 1, 400), "y": 280}).to_csv("gaze.csv", index=False)
+    options = ["--out", "events.csv", "--screen-cm", 53, "--distance-cm", 65]
+    for method in ("ivt", "idt", "adaptive"):
+        assert run("events", "gaze.csv", *options, "--method", method, "--min-duration", 0.05).status == 0
+    done = run("events", "gaze.csv", *options, "--time-unit", "us")
+    assert done.status == 2
+    assert "no tracker is that fast" in done.err
+    assert run("events", "gaze.csv", "--out", "events.txt", *options[2:]).status == 2
 
 
 def test_gaze_without_a_screen_size_is_told_what_is_missing(run):

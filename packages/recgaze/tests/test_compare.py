@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,6 +74,21 @@ def test_options_are_tuned_to_the_data(world):
     assert result.log_likelihood["OEPBM"].sum() > plain.log_likelihood["OEPBM"].sum()
 
 
+def test_options_are_tuned_without_a_look_at_the_fold_that_is_scored(world):
+    fold = _Folder(4, "screen", np.random.default_rng(5)).assign(world)
+    clicked = world.clicked.copy()
+    held = np.flatnonzero(fold == 1)
+    clicked[held] = clicked[np.random.default_rng(0).permutation(held), ::-1, ::-1]
+    changed = replace(world, clicked=clicked)
+    before, after = (
+        held_out([OEPBM(), RCPBM()], one, rng=np.random.default_rng(5), folds=4, by="screen")
+        for one in (world, changed)
+    )
+    for name in ("OEPBM", "RCPBM"):
+        assert before.options[name][1] == after.options[name][1]
+        assert before.options[name] != after.options[name]
+
+
 def test_a_frame_compares_with_the_baseline(world):
     frame = compare(
         [RCPBM("genre"), OEPBM("genre"), CPBM(OEPBM("genre"))], world, rng=np.random.default_rng(3), folds=3
@@ -104,15 +121,13 @@ def test_gaze_and_structure_help_on_screens_not_seen():
     assert result.difference("OEPBM", "RCPBM", rng).estimate > 0
 
 
-@pytest.mark.slow
-def test_held_out_order_holds_on_nine_of_ten_studies():
-    wins = 0
-    for seed in range(10):
-        rng = np.random.default_rng(seed)
-        result = held_out([CPBM(), RCPBM(), OEPBM()], pbm_world(rng)[0], rng=rng, by="screen")
-        cpbm, rcpbm, oepbm = (values.sum() for values in result.log_likelihood.values())
-        wins += oepbm > rcpbm > cpbm
-    assert wins >= 9
+@pytest.mark.parametrize("seed", range(2))
+def test_observed_examination_predicts_best_on_whole_studies(seed):
+    # Ten studies are the claim's; these two are other ones.
+    rng = np.random.default_rng(100 + seed)
+    result = held_out([CPBM(), RCPBM(), OEPBM()], pbm_world(rng)[0], rng=rng, by="screen", folds=3)
+    cpbm, rcpbm, oepbm = (values.sum() for values in result.log_likelihood.values())
+    assert oepbm > rcpbm > cpbm
 
 
 @pytest.mark.parametrize(

@@ -92,6 +92,43 @@ def test_the_published_boxes_that_are_broken_are_told(published, tmp_path):
         CarouselLayout.from_csv(tmp_path / "boxes.csv")
 
 
+@pytest.mark.parametrize(
+    "layout",
+    [
+        LAYOUT,
+        CarouselLayout.grid(6, 4, pages=2, heading=(100, 30)),
+        CarouselLayout.grid(3, 3, pages=3, poster=(100.1, 50.3), gap=(10.7, 20.9), origin=(13.37, 40.1)),
+    ],
+)
+def test_a_layout_written_is_read_again(layout, tmp_path):
+    layout.boxes().to_csv(tmp_path / "boxes.csv", index=False)
+    again = CarouselLayout.from_csv(tmp_path / "boxes.csv")
+    for name in ("left", "right", "top", "bottom", "headings", "backward", "forward"):
+        np.testing.assert_allclose(getattr(again, name), getattr(layout, name), atol=1e-5)
+    assert (again.pages, again.bars) == (layout.pages, layout.bars)
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [
+        ("Row_num", 0, "not a number of a place"),
+        ("Row_num", 1.5, "not a number of a place"),
+        ("Row_num", float("inf"), "not a number"),
+        ("Row_position", 77, "a position on another page"),
+        ("Row_position", 2, "two posters in one place"),
+        ("Page", 0, "not a number of a place"),
+    ],
+)
+def test_places_that_cannot_be_are_told(tmp_path, column, value, message):
+    boxes = CarouselLayout.grid(6, 4, pages=2, heading=(100, 30)).boxes()
+    boxes = boxes.astype({column: float})
+    row = boxes.index[boxes["AOI_type"] == "Movie"][0]
+    boxes.loc[row, column] = value
+    boxes.to_csv(tmp_path / "boxes.csv", index=False)
+    with pytest.raises(DataError, match=message):
+        CarouselLayout.from_csv(tmp_path / "boxes.csv")
+
+
 def test_headings_are_as_wide_as_the_genre_in_them():
     first, second = CarouselLayout.recgaze(1), CarouselLayout.recgaze(2)
     width = {genre: box[1] - box[0] for genre, box in zip(study.SCREENS[0], first.headings, strict=True)}

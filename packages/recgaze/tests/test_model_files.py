@@ -73,3 +73,18 @@ def test_a_damaged_or_newer_model_is_refused(study, tmp_path):
     path.write_text(json.dumps({**config, "class": "os.system"}))
     with pytest.raises(DataError, match="no saved model"):
         load_model(tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:200]),
+        lambda path: np.savez(path, examination=np.ones((10, 15))),
+    ],
+)
+def test_a_damaged_model_is_told(study, tmp_path, damage):
+    OEPBM().fit(study).save(tmp_path / "model")
+    (arrays,) = (tmp_path / "model").glob("*.npz")
+    damage(arrays)
+    with pytest.raises(DataError, match="model"):
+        load_model(tmp_path / "model")

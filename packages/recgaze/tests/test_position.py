@@ -1,5 +1,7 @@
 import warnings
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -251,6 +253,7 @@ def test_impressions_of_another_grid_are_refused(small):
         **{
             **small.__dict__,
             **{name: getattr(small, name)[..., :5] for name in ("examined", "dwell", "clicked", "movie")},
+            "pages": np.ones_like(small.pages),
         }
     )
     with pytest.raises(ArgumentError, match="10 x 5; expected 10 x 15"):
@@ -263,3 +266,16 @@ def test_the_true_click_probability_explains_its_world_better_than_a_constant():
     p = truth.click_prob(impressions)
     assert p.sum() == pytest.approx(20 * 30 * 2559 / 2610, rel=1e-6)
     assert impressions.clicked.sum() == pytest.approx(p.sum(), abs=4 * np.sqrt(p.sum()))
+
+
+def test_a_new_user_gets_the_mean_of_those_whose_looks_speak_of_the_genre():
+    impressions, _ = pbm_world(np.random.default_rng(4), n_users=20)
+    first = impressions.genre == 0
+    blind = (impressions.user < 10)[:, None] & first
+    examined = impressions.examined & ~blind[:, :, None]
+    part = replace(impressions, examined=examined, clicked=impressions.clicked & examined)
+    fitted = OEPBM("user_genre", shrinkage=0).fit(part)
+    strangers = replace(part, users=np.array([f"new {user}" for user in part.users]))
+    found = fitted.attraction_of(strangers)[np.broadcast_to(first[:, :, None], part.examined.shape)]
+    looks = part.examined & first[:, :, None]
+    assert found[0] == pytest.approx(part.clicked[looks].mean())

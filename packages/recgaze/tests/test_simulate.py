@@ -99,6 +99,22 @@ def test_a_uniform_world_looks_everywhere_alike():
     assert np.abs(rate - expected).max() < 4.5 * spread
 
 
+def test_users_of_all_blocks_see_the_same_films():
+    rng = np.random.default_rng(6)
+    taste = Behaviour(preference=0)
+    first, second = (simulate_study(2, rng=rng, behaviour=taste, first_user=start) for start in (0, 2))
+    np.testing.assert_array_equal(first.utility, second.utility)
+    assert second.dataset.users["SubjectIDs"].tolist() == [1003, 1004]
+    other = simulate_study(2, rng=rng, behaviour=taste, films=1)
+    assert not np.array_equal(first.utility, other.utility)
+
+
+def test_times_count_from_when_the_screen_appears(study):
+    fixations = study.dataset.fixations()
+    np.testing.assert_allclose(fixations.time, study.fixations.time)
+    assert 0.1 < np.median(fixations.time[fixations.starts]) < 0.5
+
+
 def test_an_f_shaped_world_looks_at_the_upper_left():
     made = simulate_study(20, rng=np.random.default_rng(5), tasks=range(1, 31))
     rate = made.dataset.impressions().examined.mean(axis=0)
@@ -136,6 +152,8 @@ def test_studies_that_cannot_be_are_told(options, message):
         ({"pattern": "z"}, "pattern='z'"),
         ({"error": -1.0}, "error=-1.0"),
         ({"preference": float("nan")}, "preference=nan"),
+        ({"cursor": 2.0}, "cursor=2.0"),
+        ({"spread": (-1.0, 1.0)}, "spread="),
     ],
 )
 def test_behaviour_out_of_range_is_told(options, message):

@@ -19,6 +19,8 @@ Unit = Literal["px", "deg"]
 
 # No eye tracker is slower than 4 Hz: longer steps between samples are milliseconds or microseconds taken for seconds.
 SLOWEST_STEP = 0.25
+# And none is faster than 20,000 Hz: shorter steps are seconds taken for milliseconds or microseconds.
+FASTEST_STEP = 1 / 20_000
 
 
 @dataclass(frozen=True)
@@ -138,6 +140,11 @@ class Gaze:
             raise ArgumentError(
                 f"t has a median step of {step:g} s; expected at most {SLOWEST_STEP:g} s: these look like {unit}, "
                 f"divide t by {factor}"
+            )
+        if step < FASTEST_STEP:
+            raise ArgumentError(
+                f"t has a median step of {step:g} s; expected at least {FASTEST_STEP:g} s: no tracker is that fast, so "
+                "these were seconds, or milliseconds, before they were divided"
             )
 
     @classmethod

@@ -34,7 +34,7 @@ class Impressions:
         visible: Posters of a carousel that are visible at a time.
 
     Raises:
-        ArgumentError: Arrays that do not fit each other, codes out of range, a click on something that is no cell.
+        ArgumentError: Arrays that do not fit each other, or codes out of range.
     """
 
     users: NDArray[Any]
@@ -55,7 +55,7 @@ class Impressions:
         set_field(self, "users", np.asarray(self.users))
         set_field(self, "genres", tuple(self.genres))
         for name, dtype in _TYPES.items():
-            set_field(self, name, np.asarray(getattr(self, name), dtype=dtype))
+            set_field(self, name, cast(name, getattr(self, name), dtype))
         if self.examined.ndim != 3:
             raise ArgumentError(f"examined has shape {self.examined.shape}; expected [n, rows, columns]")
         n, rows, columns = self.examined.shape
@@ -65,6 +65,7 @@ class Impressions:
             if getattr(self, name).shape != shape:
                 raise ArgumentError(f"{name} has shape {getattr(self, name).shape}; expected {list(shape)}")
         ranges = {"user": (0, len(self.users) - 1), "genre": (-1, len(self.genres) - 1), "rating": (0, 5)}
+        ranges["pages"] = (1, max(columns // max(self.visible, 1), 1))
         for name, (low, high) in ranges.items():
             values = getattr(self, name)
             if values.size and not (low <= values.min() and values.max() <= high):
@@ -134,6 +135,22 @@ class Impressions:
         arrays = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _TYPES}
         arrays["user"] = np.concatenate([codes[start:][part.user] for start, part in zip(bounds, parts, strict=False)])
         return cls(users=users, genres=first.genres, visible=first.visible, **arrays)
+
+
+def cast(name: str, values: ArrayLike, dtype: Any) -> NDArray[Any]:
+    """An array of another type, in which no whole number becomes another.
+
+    Raises:
+        ArgumentError: A number that the type does not hold.
+    """
+    given = np.asarray(values)
+    if np.issubdtype(dtype, np.integer) and given.size:
+        limits = np.iinfo(dtype)
+        if not (np.isfinite(given).all() and limits.min <= given.min() and given.max() <= limits.max):
+            raise ArgumentError(
+                f"{name} goes from {given.min()} to {given.max()}; expected {limits.min} to {limits.max}"
+            )
+    return given.astype(dtype)
 
 
 _TYPES: dict[str, Any] = {

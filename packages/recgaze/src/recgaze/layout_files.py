@@ -21,6 +21,9 @@ FloatArray = NDArray[np.float64]
 EDGES = ["AOI_min_x", "AOI_max_x", "AOI_min_y", "AOI_max_y"]
 _FURNITURE = {"Genre_text": "headings", "Backward_swipe": "backward", "Forward_swipe": "forward"}
 _TYPES = {"Movie", "Windows_bar", "Browser_bar", *_FURNITURE}
+# Pixels that differ by less are one: sums of fractions differ in their last digits.
+DIGITS, TINY = 6, 1e-5
+MOST = 10_000
 # The feedback tables call the same areas by shorter names.
 _ALIASES = {"Genre": "Genre_text", "Backward": "Backward_swipe", "Forward": "Forward_swipe"}
 
@@ -44,11 +47,13 @@ def layout_frame(layout: "CarouselLayout", genres: Sequence[str] | None = None) 
                 position = page * layout.visible + place + 1
                 rows.append(("Movie", number, position, page + 1, *edges, layout.top[number], layout.bottom[number]))
     frame = pd.DataFrame(rows, columns=["AOI_type", "Row_num", "Row_position", "Page", *EDGES])
-    names = [""] * layout.rows if genres is None else list(genres)
-    frame.insert(2, "Row_genre", [names[number] for number in frame["Row_num"]])
+    texts = [""] * layout.rows if genres is None else list(genres)
+    frame.insert(2, "Row_genre", [texts[number] for number in frame["Row_num"]])
     frame["Row_num"] += 1
     frame["Row_position"] = frame["Row_position"].astype("Int64")
-    bars = [("Bar", None, None, None, None, 0.0, layout.width * layout.pages, *bar) for bar in layout.bars]
+    names = ["Browser_bar"] + ["Windows_bar"] * (len(layout.bars) - 1)
+    spans = zip(names, layout.bars, strict=True) if layout.bars else ()
+    bars = [(name, None, None, None, None, 0.0, layout.width * layout.pages, *bar) for name, bar in spans]
     if not bars:
         return frame
     return pd.concat([frame, pd.DataFrame(bars, columns=frame.columns).astype({"Row_position": "Int64"})]).reset_index(
@@ -88,11 +93,20 @@ class _Boxes:
         inside = np.isin(kinds, ["Movie", *_FURNITURE])
         self.row = np.full(len(kinds), -1)
         self.page = np.zeros(len(kinds), dtype=np.int64)
-        for name, target in (("Row_num", self.row), ("Page", self.page)):
-            part = frame[inside]
-            rows = Place(place.source, csv=place.csv, rows=np.flatnonzero(inside).astype(np.int64))
-            target[inside] = numbers(part, name, rows, "a whole number from 1") - 1
-        self.frame, self.inside = frame, inside
+        self.position = np.full(len(kinds), -1)
+        movies = kinds == "Movie"
+        for name, target, where in (
+            ("Row_num", self.row, inside),
+            ("Page", self.page, inside),
+            ("Row_position", self.position, movies),
+        ):
+            rows = Place(place.source, csv=place.csv, rows=np.flatnonzero(where).astype(np.int64))
+            found = numbers(frame[where], name, rows, "a whole number from 1")
+            bad = np.flatnonzero(~((found >= 1) & (found == np.floor(found)) & (found < MOST)))
+            if len(bad):
+                raise rows.error("not a number of a place", int(bad[0]), name, found[bad[0]], "a whole number from 1")
+            target[where] = found - 1
+        self.inside = inside
 
     def layout(self) -> "CarouselLayout":
         """The grid, if they form one."""
@@ -102,20 +116,18 @@ class _Boxes:
         if not len(movies):
             raise DataError("no poster", source=self.place.source, column="AOI_type", expected="rows of type Movie")
         pages, rows = int(self.page[movies].max()) + 1, int(self.row[movies].max()) + 1
-        width = self._page_width(movies, pages)
         first = movies[(self.page[movies] == 0)]
-        left = np.unique(self.edges[first, 0])
+        if not len(first):
+            raise DataError(
+                "no poster on the first page", source=self.place.source, column="Page", expected="pages from 1"
+            )
+        width = self._page_width(movies, pages)
+        left = np.unique(self.edges[first, 0].round(DIGITS))
         top = np.array([self._only(first[self.row[first] == row], 2) for row in range(rows)])
         right = left + self._one_size(movies, 0)
         bottom = top + self._one_size(movies, 2)
         self._require_on_grid(movies, left, top, width)
-        if len(movies) != rows * len(left) * pages:
-            raise DataError(
-                "posters are missing",
-                source=self.place.source,
-                found=f"{len(movies)} posters",
-                expected=f"{rows} x {len(left)} on each of {pages} pages",
-            )
+        self._require_each_once(movies, rows, len(left), pages)
         bars = self.edges[np.isin(self.kinds, ["Windows_bar", "Browser_bar"])][:, 2:]
         furniture = {name: self._furniture(kind, rows) for kind, name in _FURNITURE.items()}
         return CarouselLayout(
@@ -129,6 +141,31 @@ class _Boxes:
             bars=tuple((float(start), float(end)) for start, end in bars[np.argsort(bars[:, 0])]),
             **furniture,
         )
+
+    def _require_each_once(self, movies: NDArray[np.intp], rows: int, visible: int, pages: int) -> None:
+        # Numbered through over swipe pages, from the left.
+        place = self.position[movies] - self.page[movies] * visible
+        wrong = np.flatnonzero((place < 0) | (place >= visible))
+        if len(wrong):
+            row, page = int(movies[wrong[0]]), int(self.page[movies[wrong[0]]])
+            expected = f"{page * visible + 1} to {(page + 1) * visible} on page {page + 1}"
+            raise self.place.error(
+                "a position on another page", row, "Row_position", int(self.position[row]) + 1, expected
+            )
+        cell = (self.row[movies] * pages + self.page[movies]) * visible + place
+        seen, times = np.unique(cell, return_counts=True)
+        if (times > 1).any():
+            row = int(movies[np.flatnonzero(cell == seen[np.argmax(times > 1)])[1]])
+            raise self.place.error(
+                "two posters in one place", row, "Row_position", int(self.position[row]) + 1, "one each"
+            )
+        if len(seen) != rows * visible * pages:
+            raise DataError(
+                "posters are missing",
+                source=self.place.source,
+                found=f"{len(movies)} posters",
+                expected=f"{rows} x {visible} on each of {pages} pages",
+            )
 
     def _page_width(self, movies: NDArray[np.intp], pages: int) -> float:
         if pages == 1:
@@ -160,8 +197,9 @@ class _Boxes:
         return float(sizes[0])
 
     def _require_on_grid(self, movies: NDArray[np.intp], left: FloatArray, top: FloatArray, width: float) -> None:
-        across = self.edges[movies, 0] - self.page[movies] * width
-        off = ~(np.isin(across, left) & (self.edges[movies, 2] == top[self.row[movies]]))
+        across = (self.edges[movies, 0] - self.page[movies] * width).round(DIGITS)
+        column = np.minimum(np.searchsorted(left, across - TINY), len(left) - 1)
+        off = (np.abs(across - left[column]) > TINY) | (np.abs(self.edges[movies, 2] - top[self.row[movies]]) > TINY)
         if off.any():
             row = int(movies[np.flatnonzero(off)[0]])
             raise self.place.error(

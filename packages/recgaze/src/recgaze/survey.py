@@ -114,8 +114,10 @@ def scores(dataset: "RecGazeDataset", *, rng: np.random.Generator, level: float 
 def reasons(dataset: "RecGazeDataset", *, rng: np.random.Generator, level: float = 0.95) -> "pd.DataFrame":
     """Why films were selected: share of the answered screens on which each reason was given.
 
-    Several reasons may be given for one film. Users answer for many screens, so that the bootstrap draws users; what
-    nobody or everybody said has Wilson's interval, a user counting as one answer.
+    Answers are those of the clicks, or, where these have none, of the columns `TaskID_<k>_...` of the users, for the
+    screens k that stand in the other tables: of a part of a study, such as `dataset.task("free")`, those of its
+    screens. Several reasons may be given for one film. Users answer for many screens, so that the bootstrap draws
+    users; what nobody or everybody said has Wilson's interval, a user counting as one answer.
 
     Args:
         dataset: The study.
@@ -233,15 +235,19 @@ def _begins(text: str, reason: str) -> bool:
 
 
 def _answers(dataset: "RecGazeDataset", name: str) -> tuple[NDArray[Any], NDArray[np.str_]]:
-    """User and answer of each screen with one: of the clicks, or of the survey where those have none."""
+    """User and answer of each kept screen with one: of the clicks, or of the survey where those have none."""
     clicks = dataset.clicks
     if name in clicks and clicks[name].notna().any():
         part = clicks[["UserID", name]].dropna()
         return part["UserID"].to_numpy(dtype=str), part[name].to_numpy(dtype=str)
-    columns = [column for column in dataset.users if re.fullmatch(rf"TaskID_\d+_{name}", str(column))]
+    kept = {int(task) for part in (dataset.items, dataset.summary, clicks) for task in part["TaskID"].dropna().unique()}
+    named = [(column, re.fullmatch(rf"TaskID_(\d+)_{name}", str(column))) for column in dataset.users]
+    columns = [column for column, found in named if found and int(found[1]) in kept]
     long = dataset.users[["UserID", *columns]].astype(object).melt(id_vars="UserID").dropna()
     if not len(long):
-        raise ArgumentError(f"the study has no answers {name}; expected them in click_feedback or user_features")
+        raise ArgumentError(
+            f"the study has no answers {name} for its screens; expected them in click_feedback or user_features"
+        )
     return long["UserID"].to_numpy(dtype=str), long["value"].to_numpy(dtype=str)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.impressions import cast
 from recgaze.layout import Aoi
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ class Visits:
         set_field = object.__setattr__
         set_field(self, "users", np.asarray(self.users))
         for name, dtype in types.items():
-            set_field(self, name, np.asarray(getattr(self, name), dtype=dtype))
+            set_field(self, name, cast(name, getattr(self, name), dtype))
         shapes = {getattr(self, name).shape for name in types}
         if len(shapes) != 1 or self.user.ndim != 1:
             raise ArgumentError(f"visits have arrays of shapes {sorted(shapes)}; expected one length for all")

@@ -46,7 +46,9 @@ def events(
     x: Annotated[str, typer.Option("--x", metavar="COLUMN", help="To the right, pixels.")] = "x",
     y: Annotated[str, typer.Option("--y", metavar="COLUMN", help="Downwards, pixels.")] = "y",
     valid: Annotated[str | None, typer.Option(metavar="COLUMN", help="0 where the eye was lost.")] = None,
-    time_unit: Annotated[TimeUnitChoice, typer.Option(help="Of the times.")] = TimeUnitChoice.s,
+    time_unit: Annotated[
+        TimeUnitChoice | None, typer.Option(help="Of the times; default: seconds, or what a Tobii export says.")
+    ] = None,
     screen_px: Annotated[tuple[int, int], typer.Option(help="Width and height of the screen.")] = (1920, 1080),
     screen_cm: Annotated[float | None, typer.Option(help="Width of the picture.")] = None,
     distance_cm: Annotated[float | None, typer.Option(help="From the eyes to the screen.")] = None,
@@ -56,7 +58,11 @@ def events(
     rule: Rule = RuleChoice.closest,
     as_json: Json = False,
 ) -> None:
-    """Detect fixations and saccades in raw gaze, and map them to a carousel page."""
+    """Detect fixations and saccades in raw gaze, and map them to a carousel page.
+
+    The table says of each fixation what it is on where the page was not scrolled and no carousel swiped; for other
+    recordings call `CarouselLayout.locate` with scroll and pages.
+    """
     from recgaze.data.files import write_table
 
     with warnings_as_lines():
@@ -80,7 +86,7 @@ def _read(
     tobii: bool,
     columns: tuple[str, str, str],
     valid: str | None,
-    time_unit: TimeUnitChoice,
+    time_unit: TimeUnitChoice | None,
     size: tuple[tuple[int, int], float | None, float | None],
 ) -> "Gaze":
     from recgaze.gaze import Screen
@@ -91,9 +97,10 @@ def _read(
     pixels, width_cm, distance_cm = size
     screen = Screen(*pixels, width_cm=width_cm, distance_cm=distance_cm)
     if tobii:
-        return read_tobii(path, screen=screen)
+        return read_tobii(path, screen=screen, time_unit=None if time_unit is None else time_unit.value)
     t, x, y = columns
-    return read_gaze(path, t=t, x=x, y=y, valid=valid, time_unit=time_unit.value, screen=screen)
+    unit = TimeUnitChoice.s if time_unit is None else time_unit
+    return read_gaze(path, t=t, x=x, y=y, valid=valid, time_unit=unit.value, screen=screen)
 
 
 def _detect(
@@ -101,7 +108,8 @@ def _detect(
 ) -> "Events":
     from recgaze import events as detectors
 
-    options: dict[str, Any] = {} if min_duration is None else {"min_duration": min_duration}
+    name = "min_fixation" if method is MethodChoice.adaptive else "min_duration"
+    options: dict[str, Any] = {} if min_duration is None else {name: min_duration}
     if method is MethodChoice.ivt:
         return detectors.ivt(gaze, velocity, **options)
     if method is MethodChoice.idt:
@@ -110,12 +118,20 @@ def _detect(
 
 
 def _located(table: "pd.DataFrame", layout: str, rule: RuleChoice) -> "pd.DataFrame":
-    """What the middle of each event is on, the first swipe page of every carousel in view."""
+    """What each fixation is on, the page not scrolled and the first swipe page of every carousel in view."""
     import numpy as np
+    import pandas as pd
 
     from recgaze import Aoi, CarouselLayout
 
     page = CarouselLayout.recgaze() if layout == "recgaze" else CarouselLayout.from_csv(layout)
     found = page.locate(table["x"].to_numpy(), table["y"].to_numpy(), scroll_y=0.0, rule=rule.value)
-    labels = np.array([aoi.label for aoi in Aoi])
-    return table.assign(area=labels[found.kind], row=found.row, column=found.column)
+    labels = np.array([aoi.label for aoi in Aoi], dtype=object)
+    still = (table["kind"] == "fixation").to_numpy()
+    places = {"row": found.row, "column": found.column}
+    located = {name: pd.array(np.where(still, values, 0)).astype("Int64") for name, values in places.items()}
+    for values in located.values():
+        values[~still] = pd.NA
+    area = labels[found.kind]
+    area[~still] = None
+    return table.assign(area=area, **located)

@@ -49,9 +49,10 @@ def fit(
     data: DataFolder,
     model: Annotated[ModelChoice, typer.Option(help="Click model.")] = ModelChoice.oepbm,
     attraction: Annotated[
-        AttractionChoice, typer.Option(help="What attraction belongs to.")
-    ] = AttractionChoice.user_genre,
-    solver: Annotated[SolverChoice, typer.Option(help="Of cpbm and rcpbm.")] = SolverChoice.auto,
+        AttractionChoice | None,
+        typer.Option(help="What attraction belongs to; default: user_genre."),
+    ] = None,
+    solver: Annotated[SolverChoice | None, typer.Option(help="Of cpbm and rcpbm; default: auto.")] = None,
     compare: Annotated[
         bool, typer.Option("--compare", help="Also compare oepbm, rcpbm and cpbm on held-out screens.")
     ] = False,
@@ -62,23 +63,36 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a click model, and say first what this design can tell of it."""
+    cascade = model in (ModelChoice.ccm, ModelChoice.tcm)
+    if cascade:
+        _refuse(model, {"--attraction": attraction, "--solver": solver, "--out": out, "--compare": compare or None})
+    keys = attraction or AttractionChoice.user_genre
     with warnings_as_lines():
         impressions = load(data, task).impressions(rule.value)
-        payload, lines = (
-            _cascade(model, impressions)
-            if model in (ModelChoice.ccm, ModelChoice.tcm)
-            else _position(model, attraction, solver, impressions, out)
-        )
-        if compare:
-            table = _compared(impressions, attraction, seed)
-            payload["comparison"] = table.to_dict("list")
-            lines.append(table.to_string(index=False, float_format=lambda value: f"{value:.5f}"))
+        table = _compared(impressions, keys, seed) if compare else None
+        if cascade:
+            payload, lines = _cascade(model, impressions)
+        else:
+            payload, lines = _position(model, keys, solver or SolverChoice.auto, impressions, out)
+    if table is not None:
+        payload["comparison"] = table.to_dict("list")
+        lines.append(table.to_string(index=False, float_format=lambda value: f"{value:.5f}"))
     if as_json:
         echo_json(payload)
         return
     typer.echo(repr(impressions))
     for line in lines:
         typer.echo(line)
+
+
+def _refuse(model: ModelChoice, options: dict[str, Any]) -> None:
+    from irworks.errors import ArgumentError
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ArgumentError(
+            f"--model {model.value} has no {' and no '.join(given)}; it has three numbers, printed here"
+        )
 
 
 def _position(
@@ -90,7 +104,9 @@ def _position(
     separable = model is ModelChoice.rcpbm
     design = identifiability(impressions, attraction.value, observed_examination=observed, separable=separable)
     kinds: dict[ModelChoice, Any] = {ModelChoice.oepbm: OEPBM, ModelChoice.rcpbm: RCPBM, ModelChoice.cpbm: CPBM}
-    options = {"solver": solver.value} | ({"l2": 0.0} if solver is SolverChoice.em else {})
+    options: dict[str, Any] = {"solver": solver.value}
+    if solver is SolverChoice.em and not observed:
+        options["l2"] = 0.0
     fitted = kinds[model](attraction.value, **options).fit(impressions)
     score = fitted.log_likelihood(impressions)
     if out is not None:
@@ -122,16 +138,22 @@ def _cascade(model: ModelChoice, impressions: "Impressions") -> tuple[dict[str, 
 
     kind = CCM if model is ModelChoice.ccm else TCM
     fitted = kind().fit(impressions, "conditional")
-    variation, perplexity = fitted.total_variation(impressions), fitted.perplexity(impressions)
-    lines = [repr(fitted), f"total variation {variation:.3f}, perplexity {perplexity:.2f}"]
+    perplexity = fitted.perplexity(impressions)
+    cells = impressions.rows * impressions.columns
+    lines = [repr(fitted), f"perplexity {perplexity:.2f} of {cells} places, given a selection"]
     numbers = {"quit": fitted.quit_, "attraction": fitted.attraction_, "discount": fitted.discount_}
-    return {"model": model.value, "total_variation": variation, "perplexity": perplexity} | numbers, lines
+    return {"model": model.value, "perplexity": perplexity} | numbers, lines
 
 
 def _compared(impressions: "Impressions", attraction: AttractionChoice, seed: int) -> "pd.DataFrame":
     import numpy as np
 
+    from irworks.errors import ArgumentError
     from recgaze.models import CPBM, OEPBM, RCPBM, compare
+
+    users = len(np.unique(impressions.user))
+    if users < 2:
+        raise ArgumentError(f"--compare needs users to draw from; found {users}, expected at least 2")
 
     models = [kind(attraction.value) for kind in (OEPBM, RCPBM, CPBM)]
     return compare(models, impressions, rng=np.random.default_rng(seed), by="screen").reset_index()

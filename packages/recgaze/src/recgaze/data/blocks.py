@@ -5,13 +5,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from irworks.errors import DataError
+from recgaze.data.checks import normalized
 from recgaze.data.files import scan_table
 from recgaze.data.schema import SUMMARY
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["blocks_of_users"]
+__all__ = ["blocks_of_users", "with_those_left"]
 
 
 def blocks_of_users(path: Path, users_per_block: int) -> "Iterator[pd.DataFrame]":
@@ -25,7 +26,7 @@ def blocks_of_users(path: Path, users_per_block: int) -> "Iterator[pd.DataFrame]
     rows: pd.DataFrame | None = None
     came: dict[str, None] = {}
     for part in scan_table(path, SUMMARY):
-        part = part.astype({"UserID": str})
+        part = normalized(part).astype({"UserID": str})
         _require_together(part["UserID"], came, path)
         rows = part if rows is None else pd.concat([rows, part], ignore_index=True)
         order = pd.unique(rows["UserID"])
@@ -36,6 +37,17 @@ def blocks_of_users(path: Path, users_per_block: int) -> "Iterator[pd.DataFrame]
             rows, order = rows[~chosen], order[users_per_block:]
     if rows is not None and len(rows):
         yield _block(rows)
+
+
+def with_those_left(blocks: "Iterator[pd.DataFrame]", left: set[str]) -> "Iterator[pd.DataFrame]":
+    """The blocks, and an empty one at the end if users in `left`, from which those of the blocks are taken, remain."""
+    empty = None
+    for block in blocks:
+        left -= set(block["UserID"])
+        empty = block.iloc[:0]
+        yield block
+    if left and empty is not None:
+        yield empty.astype({"UserID": "category"})
 
 
 def _require_together(ids: "pd.Series[str]", came: dict[str, None], path: Path) -> None:

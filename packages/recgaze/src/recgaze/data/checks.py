@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import DataError
+from recgaze import study
 from recgaze.data.naming import GENRE_ALIASES, TYPE_ALIASES, canonical_genres, canonical_user, did_you_mean
 from recgaze.data.schema import EVENTS, STARS, Column
 
@@ -58,7 +59,8 @@ class ValidationReport:
         lines = [f"{name}: {count:,} rows" for name, count in self.counts.items()]
         lines += [f"error: {error}" for error in self.errors]
         lines += [f"warning: {warning}" for warning in self.warnings]
-        return "\n".join([*lines, "valid" if self.ok else f"{len(self.errors)} errors"])
+        n = len(self.errors)
+        return "\n".join([*lines, "valid" if self.ok else f"{n} error{'s' * (n > 1)}"])
 
 
 # -- one name for each thing ------------------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ def _column_errors(table: "TableFile", column: Column) -> Iterator[DataError]:
     else:
         numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
         low, high = (-np.inf if column.low is None else column.low), (np.inf if column.high is None else column.high)
-        bad = ~missing & ~((numbers >= low) & (numbers <= high))
+        bad = ~missing & ~((numbers >= low) & (numbers <= high) & np.isfinite(numbers))
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         more = int(bad.sum()) - 1
@@ -177,11 +179,14 @@ def _relation_errors(tables: Mapping[str, "TableFile"]) -> Iterator[DataError]:
     shown = items.frame["TaskID"].notna().to_numpy()
     cells = ["TaskID", "Carousel_position", "Movie_position_in_carousel"]
     yield from _duplicates(items, cells, "two films in one place", "one film a screen, carousel and position", shown)
+    yield from _mixed_genres(items)
     for name in ("summary_feedback", "click_feedback"):
         yield from _unknown_users(tables[name], users)
         for event in EVENTS:
             if f"{event}_type" in tables[name].frame:
                 yield from _wrong_films(tables[name], items, event)
+                yield from _wrong_genres(tables[name], items, event)
+    yield from _wrong_units(tables["summary_feedback"])
 
 
 def _duplicates(
@@ -206,41 +211,102 @@ def _unknown_users(table: "TableFile", users: "TableFile") -> Iterator[DataError
 
 def _wrong_films(table: "TableFile", items: "TableFile", event: str) -> Iterator[DataError]:
     """An event on a film that stands elsewhere."""
-    import pandas as pd
+    place = ["TaskID", "Carousel_position", "Movie_position_in_carousel"]
+    movie = (table.frame[f"{event}_type"] == "Movie").to_numpy(dtype=bool)
+    known = _looked_up(table, items, event, place, "MovieID", complete(table.frame, event) & movie)
+    if known is None:
+        return
+    rows, expected, found = known
+    wrong = np.flatnonzero((expected != found).to_numpy(dtype=bool, na_value=True) & found.notna().to_numpy())
+    if not len(wrong):
+        return
+    first = int(wrong[0])
+    row = int(rows[first])
+    values = [table.frame[name].iloc[row] for name in ("TaskID", *(f"{event}_{part}" for part in place[1:]))]
+    where = "screen {}, carousel {}, position {}".format(*values)
+    there = f"film {expected.iloc[first]} at {where}, by {items.source}"
+    problem = "a film that does not stand there"
+    if expected.isna().iloc[first]:
+        problem, there = "a film at a place that has none", f"a place that {items.source} has, not {where}"
+    yield table.place().error(problem, row, f"{event}_MovieID", int(found.iloc[first]), there)
 
-    frame = table.frame
-    rows = np.flatnonzero(complete(frame, event) & (frame[f"{event}_type"] == "Movie").to_numpy(dtype=bool))
-    names = ["TaskID", f"{event}_Carousel_position", f"{event}_Movie_position_in_carousel"]
-    seen = frame[[*names, f"{event}_MovieID"]].iloc[rows].dropna()
-    rows = rows[frame[f"{event}_MovieID"].iloc[rows].notna().to_numpy()]
-    cells = items.frame.dropna(subset=["TaskID", "Carousel_position", "Movie_position_in_carousel"])
-    keys = [
-        cells[name].to_numpy(dtype=np.int64) for name in ("TaskID", "Carousel_position", "Movie_position_in_carousel")
-    ]
-    key = _cell_key(*keys)
-    at = (
-        pd.Index(key)
-        .drop_duplicates()
-        .get_indexer(pd.Index(_cell_key(*(seen[name].to_numpy(dtype=np.int64) for name in names))))
-    )
-    movie = cells["MovieID"].to_numpy(dtype=np.int64)[~pd.Index(key).duplicated()]
-    found = seen[f"{event}_MovieID"].to_numpy(dtype=np.int64)
-    wrong = (at < 0) | (movie[np.maximum(at, 0)] != found) if len(movie) else np.ones(len(seen), dtype=bool)
-    if wrong.any():
-        first = int(np.flatnonzero(wrong)[0])
-        where = ", ".join(
-            f"{what} {seen[name].iloc[first]}"
-            for what, name in zip(("screen", "carousel", "position"), names, strict=True)
-        )
-        there = f"film {movie[at[first]]}" if len(movie) and at[first] >= 0 else "no film"
+
+def _wrong_genres(table: "TableFile", items: "TableFile", event: str) -> Iterator[DataError]:
+    """An event in a carousel of another genre."""
+    place = ["TaskID", "Carousel_position"]
+    there = table.frame[f"{event}_Carousel_position"].notna().to_numpy() & complete(table.frame, event)
+    known = _looked_up(table, items, event, place, "Carousel_genre", there)
+    if known is None:
+        return
+    rows, expected, found = known
+    both = expected.isin(study.GENRES).to_numpy() & found.isin(study.GENRES).to_numpy()
+    wrong = np.flatnonzero((expected.astype(str) != found.astype(str)).to_numpy() & both)
+    if len(wrong):
+        first = int(wrong[0])
         yield table.place().error(
-            "a film that does not stand there", int(rows[first]), f"{event}_MovieID", int(found[first]),
-            f"{there} at {where}, by {items.source}",
-        )  # fmt: skip
+            "another genre than that of the carousel",
+            int(rows[first]),
+            f"{event}_Carousel_genre",
+            found.iloc[first],
+            f"{expected.iloc[first]}, by {items.source}",
+        )
 
 
-def _cell_key(task: NDArray[np.int64], row: NDArray[np.int64], column: NDArray[np.int64]) -> NDArray[np.int64]:
-    return (task * 1000 + row) * 1000 + column
+def _mixed_genres(items: "TableFile") -> Iterator[DataError]:
+    """A carousel whose films say different genres."""
+    frame = items.frame.dropna(subset=["TaskID", "Carousel_position", "Carousel_genre"])
+    first = frame.groupby(["TaskID", "Carousel_position"], sort=False)["Carousel_genre"].transform("first")
+    wrong = np.flatnonzero((first.astype(str) != frame["Carousel_genre"].astype(str)).to_numpy())
+    if len(wrong):
+        row = int(frame.index[wrong[0]])
+        expected = f"{first.iloc[wrong[0]]}, as above for this carousel"
+        yield items.place().error(
+            "a carousel of two genres", row, "Carousel_genre", items.frame["Carousel_genre"].iloc[row], expected
+        )
+
+
+def _looked_up(
+    table: "TableFile", items: "TableFile", event: str, place: list[str], what: str, where: BoolArray
+) -> "tuple[NDArray[np.intp], pd.Series[Any], pd.Series[Any]] | None":
+    """Rows of events, what the items say of their place, and what the events say; None where there is nothing."""
+    names = [place[0], *(f"{event}_{name}" for name in place[1:])]
+    rows = np.flatnonzero(where & table.frame[names].notna().all(axis=1).to_numpy())
+    cells = items.frame.dropna(subset=[*place, what]).drop_duplicates(place)
+    if not len(rows) or not len(cells):
+        return None
+    events = table.frame[[*names, f"{event}_{what}"]].iloc[rows]
+    said = cells[[*place, what]].set_axis([*names, "said"], axis=1)
+    both = events.merge(said, on=names, how="left")
+    return rows, both["said"], both[f"{event}_{what}"]
+
+
+def _wrong_units(summary: "TableFile") -> Iterator[DataError]:
+    """Times of events and of the cursor that cannot be seconds."""
+    frame = summary.frame
+    looks = frame[frame["Fixation_AOI_type"].notna() & frame["Timestamp"].notna()]
+    seconds = 1.0 if fixation_unit(frame) == "s" else 1e-3
+    duration = looks["Fixation_Duration"].median() * seconds
+    gap = looks.groupby(["UserID", "TaskID"], observed=True)["Timestamp"].diff().median()
+    if duration > 0 and gap > 100 * duration:
+        yield DataError(
+            "times do not go with the fixations",
+            source=summary.source,
+            column="Timestamp",
+            found=f"fixations of {duration:.3g} s, {gap:.3g} apart",
+            expected="seconds",
+        )
+    if "Cursor_Duration" not in frame:
+        return
+    span = frame.groupby(["UserID", "TaskID"], observed=True)["Timestamp"].agg(lambda times: times.max() - times.min())
+    dwell, longest = frame["Cursor_Duration"].median(), span.median()
+    if dwell > 10 * longest > 0:
+        yield DataError(
+            "dwells of the cursor are longer than screens",
+            source=summary.source,
+            column="Cursor_Duration",
+            found=f"a median of {dwell:.3g} on screens of {longest:.3g} s",
+            expected="seconds",
+        )
 
 
 def _warnings(tables: Mapping[str, "TableFile"]) -> Iterator[str]:
@@ -256,9 +322,28 @@ def _warnings(tables: Mapping[str, "TableFile"]) -> Iterator[str]:
             broken = summary.frame[f"{event}_type"].notna().to_numpy() & ~complete(summary.frame, event)
             if broken.any():
                 yield f"{summary.source}: {int(broken.sum()):,} events {event} lack what they are on and are left out"
+    looks = summary.frame["Fixation_AOI_type"].notna()
+    missing = int(summary.frame.loc[looks, "Fixation_Duration"].isna().sum())
+    if missing:
+        yield f"{summary.source}: {missing:,} fixations have no duration; they count as looks of 0 s"
+    other = _other_selections(summary.frame, tables["click_feedback"].frame)
+    if other:
+        yield f"{tables['click_feedback'].source}: {other:,} selections are not the last click on a film in the summary"
     without = set(summary.frame["UserID"].dropna()) - set(tables["click_feedback"].frame["UserID"].dropna())
     if without:
         yield f"{tables['click_feedback'].source}: no click of {', '.join(sorted(map(str, without))[:5])}"
+
+
+def _other_selections(summary: "pd.DataFrame", clicks: "pd.DataFrame") -> int:
+    """Screens whose selection is not the last click on a film that the summary has of them."""
+    names = ["UserID", "TaskID", "Click_AOI_Carousel_position", "Click_AOI_Movie_position_in_carousel"]
+    films = summary[(summary["Click_AOI_type"] == "Movie").to_numpy(dtype=bool)]
+    last = films.sort_values("Timestamp", kind="stable").drop_duplicates(names[:2], keep="last")[names]
+    both = (
+        clicks[names].astype({"UserID": str}).merge(last.astype({"UserID": str}), on=names[:2], suffixes=("", "_last"))
+    )
+    same = [(both[name] == both[f"{name}_last"]).to_numpy(dtype=bool, na_value=True) for name in names[2:]]
+    return int((~(same[0] & same[1])).sum())
 
 
 def stars(values: "pd.Series[Any]") -> NDArray[np.int8]:

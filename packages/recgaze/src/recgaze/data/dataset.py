@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from recgaze import study
-from recgaze.data.blocks import blocks_of_users
+from recgaze.data.blocks import blocks_of_users, with_those_left
 from recgaze.data.checks import ValidationReport, check_tables, complete, fixation_unit, normalized, stars
-from recgaze.data.files import TableFile, find_table, read_table, write_table
+from recgaze.data.files import SUFFIXES, TableFile, find_table, read_table, write_table
+from recgaze.data.naming import canonical_user
 from recgaze.data.places import Places, codes_of
 from recgaze.data.schema import CLICKS, ITEMS, SUMMARY, TABLES, USERS, Event, Table
 from recgaze.impressions import Impressions
@@ -30,6 +31,8 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Rule = Literal["strict", "closest"]
 
+# Seconds from when a screen appears to its first event, at most, on half of the screens.
+LATEST_FIRST_EVENT = 5.0
 _EVENT_OF_RULE: dict[str, Event] = {"strict": "Fixation_AOI", "closest": "Fixation_AOI_Closest"}
 
 
@@ -132,26 +135,32 @@ class RecGazeDataset:
         path = find_table(place, SUMMARY)
         others = {spec.name: read_table(find_table(place, spec), spec) for spec in (CLICKS, ITEMS, USERS)}
         others = {name: replace(file, frame=normalized(file.frame)) for name, file in others.items()}
-        for block in blocks_of_users(path, users_per_block):
-            ids = block["UserID"].unique()
-            files = {SUMMARY.name: TableFile(SUMMARY, normalized(block), path.name)}
+        left = set(others[USERS.name].frame["UserID"].dropna())
+        for block in with_those_left(blocks_of_users(path, users_per_block), left):
+            ids = block["UserID"].unique() if len(block) else sorted(left)
+            files = {SUMMARY.name: TableFile(SUMMARY, block, path.name)}
             files |= others
             for name in (CLICKS.name, USERS.name):
                 frame = others[name].frame
                 files[name] = replace(
                     others[name], frame=frame[frame["UserID"].isin(ids)].reset_index(drop=True), path=None
                 )
-            check_tables(files).raise_if_errors()
+            if len(block):
+                check_tables(files).raise_if_errors()
             yield cls._of(files, str(folder), True)
 
     def save(self, folder: str | Path, *, format: Literal["csv", "parquet"] = "csv") -> None:  # noqa: A002
         """Write the four tables. Loading and saving again gives the same bytes.
 
         Raises:
-            ArgumentError: An unknown format.
+            ArgumentError: An unknown format, or a folder with the tables in another one.
         """
         if format not in ("csv", "parquet"):
             raise ArgumentError(f'format={format!r}; expected "csv" or "parquet"')
+        for spec in TABLES:
+            other = [path for suffix in SUFFIXES if (path := Path(folder) / f"{spec.name}{suffix}").exists()]
+            if any(not path.name.endswith(f".{format}") for path in other):
+                raise ArgumentError(f"{other[0]} is there already; write that format, or another folder")
         for spec, frame in self._tables():
             write_table(frame, Path(folder) / f"{spec.name}.{format}")
 
@@ -201,8 +210,11 @@ class RecGazeDataset:
         """The part of some users and screens.
 
         Args:
-            users: Their ids. Default: all.
+            users: Their ids, or one. Default: all.
             tasks: The screens. Default: all.
+
+        Raises:
+            ArgumentError: A user whom the study does not have.
         """
         parts: dict[str, Any] = {
             "summary": self.summary,
@@ -212,7 +224,10 @@ class RecGazeDataset:
             "paths": {},
         }
         if users is not None:
-            ids = set(users)
+            ids = {canonical_user(one) for one in ([users] if isinstance(users, str) else users)}
+            strangers = sorted(ids - set(self.users["UserID"].dropna()))
+            if strangers:
+                raise ArgumentError(f"users has {strangers[0]!r}; expected ids of the study's {len(self.users)} users")
             parts |= {name: parts[name][parts[name]["UserID"].isin(ids)] for name in ("summary", "clicks", "users")}
         if tasks is not None:
             numbers = set(tasks)
@@ -275,6 +290,8 @@ class RecGazeDataset:
         seen = seen.assign(user=pd.Categorical(seen["UserID"], self.user_ids)).sort_values(["user", "TaskID"])
         frame = seen.merge(self._final, on=["UserID", "TaskID"], how="left")
         task = frame["TaskID"].to_numpy(dtype=np.int64)
+        if len(task) and task.max() > max(study.TASKS):
+            raise ArgumentError(f"TaskID {task.max()} is none of the study's; expected 1 to {max(study.TASKS)}")
         kind = np.array([study.task_kind(one) for one in task], dtype=object)
         clicked = frame["row"].notna().to_numpy()
         target = np.array([study.search_target(one) if one >= 36 else (0, 0) for one in task]).reshape(-1, 2)
@@ -365,15 +382,22 @@ class RecGazeDataset:
 
     @cached_property
     def _time(self) -> FloatArray:
-        """Seconds since the first event of the screen: float64 [n_events]."""
+        """Seconds since the screen appeared: float64 [n_events].
+
+        Timestamps count from there where all screens begin near zero. Those of a clock that runs on from screen to
+        screen do not say when a screen appeared: its first event stands for that.
+        """
         import pandas as pd
 
         time = self.summary["Timestamp"].to_numpy(dtype=np.float64)
         screen, _ = pd.factorize(self._user * 64 + self._task)
         first = np.full(int(screen.max(initial=-1)) + 1, np.inf)
         np.minimum.at(first, screen, time)
+        if not len(first) or np.median(first) < LATEST_FIRST_EVENT:
+            return time.round(6)
         since: FloatArray = time - first[screen]
-        return since
+        # Of times since 1970, the last digits of the difference are noise.
+        return since.round(6)
 
     # -- arrays -------------------------------------------------------------------------------------------------------
 

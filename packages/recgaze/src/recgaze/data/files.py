@@ -1,5 +1,6 @@
 """Tables from and to CSV and Parquet: columns found under their several names, numbers as numbers, whole files."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,13 +85,9 @@ def read_table(path: Path, spec: Table) -> TableFile:
     Raises:
         DataError: The file is malformed, lacks a column or has one twice, or a number is none: with its line.
     """
-    import pyarrow as pa
-
-    names = _column_names(path)
-    columns = _matched(names, spec, path.name)
-    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path, columns)
-    if isinstance(table, pa.Table):
-        frame = _frame(table, columns, spec, path)
+    columns = _matched(_column_names(path), spec, path.name)
+    table = _read_parquet(path) if path.suffix == ".parquet" else _read_csv(path)
+    frame = _frame(table, columns, spec, path)
     return TableFile(spec, frame, path.name, path, {name: raw for name, raw in columns.items() if name != raw})
 
 
@@ -112,12 +109,18 @@ def scan_table(path: Path, spec: Table) -> Iterator["pd.DataFrame"]:
 
 
 def write_table(frame: "pd.DataFrame", path: Path) -> None:
-    """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes."""
+    """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes.
+
+    Raises:
+        DataError: The name says neither.
+    """
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     from irworks.runtime import atomic_path
 
+    if not path.name.endswith(SUFFIXES):
+        raise DataError("not a table by its name", source=path, expected=", ".join(SUFFIXES))
     with atomic_path(path) as scratch:
         if path.suffix == ".parquet":
             table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
@@ -181,21 +184,22 @@ def _column_names(path: Path) -> list[str]:
     import pyarrow.parquet as pq
     from pyarrow import csv
 
-    from irworks.data.tables import one_line
-
     try:
         if path.suffix == ".parquet":
             return list(pq.read_schema(path).names)
         with csv.open_csv(path, parse_options=_parse_options()) as reader:
             return list(reader.schema.names)
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
         if "Empty CSV file" in str(error):
             raise DataError("the table is empty", source=path.name, found="no header") from None
-        raise DataError(f"not a readable table: {one_line(error)}", source=path.name) from None
+        raise _unreadable(path, error) from None
 
 
 def _matched(names: list[str], spec: Table, source: str) -> dict[str, str]:
     """The column of the file for each published name that it has."""
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError("several columns have one name", source=source, column=twice, expected="one of this name")
     candidates = canonical_columns(names, spec)
     for name, found in candidates.items():
         if len(found) > 1:
@@ -207,18 +211,23 @@ def _matched(names: list[str], spec: Table, source: str) -> dict[str, str]:
                 expected="one of them",
                 hint=f"Keep one and call it {name}",
             )
+    # Who has one column of the cursor has to have those that say where it was, and for how long.
+    groups = {column.group for column in spec.columns if column.group and column.name in candidates}
     for column in spec.columns:
-        if column.required and column.name not in candidates:
-            spare = [name for name in names if name not in spec.by_name]
-            raise DataError(
-                "a column is missing",
-                source=source,
-                column=column.name,
-                found=f"{len(names)} other columns",
-                hint=did_you_mean(column.name, spare),
-            )
+        if (column.required or column.group in groups) and column.name not in candidates:
+            raise _missing(column, names, spec, source)
     # In the published order.
     return {column.name: candidates[column.name][0] for column in spec.columns if column.name in candidates}
+
+
+def _missing(column: Column, names: list[str], spec: Table, source: str) -> DataError:
+    hint: str | None
+    if len(names) == 1 and (separator := next((one for one in ";\t|" if one in names[0]), None)):
+        hint = f"The columns seem to be separated by {separator!r}; expected commas"
+    else:
+        hint = did_you_mean(column.name, [name for name in names if name not in spec.by_name])
+    found = f"{len(names)} other columns"
+    return DataError("a column is missing", source=source, column=column.name, found=found, hint=hint)
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -234,20 +243,26 @@ def _read_parquet(path: Path) -> "pa.Table":
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from irworks.data.tables import one_line
-
     try:
         return pq.read_table(path)
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"not a readable Parquet file: {one_line(error)}", source=path.name) from None
+        raise _unreadable(path, error) from None
 
 
-def _read_csv(path: Path, columns: Mapping[str, str]) -> "pa.Table":
+def _unreadable(path: Path, error: Exception) -> DataError:
+    from irworks.data.tables import one_line
+
+    with path.open("rb") as file:
+        wide = path.suffix == ".csv" and b"\0" in file.read(64)
+    if wide or isinstance(error, UnicodeDecodeError) or "UTF8" in str(error):
+        return DataError("not UTF-8 text", source=path.name, hint="Save it as CSV in UTF-8")
+    return DataError(f"not a readable table: {one_line(error)}", source=path.name)
+
+
+def _read_csv(path: Path) -> "pa.Table":
     """Everything as text: what should be a number is looked at afterwards, where a bad one can be named."""
     import pyarrow as pa
     from pyarrow import csv
-
-    from irworks.data.tables import one_line
 
     names = _column_names(path)
     convert = csv.ConvertOptions(
@@ -257,8 +272,8 @@ def _read_csv(path: Path, columns: Mapping[str, str]) -> "pa.Table":
     )
     try:
         return csv.read_csv(path, parse_options=_parse_options(), convert_options=convert)
-    except (pa.ArrowException, OSError, EOFError) as error:
-        raise DataError(f"not a readable CSV file: {one_line(error)}", source=path.name) from None
+    except (pa.ArrowException, OSError, EOFError, UnicodeDecodeError) as error:
+        raise _unreadable(path, error) from None
 
 
 def _frame(table: "pa.Table", columns: Mapping[str, str], spec: Table, path: Path) -> "pd.DataFrame":
@@ -276,12 +291,23 @@ def _frame(table: "pa.Table", columns: Mapping[str, str], spec: Table, path: Pat
 
 
 def _typed(values: "pa.ChunkedArray", column: Column, path: Path) -> Any:
+    import pandas as pd
     import pyarrow as pa
 
+    kinds = pa.types
+    text = kinds.is_dictionary(values.type) or kinds.is_string(values.type) or kinds.is_large_string(values.type)
+    number = kinds.is_integer(values.type) or kinds.is_floating(values.type) or kinds.is_null(values.type)
+    if not (text or number):
+        found = f"values of type {values.type}"
+        raise DataError(
+            "a column of another type", source=path.name, column=column.name, found=found, expected=column.expected
+        )
     if column.kind == "text":
-        return _categories(values)
-    if pa.types.is_dictionary(values.type) or pa.types.is_string(values.type) or pa.types.is_large_string(values.type):
+        return _categories(values if text else values.cast(pa.string()))
+    if text:
         return _numbers_from_text(_categories(values), column, path)
+    if kinds.is_integer(values.type) and column.kind == "integer":
+        return values.to_pandas(types_mapper={values.type: pd.Int64Dtype()}.get).astype("Int64")
     return _whole(values.to_pandas().astype("float64"), column, path)
 
 
@@ -303,15 +329,39 @@ def _numbers_from_text(values: Any, column: Column, path: Path) -> Any:
     import numpy as np
     import pandas as pd
 
-    texts = values.cat.categories
-    distinct = pd.to_numeric(pd.Series(texts, dtype=object), errors="coerce").to_numpy(dtype=np.float64)
-    bad = ~np.isfinite(distinct)
-    if bad.any():
-        row = int(np.flatnonzero(bad[values.cat.codes.to_numpy()] & values.notna().to_numpy())[0])
-        raise _bad_cell(values, row, column, path, "not a number")
+    read = _integer if column.kind == "integer" else _number
+    distinct = [read(text) for text in values.cat.categories]
+    bad = np.array([one is None for one in distinct] + [False])
     codes = values.cat.codes.to_numpy()
-    numbers = np.where(codes >= 0, np.append(distinct, np.nan)[codes], np.nan)
-    return _whole(pd.Series(numbers), column, path)
+    if bad.any():
+        row = int(np.flatnonzero(bad[codes])[0])
+        problem = "not a whole number" if column.kind == "integer" and _number(values.iloc[row]) is not None else None
+        raise _bad_cell(values, row, column, path, problem or "not a number")
+    if column.kind == "number":
+        return pd.Series(np.append(np.array(distinct, dtype=np.float64), np.nan)[codes])
+    whole = np.append(np.array(distinct, dtype=np.int64), np.int64(0))[codes]
+    return pd.Series(pd.arrays.IntegerArray(whole, codes < 0))
+
+
+def _number(text: str) -> float | None:
+    """The finite number that a text is, if it is one."""
+    try:
+        found = float(text)
+    except ValueError:
+        return None
+    return found if math.isfinite(found) else None
+
+
+def _integer(text: str) -> int | None:
+    """The whole number that a text is, if it is one of 64 bits: exactly, `7.0` included."""
+    found = _number(text)
+    if found is None or found != math.floor(found):
+        return None
+    try:
+        whole = int(text)
+    except ValueError:
+        whole = int(found)
+    return whole if -(2**63) <= whole < 2**63 else None
 
 
 def _whole(numbers: Any, column: Column, path: Path) -> Any:
@@ -319,14 +369,13 @@ def _whole(numbers: Any, column: Column, path: Path) -> Any:
 
     if column.kind == "number":
         return numbers
-    broken = (numbers.notna() & (numbers != np.floor(numbers))).to_numpy()
+    # Beyond 2^53 a floating-point number no longer says which whole number it was.
+    broken = (numbers.notna() & ((numbers != np.floor(numbers)) | (numbers.abs() > 2.0**53))).to_numpy()
     if broken.any():
         raise _bad_cell(numbers, int(np.flatnonzero(broken)[0]), column, path, "not a whole number")
     return numbers.astype("Int64")
 
 
 def _bad_cell(values: Any, row: int, column: Column, path: Path, problem: str) -> DataError:
-    from irworks.data.columns import Place
-
-    place = Place(path.name, csv=None if path.suffix == ".parquet" else path)
+    place = TableFile(Table(path.stem, ()), values.to_frame(), path.name, path).place()
     return place.error(problem, row, column.name, values.iloc[row], column.expected)

@@ -12,7 +12,6 @@ GENRE_ALIASES: Mapping[str, str] = {
     "Comedies": "Comedy",
     "Dramas": "Drama",
     "Sci-fi": "Sci-Fi",
-    "Sci-Fi": "Sci-Fi",
     "SciFi": "Sci-Fi",
     "Science Fiction": "Sci-Fi",
     "Science-Fiction": "Sci-Fi",
@@ -72,7 +71,7 @@ def canonical_columns(found: Sequence[str], table: Table) -> dict[str, list[str]
         target = name if name in known else _guess(name, known)
         if target is not None:
             candidates.setdefault(target, []).append(name)
-    return candidates
+    return {target: sorted(names, key=lambda one: one != target) for target, names in candidates.items()}
 
 
 def _guess(name: str, known: Iterable[str]) -> str | None:

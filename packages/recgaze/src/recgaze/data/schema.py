@@ -55,6 +55,7 @@ class Column:
         allowed: Texts allowed; empty: any.
         required: Whether the file must have the column.
         filled: Whether every row must have a value.
+        group: Columns of one group stand together: the file has all of them or none.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Column:
     allowed: tuple[str, ...] = ()
     required: bool = True
     filled: bool = False
+    group: str = ""
 
     @property
     def expected(self) -> str:
@@ -98,14 +100,15 @@ def _optional(*names: str, kind: Kind = "text") -> tuple[Column, ...]:
     return tuple(Column(name, kind, required=False) for name in names)
 
 
-def aoi_columns(event: str, *, required: bool = True) -> tuple[Column, ...]:
-    """The columns that describe what an event was on."""
+def aoi_columns(event: str, *, group: str = "") -> tuple[Column, ...]:
+    """The columns that describe what an event was on; those of a group may be absent together."""
+    needed = not group
     return (
-        Column(f"{event}_type", allowed=AOI_TYPES, required=required),
-        Column(f"{event}_MovieID", "integer", required=required),
-        Column(f"{event}_Movie_position_in_carousel", "integer", 1, study.POSITIONS, required=required),
-        Column(f"{event}_Carousel_position", "integer", 1, study.CAROUSELS, required=required),
-        Column(f"{event}_Carousel_genre", allowed=study.GENRES, required=required),
+        Column(f"{event}_type", allowed=AOI_TYPES, required=needed, group=group),
+        Column(f"{event}_MovieID", "integer", required=needed, group=group),
+        Column(f"{event}_Movie_position_in_carousel", "integer", 1, study.POSITIONS, required=needed, group=group),
+        Column(f"{event}_Carousel_position", "integer", 1, study.CAROUSELS, required=needed, group=group),
+        Column(f"{event}_Carousel_genre", allowed=study.GENRES, required=needed, group=group),
         Column(f"{event}_Carousel_genre_is_top_genre", allowed=("Top_Genre", "Not_Top_Genre"), required=False),
         Column(
             f"{event}_Carousel_genre_is_preferred_genre",
@@ -132,8 +135,8 @@ SUMMARY = Table(
         *aoi_columns("Fixation_AOI"),
         *aoi_columns("Fixation_AOI_Closest"),
         *aoi_columns("Click_AOI"),
-        Column("Cursor_Duration", "number", 0, required=False),
-        *aoi_columns("Cursor_AOI", required=False),
+        Column("Cursor_Duration", "number", 0, required=False, group="cursor"),
+        *aoi_columns("Cursor_AOI", group="cursor"),
     ),
 )
 

@@ -53,6 +53,7 @@ def ivt(
     rate = angular_speed(gaze, window, max_gap) if speed is None else np.asarray(speed, dtype=np.float64)
     if rate.shape != gaze.t.shape:
         raise ArgumentError(f"speed has shape {rate.shape}; expected one for each of {len(gaze)} samples")
+    rate = np.where(gaze.lost, np.nan, rate)
     codes = np.where(rate < velocity, Kind.FIXATION, np.where(rate >= velocity, Kind.SACCADE, Kind.NONE))
     onset, offset = runs_in(codes, gaze.segments(max_gap)[0])
     kind = codes[onset]

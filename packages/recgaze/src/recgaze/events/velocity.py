@@ -72,6 +72,9 @@ def _fill(out: FloatArray, gaze: Gaze, first: LongArray, last: LongArray, half: 
     for axis in (gaze.x, gaze.y):
         slope, bend = _equal(axis, half, gaze.step) if equal else _unequal(gaze.t, axis, half)
         rate = slope[centre]
+        if equal:
+            # Steps that differ a little: the window's own length counts, not that of equal ones.
+            rate *= 2 * half * gaze.step / (gaze.t[centre + half] - gaze.t[centre - half])
         distance = gaze.t[sample[aside]] - gaze.t[centre[aside]]
         rate[aside] += 2 * bend[centre[aside]] * distance
         total += rate**2

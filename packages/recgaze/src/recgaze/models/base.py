@@ -218,10 +218,14 @@ class PositionModel:
 
     def _keep_attraction(self, factor: Factor, values: FloatArray, solution: Solution, tally: Tally) -> None:
         self.attraction_ = values
-        self.weight_ = tally.by_key(tally.shown).astype(np.float64)
+        self.weight_ = tally.by_key(self._evidence(tally)).astype(np.float64)
         if isinstance(factor, LinearFactor):
             assert solution.parameters is not None
             self.coef_ = solution.parameters[-factor.n_parameters :]
+
+    def _evidence(self, tally: Tally) -> NDArray[np.int64]:
+        """What speaks for an attraction, in each cell of the tally: showings, where looks are not seen."""
+        return tally.shown
 
     def _attraction(self, impressions: Impressions) -> FloatArray:
         """float64 [n, R, C or 1]."""

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,13 +53,16 @@ def load_model(folder: str | Path) -> PositionModel:
             arrays = dict(stored)
         if config["package"] != _PACKAGE or config["class"] not in _CLASSES:
             raise ValueError(f"a {config['class']} of {config['package']}")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
         raise DataError(
             "the folder is no saved model", source=source, found=str(error), expected=f"{_CONFIG} and {_ARRAYS}"
         ) from error
     if config["format"] > _FORMAT:
         raise DataError("the model was saved by a newer recgaze", source=source, found=config["format"])
-    return _read(source, config, arrays)
+    try:
+        return _read(source, config, arrays)
+    except (KeyError, TypeError) as error:
+        raise DataError("the saved model is damaged", source=source, found=f"nothing of {error}") from None
 
 
 def _write(model: PositionModel, folder: Path) -> None:

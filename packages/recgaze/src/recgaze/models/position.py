@@ -192,6 +192,9 @@ class OEPBM(PositionModel):
         if self.solver in ("em", "torch"):
             raise ArgumentError(f"solver={self.solver!r}; OEPBM has a closed form, expected 'auto' (or 'lbfgs')")
 
+    def _evidence(self, tally: Tally) -> NDArray[np.int64]:
+        return tally.seen
+
     def _fit(self, tally: Tally, rng: np.random.Generator | None) -> None:
         seen = tally.seen
         if not tally.both.any():

@@ -21,6 +21,7 @@ _SHARES = (
     "heading",
     "revisit",
     "satisfice",
+    "cursor",
 )
 
 
@@ -98,6 +99,6 @@ class Behaviour:
             value = getattr(self, field.name)
             if not isinstance(value, str) and not np.isfinite(value).all():
                 raise ArgumentError(f"{field.name}={value!r}; expected finite numbers")
-        for name in ("posters", "quality", "cursor_lag", "error"):
-            if getattr(self, name) < 0:
+        for name in ("posters", "quality", "cursor_lag", "error", "spread"):
+            if np.min(getattr(self, name)) < 0:
                 raise ArgumentError(f"{name}={getattr(self, name)!r}; expected at least 0")

@@ -50,12 +50,12 @@ class Shown:
     Attributes:
         user: int64 [n_screens], number of the user.
         task: int64 [n_screens], the screen, 1 to 40.
-        start: float64 [n_screens], second of the recording at which it appeared.
+        first_user: How many users have been simulated before.
     """
 
     user: IntArray
     task: IntArray
-    start: FloatArray
+    first_user: int = 0
 
 
 def genre_codes() -> IntArray:
@@ -93,7 +93,7 @@ def summary_table(
     order = np.lexsort((which, time, screen))
     time, source, which, screen = time[order], source[order], which[order], screen[order]
     fields: dict[str, Any] = _who(people, shown, screen)
-    fields["Timestamp"] = (shown.start[screen] + time).round(3)
+    fields["Timestamp"] = time.round(3)
     looks, moves, clicks = which == 0, which == 1, which == 2
     duration = np.full(len(time), np.nan)
     duration[looks] = (1000 * fixations.duration[source[looks]]).round()
@@ -127,7 +127,7 @@ def click_table(
     steps = fixations.steps
     screen = steps.screen[last]
     fields = _who(people, shown, screen)
-    fields["Timestamp"] = (shown.start[screen] + fixations.time[last] + fixations.duration[last]).round(3)
+    fields["Timestamp"] = (fixations.time[last] + fixations.duration[last]).round(3)
     everything = np.ones(len(last), dtype=bool)
     fields |= _event("Click_AOI", people, shown, screen, everything, last, _target(steps))
     asked = shown.task[screen] <= 35
@@ -170,14 +170,14 @@ def item_table(tasks: IntArray) -> "pd.DataFrame":
     return _frame(fields, ITEMS)
 
 
-def user_table(people: People, clicks: "pd.DataFrame", rng: np.random.Generator) -> "pd.DataFrame":
+def user_table(people: People, shown: Shown, clicks: "pd.DataFrame", rng: np.random.Generator) -> "pd.DataFrame":
     """The surveys."""
     n = len(people.ids)
     genres = np.array(study.GENRES)
     amsterdam = np.array([name.startswith("UvA") for name in people.ids])
     fields: dict[str, Any] = {
         "UserID": np.array(people.ids, dtype=object),
-        "SubjectIDs": np.arange(1001, 1001 + n),
+        "SubjectIDs": shown.first_user + np.arange(1001, 1001 + n),
         "Location": np.where(amsterdam, "Amsterdam", "Bratislava"),
         "First_task": rng.choice(["Semi_free_direct_search", "Free_browsing"], size=n),
         "Netflix_user": rng.choice(["Yes", "No"], size=n, p=[0.9, 0.1]),
@@ -218,7 +218,7 @@ def _who(people: People, shown: Shown, screen: IntArray) -> dict[str, Any]:
     names: Any = [ids[place] for place in order]
     return {
         "UserID": pd.Categorical.from_codes(rank[user], names),
-        "SubjectID": user + 1001,
+        "SubjectID": shown.first_user + user + 1001,
         "TaskID": shown.task[screen],
     }
 

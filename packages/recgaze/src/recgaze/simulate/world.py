@@ -54,6 +54,7 @@ def simulate_study(
     tasks: Iterable[int] = study.TASKS,
     gaps: bool = True,
     first_user: int = 0,
+    films: int = 0,
 ) -> Simulation:
     """Simulate the RecGaze study: its screens and layout, users of our own.
 
@@ -67,6 +68,7 @@ def simulate_study(
         tasks: Screens that every user sees, of 1 to 40.
         gaps: Whether the study's failed searches and lost clicks happen here too.
         first_user: How many users have been simulated before, for studies made in blocks.
+        films: Which films there are, as a seed of their own: users of all blocks see the same.
 
     Raises:
         ArgumentError: No user, no screen, or a screen that is not among the 40.
@@ -81,7 +83,7 @@ def simulate_study(
     user, task = np.repeat(np.arange(n_users), len(seen)), np.tile(seen, n_users)
     genre = genre_codes()[task - 1]
     stars: FloatArray = people.ratings[user[:, None], genre].astype(np.float64) - 3.0
-    utility = _utility(behaviour, stars, task, layout, rng)
+    utility = _utility(behaviour, stars, task, layout, films)
     steps, walk = browse(behaviour, stars, utility, layout.visible, layout.pages, rng)
     row, column = choose(steps, walk, utility, rng)
     row, column = _with_searches(people, user, task, row, column, gaps)
@@ -89,7 +91,7 @@ def simulate_study(
     last = np.flatnonzero(np.diff(steps.screen, append=-1) != 0)
     fixations = time_steps(steps, layout, behaviour, last, rng)
     cursor = move_cursor(fixations, behaviour, last, rng)
-    shown = Shown(user, task, _starts(user, fixations, last, rng))
+    shown = Shown(user, task, first_user)
     arrows = np.flatnonzero((steps.kind == 3) | (steps.kind == 4))
     lost = _among(people, user, task, study.LOST_CLICKS) if gaps else np.zeros(len(user), dtype=bool)
     kept = last[~lost[steps.screen[last]]]
@@ -98,7 +100,7 @@ def simulate_study(
         summary_table(people, shown, fixations, cursor, np.sort(np.concatenate([arrows, kept]))),
         clicks,
         item_table(seen),
-        user_table(people, clicks, rng),
+        user_table(people, shown, clicks, rng),
         layout,
         source="simulation",
     )
@@ -117,15 +119,13 @@ def _people(n: int, first: int, rng: np.random.Generator) -> People:
     return People(ids, ratings, top, preferred)
 
 
-def _utility(
-    behaviour: Behaviour, stars: FloatArray, task: IntArray, layout: CarouselLayout, rng: np.random.Generator
-) -> FloatArray:
+def _utility(behaviour: Behaviour, stars: FloatArray, task: IntArray, layout: CarouselLayout, films: int) -> FloatArray:
     rows, columns = layout.rows, layout.columns
-    # The films are the same for all users.
-    films = rng.normal(0, behaviour.quality, size=(len(study.SCREENS), rows, columns))
+    own = np.random.default_rng([films, len(study.SCREENS)])
+    quality = own.normal(0, behaviour.quality, size=(len(study.SCREENS), rows, columns))
     row, column = np.arange(rows)[:, None] / max(rows - 1, 1), np.arange(columns) / max(columns - 1, 1)
     bias = behaviour.position_bias * (1 - (row + column) / 2)
-    utility: FloatArray = behaviour.preference * stars[:, :, None] + films[task - 1] + bias
+    utility: FloatArray = behaviour.preference * stars[:, :, None] + quality[task - 1] + bias
     return utility
 
 
@@ -149,13 +149,3 @@ def _among(people: People, user: IntArray, task: IntArray, screens: tuple[tuple[
         if name in numbers:
             out |= (user == numbers[name]) & (task == one)
     return out
-
-
-def _starts(user: IntArray, fixations: Fixations, last: IntArray, rng: np.random.Generator) -> FloatArray:
-    """Second of a user's recording at which each screen appears: one after the other, with questions between."""
-    took = fixations.time[last] + fixations.duration[last] + rng.uniform(4, 12, size=len(last))
-    ends = np.cumsum(took)
-    first = np.diff(user, prepend=-1) != 0
-    before = np.concatenate(([0.0], ends[:-1]))
-    since: FloatArray = before - before[first][np.cumsum(first) - 1]
-    return since.round(3)
