@@ -13,6 +13,8 @@ from irworks.errors import ArgumentError
 from irworks.stats import bootstrap
 from recgaze import Aoi, Visits, browse
 from recgaze.browse import MOVES, Browsing, Planted, Tally, planted_study, tally
+from recgaze.browse.cursor import _at
+from recgaze.browse.screens import Screens
 
 walk = runpy.run_path(str(Path(__file__).with_name("worlds.py")))["walk"]
 
@@ -146,7 +148,10 @@ def test_numbers_of_an_estimate_come_as_a_table():
         (lambda: Tally.merge([]), "at least one"),
         (lambda: Tally.of_counts(np.ones((2, 3, 3))).resample(rng(), 1), "2 draws"),
         (lambda: Tally.of_counts(np.ones((2, 3, 3)))["moves"], "pass the fixations"),
-        (lambda: browse.golden_triangle(Tally.of_counts(np.zeros((2, 3, 3))).resample(rng(), 9), "clicked"), "nothing"),
+        (
+            lambda: browse.golden_triangle(Tally.of_counts(np.zeros((2, 3, 3))).resample(rng(), 9), "clicked"),
+            "no click on a poster",
+        ),
         (lambda: Browsing.of_blocks([], rng=rng()), "no blocks"),
     ],
 )
@@ -412,6 +417,113 @@ def test_agreement_at_each_moment_equals_looking_it_up_one_by_one(world, counted
     assert agree[1:].sum() > 10
 
 
+def shuffled(visits, rng):
+    """The same visits from rows in another order."""
+    order = rng.permutation(len(visits))
+    names = ("user", "task", "time", "duration", "kind", "row", "column")
+    made = [getattr(visits, name)[order] for name in names]
+    return Visits(visits.users, *made)
+
+
+def on_milliseconds(visits, offset=0.0):
+    """Times that went through a clock that counts from far away, in milliseconds."""
+    time = np.round(visits.time, 3)
+    duration = np.maximum(np.round(visits.time + visits.duration, 3) - time, 0)
+    return replace(visits, time=np.maximum((time + offset) - offset, 0), duration=duration)
+
+
+def test_a_clock_that_counts_from_1970_changes_nothing(world):
+    screens, *visits = world
+    near = tally(screens, *map(on_milliseconds, visits))
+    far = tally(screens, *(on_milliseconds(one, 1.7e9) for one in visits))
+    for name, array in near.arrays.items():
+        np.testing.assert_allclose(far[name], array, atol=1e-3 if name in ("waited", "pointed", "kinds") else 0)
+
+
+def test_a_moment_at_the_very_end_of_a_visit_survives_the_clock():
+    screens, fixations = one_screen(posters((1, 1), (1, 2), (1, 3)), clicked=[(1, 3)])
+    far = replace(fixations, time=np.maximum((fixations.time + 1.7e9 + 0.1) - (1.7e9 + 0.1), 0))
+    click = Visits(fixations.users, [0], [1], [3.0], [0.0], [Aoi.MOVIE], [1], [3])
+    counts = [tally(screens, each, fixations, click)["both"] for each in (fixations, far)]
+    np.testing.assert_array_equal(*counts)
+    late = replace(fixations, duration=fixations.duration - 2.4e-7)
+    np.testing.assert_array_equal(tally(screens, late, late, click)["both"], counts[0])
+
+
+def test_a_short_visit_within_a_long_one_does_not_end_it():
+    screens, fixations = one_screen([(Aoi.MOVIE, 1, 1), (Aoi.MOVIE, 1, 1)])
+    time, duration = np.array([0.0, 0.5, 0.9]), np.array([2.0, 0.1, 0.2])
+    cursor = Visits(screens.users, [0] * 3, [1] * 3, time, duration, [Aoi.MOVIE] * 3, [1, 2, 3], [1, 1, 1])
+    counts = tally(screens, fixations, cursor)
+    # Moments 0, 0.25, ... 2 seconds; at 0.5 the cursor is on the second poster and at 1 on the third.
+    assert counts["both"].sum() == 9
+    assert counts["agree"].sum() == 7
+
+
+@settings(max_examples=30, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1))
+def test_the_order_of_rows_that_share_a_millisecond_does_not_matter_and_every_moment_is_the_last_visit_on(seed):
+    draw = rng(seed)
+    screens = planted_study(rng(1), SMALL)
+    n = 80
+    time, duration = draw.integers(0, 12, n) / 4, draw.integers(0, 8, n) / 4
+    cells = draw.integers(1, ROWS + 1, n), draw.integers(1, COLUMNS + 1, n)
+    where = draw.integers(0, 2, n), draw.integers(1, 3, n)
+    visits = Visits(screens.users, *where, time, duration, np.full(n, Aoi.MOVIE), *cells)
+    first, second = (tally(screens, one, one) for one in (visits, shuffled(visits, draw)))
+    for name, array in first.arrays.items():
+        np.testing.assert_allclose(second[name], array, err_msg=name)
+    found = Screens.of(screens).join(visits)
+    moments = draw.integers(0, 24, 200) / 4
+    screen = draw.choice(found.screen, 200)
+    expected = [
+        max(np.flatnonzero((found.screen == s) & (found.time <= t) & (found.time + found.duration >= t)), default=-1)
+        for s, t in zip(screen, moments, strict=True)
+    ]
+    assert _at(found, screen, moments).tolist() == expected
+
+
+# -- pages in view ----------------------------------------------------------------------------------------------------
+
+
+def arrows(screens, *kinds):
+    n = len(kinds)
+    return Visits(screens.users, [0] * n, [1] * n, np.arange(n) + 0.5, np.zeros(n), kinds, [2] * n, [0] * n)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "columns", "expected"),
+    [
+        ([Aoi.BACKWARD], [11], [1, 0, 1]),
+        ([Aoi.BACKWARD], [], [1, 0, 1]),
+        ([Aoi.FORWARD, Aoi.FORWARD], [11], [1, 1, 1]),
+        ([Aoi.FORWARD], [6], [1, 1, 0]),
+        ([Aoi.FORWARD, Aoi.BACKWARD, Aoi.BACKWARD], [11], [1, 1, 1]),
+        ([Aoi.FORWARD, Aoi.FORWARD, Aoi.FORWARD], [], [1, 1, 1]),
+        # Swipes that are not among the clicks: as without clicks.
+        ([], [11], [1, 1, 1]),
+        ([Aoi.FORWARD], [11], [1, 1, 1]),
+    ],
+)
+def test_a_page_comes_into_view_by_the_swipes_that_lead_to_it(kinds, columns, expected):
+    screens, _ = one_screen(posters((1, 1), *((2, column) for column in columns)))
+    # As the data has it: the furthest page of all those swiped to.
+    page = np.cumsum([0, *(1 if kind == Aoi.FORWARD else -1 for kind in kinds)]) % 3
+    screens.pages[0, 1] = max(screens.pages[0, 1], page.max() + 1)
+    shown = tally(screens, clicks=arrows(screens, *kinds))["reached"][0]
+    assert shown[1].tolist() == expected
+    assert shown[0].tolist() == shown[5].tolist() == [1, 0, 0]
+
+
+def test_examination_given_the_page_leaves_out_a_page_that_a_swipe_backward_jumps_over():
+    screens, _ = one_screen(posters((2, 11)))
+    known = browse.examination(tally(screens, clicks=arrows(screens, Aoi.BACKWARD)).resample(rng(), 9), given_page=True)
+    unknown = browse.examination(tally(screens).resample(rng(), 9), given_page=True)
+    assert np.isnan(known.value[1, 5:10]).all()
+    assert (unknown.value[1, 5:10] == 0).all()
+    assert known.value[1, 10] == 1
+
+
 # -- summary ----------------------------------------------------------------------------------------------------------
 
 
@@ -421,6 +533,44 @@ def test_the_summary_of_screens_alone_says_what_it_lacks():
     assert "transitions" not in found.tables
     assert "Not measured: " in found.text
     assert "pass the fixations to recgaze.browse.tally" in found.missing["transitions"]
+
+
+def test_a_study_without_durations_has_no_dwell_and_no_agreement_of_the_cursor(world):
+    screens, fixations, cursor, clicks = world
+    bare = replace(fixations, duration=np.zeros(len(fixations)))
+    found = Browsing.of(replace(screens, dwell=np.zeros_like(screens.dwell)), bare, cursor, clicks, rng=rng(), n=20)
+    for name in ("dwell_share", "golden triangle of dwell"):
+        assert found.missing.get(name, found.tables) == "there is no look at a poster with a duration; expected some"
+    timed = {"time_by_kind", "cursor_agreement", "cursor_row_agreement", "cursor_distance", "cursor_approach"}
+    timed |= {"cursor_lag", "cursor_best_lag", "click_lift_gaze"}
+    assert {name for name, why in found.missing.items() if "no fixation with a duration" in why} == timed
+    assert {"click_lift_cursor", "transitions", "first_fixation"} <= set(found.tables)
+    still = Browsing.of(screens, fixations, replace(cursor, duration=np.zeros(len(cursor))), clicks, rng=rng(), n=20)
+    assert "dwell_share" in still.tables
+    assert "no dwell of the cursor with a duration" in still.missing["cursor_agreement"]
+
+
+@pytest.mark.parametrize("which", ["fixations", "cursor"])
+def test_a_cursor_without_usable_fixations_is_not_measured_and_no_crash(world, which):
+    screens, fixations, cursor, clicks = world
+    none = np.zeros(0, dtype=int)
+    visits = {"fixations": fixations, "cursor": cursor}
+    visits[which] = visits[which].where(none)
+    found = Browsing.of(screens, **visits, clicks=clicks, rng=rng(), n=20)
+    assert "cursor_agreement" in found.missing
+    assert "Not measured: " in found.text
+    assert ("transitions" in found.tables) == (which == "cursor")
+
+
+def test_what_is_not_measured_is_said_in_plain_words():
+    screens = planted_study(rng(), SMALL)
+    empty = np.zeros_like(screens.examined)
+    nobody = replace(screens, examined=empty, dwell=empty, clicked=empty, pages=np.ones_like(screens.pages))
+    text = Browsing.of(nobody, rng=rng(), n=20).text
+    assert "golden triangle of clicks" in text
+    assert "there is no click on a poster; expected some" in text
+    assert "nothing was" not in text
+    assert "part " not in text
 
 
 def test_every_table_of_a_full_study_has_intervals_that_hold_its_numbers(world):

@@ -190,7 +190,7 @@ def test_no_f_is_found_where_looks_are_uniform():
         (lambda s: browse.golden_triangle(s, part="swiped"), "expected"),
         (
             lambda s: browse.l_pattern(Tally.of_counts(np.ones((2, 3, 3))).resample(rng(), 9)),
-            "l_screens was not counted",
+            "no counts 'l_screens'",
         ),
         (
             lambda s: browse.f_pattern(

@@ -9,9 +9,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.errors import ArgumentError
-from recgaze import browse
+from recgaze import Aoi, Impressions, Visits, browse, simulate_study
 from recgaze.browse import Planted, planted_study
-from recgaze.recommend import GazeProfile, SwipeModel, click_profile, compare_profiles, evaluate, genre_auc, rerank
+from recgaze.recommend import (
+    GazeProfile,
+    SwipeModel,
+    click_profile,
+    compare_profiles,
+    evaluate,
+    genre_auc,
+    page_order,
+    rerank,
+)
 
 
 def rng(seed=0):
@@ -20,6 +29,33 @@ def rng(seed=0):
 
 def halves(study):
     return study.where(study.task <= 20), study.where(study.task > 20)
+
+
+def screens_of(examined, clicked, *, users):
+    """Impressions of one carousel with two pages in view: arrays [n, 10], the screens of each user together."""
+    n = len(examined)
+    return Impressions(
+        users=np.arange(users),
+        genres=("Drama",),
+        user=np.repeat(np.arange(users), n // users),
+        task=np.tile(np.arange(n // users), users),
+        examined=examined[:, None],
+        dwell=examined[:, None],
+        clicked=clicked[:, None],
+        genre=np.zeros((n, 1)),
+        movie=np.arange(n * 10).reshape(n, 1, 10),
+        rating=np.full((n, 1), 3),
+        pages=np.full((n, 1), 2),
+        visible=5,
+    )
+
+
+def planted(draw, *, theta, attraction, users=60, screens=20):
+    """Screens with known examination of the places of their second page, and known attraction of its films."""
+    looked, liked = np.zeros((2, users * screens, 10), dtype=bool)
+    looked[:, 5:] = draw.random((len(looked), 5)) < theta
+    liked[:, 5:] = draw.random((len(looked), 5)) < attraction
+    return screens_of(looked, looked & liked, users=users)
 
 
 def test_gaze_beats_clicks_on_held_out_screens_where_it_tells_taste():
@@ -110,6 +146,96 @@ def test_the_swipe_model_is_the_reach_times_the_looks_given_the_page():
     looks = model.examination(study.examined.mean(axis=0))
     np.testing.assert_allclose(looks[:, :5], study.examined.mean(axis=0)[:, :5])
     assert looks[:, 5:].sum() == pytest.approx(study.examined[:, :, 5:].mean(axis=0).sum(), rel=1e-6)
+
+
+def test_expected_clicks_are_sums_of_examination_and_attraction():
+    # All look at places 1 and 3; each user clicks on place 3 on one of two screens.
+    looked, clicked = np.zeros((2, 40, 10), dtype=bool)
+    looked[:, [5, 7]] = True
+    clicked[::2, 7] = True
+    screens = screens_of(looked, clicked, users=20)
+    found = page_order(screens, rng=rng(8), n=200)
+    assert found.order == (1, 3, 2, 4, 5)
+    assert (found.as_shown.estimate, found.reordered.estimate) == pytest.approx((500, 500))
+    # Attraction of 1/4 in the mean, falling by a tenth from film to film.
+    falling = page_order(screens, rng=rng(8), attraction="falling", n=200)
+    unit = 250 / np.mean(0.9 ** np.arange(5))
+    assert falling.as_shown.estimate == pytest.approx(unit * (1 + 0.81))
+    assert falling.reordered.estimate == pytest.approx(unit * (1 + 0.9))
+    assert falling.gain.estimate == pytest.approx(unit * 0.09)
+
+
+def test_gaze_finds_the_planted_order_and_its_gain():
+    theta, attraction = np.array([0.6, 0.2, 0.1, 0.3, 0.5]), np.array([0.05, 0.1, 0.2, 0.3, 0.4])
+    found = page_order(planted(rng(8), theta=theta, attraction=attraction, users=100, screens=40), rng=rng(8))
+    assert found.order == (1, 5, 4, 2, 3)
+    assert found.confirmed
+    assert found.verdict == "better"
+    assert 1000 * (np.sort(theta) @ np.sort(attraction) - theta @ attraction) == pytest.approx(115)
+    assert found.gain.low < 115 < found.gain.high
+
+
+def test_an_order_that_changes_nothing_is_not_called_better():
+    verdicts = []
+    for seed in range(20):
+        draw = rng(seed)
+        screens = planted(draw, theta=np.array([0.6, 0.2, 0.1, 0.3, 0.5]), attraction=np.full(5, 0.1))
+        verdicts.append(page_order(screens, rng=draw, n=400).verdict)
+    # Valued by other users, an order fitted to noise gains nothing; 2.5% would be called better by chance.
+    assert verdicts.count("better") <= 2
+
+
+def test_too_little_data_is_refused():
+    made = screens_of(np.ones((12, 10), dtype=bool), np.zeros((12, 10), dtype=bool), users=12)
+    with pytest.raises(ArgumentError, match="clicked anything on swiped pages"):
+        page_order(made, rng=rng(8))
+    with pytest.raises(ArgumentError, match="expected at least 10"):
+        page_order(made.where(np.arange(5)), rng=rng(8))
+    with pytest.raises(ArgumentError, match="'gaze' or 'clicks'"):
+        page_order(made, rng=rng(8), by="cursor")
+
+
+def test_the_simulated_entry_from_the_right_shows_in_the_order():
+    data = simulate_study(40, rng=rng(8), tasks=range(1, 31), gaps=False).dataset
+    found = page_order(data.impressions(), rng=rng(8), attraction="falling", n=200)
+    assert found.order[:2] == (1, 5)
+    assert found.verdict == "better"
+
+
+def test_the_order_of_a_page_is_that_of_the_swipe_model():
+    screens = planted(rng(9), theta=np.array([0.6, 0.2, 0.1, 0.3, 0.5]), attraction=np.full(5, 0.3), users=200)
+    counts = browse.tally(screens)
+    found = page_order(counts, rng=rng(8), n=50)
+    assert found.gain == page_order(screens, rng=rng(8), n=50).gain
+    assert found.confirmed
+    assert found.order == tuple((np.argsort(-SwipeModel.fit(counts).places) + 1).tolist())
+    films = rerank(np.arange(5.0, 0, -1)[None], SwipeModel.fit(counts).places[None])[0]
+    assert tuple((np.argsort(films) + 1).tolist()) == found.order
+
+
+def test_a_page_that_swipes_jumped_over_has_no_part_in_where_users_look():
+    """All swipe backward to the third page and look at its fourth place; the second page never comes into view."""
+    looked = np.zeros((40, 1, 15), dtype=bool)
+    looked[:, 0, [13]] = True
+    base = screens_of(np.zeros((40, 10), dtype=bool), np.zeros((40, 10), dtype=bool), users=40)
+    screens = replace(
+        base, examined=looked, dwell=looked, clicked=looked, movie=np.zeros((40, 1, 15)), pages=np.full((40, 1), 3)
+    )
+    back = np.full(40, Aoi.BACKWARD)
+    clicks = Visits(
+        screens.users, screens.user, screens.task, np.ones(40), np.zeros(40), back, np.ones(40), np.zeros(40)
+    )
+    known, unknown = browse.tally(screens, clicks=clicks), browse.tally(screens)
+    np.testing.assert_allclose(SwipeModel.fit(known).places, [0, 0, 0, 1, 0])
+    np.testing.assert_allclose(SwipeModel.fit(known).reach, [[1, 0, 1]])
+    np.testing.assert_allclose(SwipeModel.fit(unknown).places, [0, 0, 0, 0.5, 0])
+    assert page_order(known, rng=rng(), n=20).as_shown.estimate == pytest.approx(1000)
+
+
+def test_a_profile_of_nothing_says_what_it_lacks():
+    study = planted_study(rng(), Planted(users=2))
+    with pytest.raises(ArgumentError, match="any seconds of looks"):
+        GazeProfile().fit(replace(study, dwell=np.zeros_like(study.dwell)))
 
 
 # -- measures ---------------------------------------------------------------------------------------------------------

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from irworks.errors import ArgumentError
-from recgaze import Impressions, simulate_study
-from recgaze.browse import Browsing
-from recgaze.models import OEPBM, RCPBM
-from recgaze.report import multiverse, page_order, report
+from recgaze.browse import Browsing, Planted, planted_study
+from recgaze.models import CPBM, OEPBM, RCPBM
+from recgaze.recommend import page_order
+from recgaze.report import multiverse, page, report
+from recgaze.report.sections import best_in_words
 
 
 @pytest.fixture
@@ -41,33 +42,6 @@ def written(part, tmp_path_factory):
         part, folder / "report.html", rng=np.random.default_rng(2), models=models, browsing=browsing, max_screens=60
     )
     return path, browsing
-
-
-def screens_of(examined, clicked, *, users):
-    """Impressions of one carousel with two pages in view: arrays [n, 10], the screens of each user together."""
-    n = len(examined)
-    return Impressions(
-        users=np.arange(users),
-        genres=("Drama",),
-        user=np.repeat(np.arange(users), n // users),
-        task=np.tile(np.arange(n // users), users),
-        examined=examined[:, None],
-        dwell=examined[:, None],
-        clicked=clicked[:, None],
-        genre=np.zeros((n, 1)),
-        movie=np.arange(n * 10).reshape(n, 1, 10),
-        rating=np.full((n, 1), 3),
-        pages=np.full((n, 1), 2),
-        visible=5,
-    )
-
-
-def planted(rng, *, theta, attraction, users=60, screens=20):
-    """Screens with known examination of the places of their second page, and known attraction of its films."""
-    looked, liked = np.zeros((2, users * screens, 10), dtype=bool)
-    looked[:, 5:] = rng.random((len(looked), 5)) < theta
-    liked[:, 5:] = rng.random((len(looked), 5)) < attraction
-    return screens_of(looked, looked & liked, users=users)
 
 
 # -- the page ---------------------------------------------------------------------------------------------------------
@@ -130,44 +104,43 @@ def test_an_unknown_kind_is_refused(dataset, tmp_path, rng):
         report(dataset, tmp_path / "x.html", rng=rng, kind="paid")
 
 
+def test_a_study_without_screens_of_the_kind_is_refused_as_the_other_verbs_do(dataset, tmp_path, rng):
+    searches = dataset.where(users=["KInIT_1", "KInIT_2"], tasks=[31, 32, 36, 37, 38])
+    out = tmp_path / "x.html"
+    with pytest.raises(
+        ArgumentError, match=r"no screen of kind 'free'; the study has 'semi_free' and 'direct': pass k"
+    ):
+        report(searches, out, rng=rng)
+    assert not out.exists()
+    report(searches, out, rng=rng, kind=None, models={"OEPBM": OEPBM()})
+    assert "Analysed: all screens." in out.read_text(encoding="utf-8")
+
+
+def test_a_model_is_the_best_only_if_its_lead_is_more_than_chance(part, rng):
+    screens = part.impressions()
+    twins = page._models(screens, {"A": RCPBM(), "B": RCPBM()}, rng)
+    assert set(twins.leaders) == {"A", "B"}
+    assert best_in_words(twins.leaders).startswith(f"{twins.leaders[0]} and {twins.leaders[1]} are not told apart")
+    assert best_in_words(["A"]) == "A predicts clicks of users that it has not seen best."
+
+
+def test_a_clear_lead_is_told(rng):
+    class Flat(CPBM):
+        """With penalties that leave no effect of the place."""
+
+        tuning = (1e9,)
+
+    found = page._models(planted_study(rng, Planted(users=60, screens=30)), {"Flat": Flat(), "OEPBM": OEPBM()}, rng)
+    assert found.leaders == ("OEPBM",)
+
+
+def test_the_same_words_stand_in_the_lead_and_in_the_section(written):
+    text = re.sub(r"<[^>]+>", " ", written[0].read_text(encoding="utf-8").split('data-part="data"')[0])
+    assert len(re.findall(r"(RCPBM|OEPBM) (?:and \w+ are not told apart|predicts clicks of users)", text)) == 2
+    assert "Best of the click models" not in text
+
+
 # -- the decision -----------------------------------------------------------------------------------------------------
-
-
-def test_expected_clicks_are_sums_of_examination_and_attraction(rng):
-    # All look at places 1 and 3; each user clicks on place 3 on one of two screens.
-    looked, clicked = np.zeros((2, 40, 10), dtype=bool)
-    looked[:, [5, 7]] = True
-    clicked[::2, 7] = True
-    screens = screens_of(looked, clicked, users=20)
-    found = page_order(screens, rng=rng, n=200)
-    assert found.order == (1, 3, 2, 4, 5)
-    assert (found.as_shown.estimate, found.reordered.estimate) == pytest.approx((500, 500))
-    # Attraction of 1/4 in the mean, falling by a tenth from film to film.
-    falling = page_order(screens, rng=rng, attraction="falling", n=200)
-    unit = 250 / np.mean(0.9 ** np.arange(5))
-    assert falling.as_shown.estimate == pytest.approx(unit * (1 + 0.81))
-    assert falling.reordered.estimate == pytest.approx(unit * (1 + 0.9))
-    assert falling.gain.estimate == pytest.approx(unit * 0.09)
-
-
-def test_gaze_finds_the_planted_order_and_its_gain(rng):
-    theta, attraction = np.array([0.6, 0.2, 0.1, 0.3, 0.5]), np.array([0.05, 0.1, 0.2, 0.3, 0.4])
-    found = page_order(planted(rng, theta=theta, attraction=attraction, users=100, screens=40), rng=rng)
-    assert found.order == (1, 5, 4, 2, 3)
-    assert found.confirmed
-    assert found.verdict == "better"
-    assert 1000 * (np.sort(theta) @ np.sort(attraction) - theta @ attraction) == pytest.approx(115)
-    assert found.gain.low < 115 < found.gain.high
-
-
-def test_an_order_that_changes_nothing_is_not_called_better():
-    verdicts = []
-    for seed in range(20):
-        rng = np.random.default_rng(seed)
-        screens = planted(rng, theta=np.array([0.6, 0.2, 0.1, 0.3, 0.5]), attraction=np.full(5, 0.1))
-        verdicts.append(page_order(screens, rng=rng, n=400).verdict)
-    # Valued by other users, an order fitted to noise gains nothing; 2.5% would be called better by chance.
-    assert verdicts.count("better") <= 2
 
 
 def test_each_choice_of_the_multiverse_is_the_decision_made_alone(study):
@@ -183,18 +156,10 @@ def test_each_choice_of_the_multiverse_is_the_decision_made_alone(study):
     assert row["order"].rstrip(" *") == " ".join(map(str, alone.order))
 
 
-def test_too_little_data_is_refused(rng):
-    made = screens_of(np.ones((12, 10), dtype=bool), np.zeros((12, 10), dtype=bool), users=12)
-    with pytest.raises(ArgumentError, match="clicked anything on swiped pages"):
-        page_order(made, rng=rng)
-    with pytest.raises(ArgumentError, match="expected at least 10"):
-        page_order(made.where(np.arange(5)), rng=rng)
-    with pytest.raises(ArgumentError, match="'gaze' or 'clicks'"):
-        page_order(made, rng=rng, by="cursor")
-
-
-def test_the_simulated_entry_from_the_right_shows_in_the_order(rng):
-    data = simulate_study(40, rng=rng, tasks=range(1, 31), gaps=False).dataset
-    found = page_order(data.impressions(), rng=rng, attraction="falling", n=200)
-    assert found.order[:2] == (1, 5)
-    assert found.verdict == "better"
+def test_rows_of_the_multiverse_differ_by_the_choice_alone(dataset):
+    screens = dataset.task("free").impressions()
+    table = multiverse({"strict": screens, "closest": screens}, dataset.click_events(), rng=np.random.default_rng(0))
+    one, other = (
+        table[table["looks by"] == f"gaze, {rule}"].drop(columns="looks by") for rule in ("strict", "closest")
+    )
+    assert one.reset_index(drop=True).equals(other.reset_index(drop=True))

@@ -86,6 +86,17 @@ def test_without_answers_in_the_clicks_those_of_the_survey_count(dataset, rng):
         survey.reasons(mute, rng=rng)
 
 
+@pytest.mark.parametrize("column", ["Why_Selected", "Movie_Familiarity"])
+def test_answers_of_the_survey_are_those_of_the_screens_that_are_kept(dataset, rng, column):
+    make = survey.reasons if column == "Why_Selected" else survey.familiarity
+    part = dataset.where(tasks=range(1, 11))
+    silent = replace(part, clicks=part.clicks.drop(columns=column))
+    first, second = (make(one, rng=rng) for one in (part, silent))
+    assert second["n_screens"].tolist() == first["n_screens"].tolist()
+    assert second["n"].tolist() == first["n"].tolist()
+    assert (make(dataset, rng=rng)["n_screens"] > first["n_screens"]).all()
+
+
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
 

@@ -30,7 +30,8 @@ class Impressions:
         genre: int8 [n, R], code in `genres`; -1: unknown.
         movie: int64 [n, R, C], id of the film; -1: unknown.
         rating: int8 [n, R], stars 1 to 5 that the user gives the carousel's genre; 0: unknown.
-        pages: int8 [n, R], swipe pages of the carousel that came into view, at least 1.
+        pages: int8 [n, R], the furthest swipe page of the carousel that came into view, from 1; a swipe back from the
+            first page brings the last one.
         visible: Posters of a carousel that are visible at a time.
 
     Raises:

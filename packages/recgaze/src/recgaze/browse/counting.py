@@ -48,7 +48,8 @@ def tally(
 
     Visits of screens that are not among the impressions are left out. Impressions give examination, dwell, clicks,
     pages and the L-pattern; fixations all that has to do with time and order; cursor with fixations their agreement;
-    clicks the swipes on arrows and the end of each screen.
+    clicks the swipes on arrows, the pages that these lead to, and the end of each screen. Without clicks a page counts
+    as having come into view if it or a later one did, which is one too many where a swipe backward wraps round.
 
     Args:
         impressions: The screens.
@@ -67,8 +68,8 @@ def tally(
     if cursor is not None and fixations is None:
         raise ArgumentError("a cursor without fixations; expected both, as the cursor is compared with the gaze")
     screens = Screens.of(impressions)
-    arrays = count_impressions(screens) | count_l(screens)
     pressed = None if clicks is None else screens.join(clicks)
+    arrays = count_impressions(screens, pressed) | count_l(screens)
     if fixations is not None:
         looks = screens.join(fixations)
         arrays |= count_looks(looks) | count_transitions(looks) | _count_last(looks)
@@ -84,8 +85,11 @@ def last_look(study: Resampled) -> Estimate:
 
     Chance: one over the posters looked at. Users that stop at the first poster they like have a share of 1; see
     `examination_hypothesis`.
+
+    Raises:
+        ArgumentError: No screen has one click, on a fixated poster.
     """
-    counts = [ratio(study.total(name), study.total("last_screens")) for name in ("last_clicks", "last_chance")]
+    counts = [ratio(study.total(name), study.some("last_screens")) for name in ("last_clicks", "last_chance")]
     draws = np.stack([*counts, counts[0] - counts[1]], axis=1)
     return study.estimate(
         draws, (("clicks", ("on the last new poster", "by chance", "difference")),), of="last_screens"

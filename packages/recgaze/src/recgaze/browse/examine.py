@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from recgaze.browse.estimates import Estimate, positions
+from recgaze.browse.pages import pages_in_view
+from recgaze.browse.patterns import mass_of
 from recgaze.browse.screens import Joined, Screens
 from recgaze.browse.tally import Resampled, ratio
 from recgaze.impressions import Impressions
@@ -38,7 +40,8 @@ def examination(study: Resampled, by: By = "cell", *, given_page: bool = False) 
         study: Counts of impressions.
         by: "cell" for the map; "row" and "column" for the mean over the cells of each.
         given_page: Of those screens only on which the poster's swipe page came into view. Marginals are then fixated
-            posters by posters that came into view.
+            posters by posters that came into view. Which pages did is exact where clicks on arrows were counted; else
+            all up to the furthest one, see `recgaze.browse.tally`.
 
     Returns:
         Estimate [R, C], [R] or [C]; NaN where no page came into view.
@@ -62,26 +65,34 @@ def examination(study: Resampled, by: By = "cell", *, given_page: bool = False) 
 
 
 def dwell_share(study: Resampled) -> Estimate:
-    """Share of the time of fixations on posters that went to each, [R, C]; sums to 1."""
-    dwell = study.total("dwell")
+    """Share of the time of fixations on posters that went to each, [R, C]; sums to 1.
+
+    Raises:
+        ArgumentError: No look has a duration.
+    """
+    dwell = mass_of(study, "dwell", "all")
     return study.estimate(ratio(dwell, dwell.sum(axis=(1, 2), keepdims=True)), study.grid(), of="dwell")
 
 
 def time_by_kind(study: Resampled) -> Estimate:
-    """Share of the time of fixations by kind of area, [5]: posters, headings, arrows, background."""
-    time = study.total("kinds")
+    """Share of the time of fixations by kind of area, [5]: posters, headings, arrows, background.
+
+    Raises:
+        ArgumentError: No fixation has a duration.
+    """
+    time = study.some("kinds")
     return study.estimate(ratio(time, time.sum(axis=1, keepdims=True)), (("kind", _KINDS),), of="kinds")
 
 
 def first_fixation(study: Resampled) -> Estimate:
     """Where the first fixation on a poster fell: share of the screens that have one, [R, C]; sums to 1."""
-    first = study.total("first")
+    first = mass_of(study, "first", "all")
     return study.estimate(ratio(first, first.sum(axis=(1, 2), keepdims=True)), study.grid(), of="first")
 
 
 def time_to_first_fixation(study: Resampled) -> Estimate:
     """Seconds until a poster was first fixated, on the screens on which it was, [R, C]."""
-    return study.estimate(ratio(study.total("waited"), study.total("seen")), study.grid(), of="seen")
+    return study.estimate(ratio(study.total("waited"), study.some("seen")), study.grid(), of="seen")
 
 
 def row_coverage(study: Resampled, kind: Literal["seen", "reached"] = "seen") -> Estimate:
@@ -111,7 +122,7 @@ def returns(study: Resampled, by: Literal["cell", "all"] = "cell") -> Estimate:
     """
     if by not in ("cell", "all"):
         raise ArgumentError(f'by={by!r}; expected "cell" or "all"')
-    again, seen = study.total("revisited"), study.total("seen")
+    again, seen = study.total("revisited"), study.some("seen")
     if by == "all":
         return study.estimate(ratio(again.sum(axis=(1, 2)), seen.sum(axis=(1, 2))), of="seen")
     return study.estimate(ratio(again, seen), study.grid(), of="seen")
@@ -120,14 +131,10 @@ def returns(study: Resampled, by: Literal["cell", "all"] = "cell") -> Estimate:
 # -- counting ---------------------------------------------------------------------------------------------------------
 
 
-def count_impressions(screens: Screens) -> dict[str, FloatArray]:
-    """Sums of each user over screens: `screens, examined, dwell, clicked, reached, rows_seen, deepest`."""
+def count_impressions(screens: Screens, clicks: Joined | None = None) -> dict[str, FloatArray]:
+    """Sums of each user over screens: `screens, examined, dwell, clicked, looked, reached, rows_seen, deepest`."""
     block: Impressions = screens.impressions
-    rows, columns = screens.grid
-    by_page = block.examined.reshape(len(block), rows, -1, block.visible).any(axis=3)
-    # A fixated poster was in view, whatever else is known of swipes; a page is reached through those before it.
-    last = np.where(by_page, np.arange(1, by_page.shape[2] + 1), 0).max(axis=2, initial=1)
-    page = np.maximum(block.pages, last)
+    rows = screens.grid[0]
     row_seen = block.examined.any(axis=2)
     deepest = np.where(row_seen, np.arange(1, rows + 1), 0).max(axis=1, initial=0)
     return {
@@ -135,7 +142,8 @@ def count_impressions(screens: Screens) -> dict[str, FloatArray]:
         "examined": screens.sum(block.examined),
         "dwell": screens.sum(block.dwell),
         "clicked": screens.sum(block.clicked),
-        "reached": screens.sum(page[:, :, None] > np.arange(columns // block.visible)),
+        "looked": screens.sum(block.examined | block.clicked),
+        "reached": screens.sum(pages_in_view(block, clicks)),
         "rows_seen": screens.sum(row_seen),
         "deepest": screens.count(np.arange(len(block)), deepest, rows + 1)[:, 1:],
     }

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError
 from recgaze.browse.estimates import Estimate
 from recgaze.browse.patterns import Mass, Part
-from recgaze.browse.tally import Resampled
+from recgaze.browse.tally import Resampled, nothing
 
 __all__ = ["FPattern", "f_pattern", "fit_counts"]
 
@@ -111,7 +111,7 @@ def _cells(study: Resampled, of: Mass, part: Part) -> tuple[FloatArray, FloatArr
     if part not in ("all", "first", "swiped"):
         raise ArgumentError(f'part={part!r}; expected "all", "first" or "swiped"')
     if part == "swiped" and tally.pages < 2:
-        raise ArgumentError('part="swiped" of carousels of one page; expected several')
+        raise ArgumentError("the carousels have one page; expected several for what swiped pages show")
     cut = {"all": slice(None), "first": slice(visible), "swiped": slice(visible, None)}[part]
     counts = study.total(of)[:, :, cut]
     place = np.arange(columns)[cut]
@@ -124,7 +124,7 @@ def _cells(study: Resampled, of: Mass, part: Part) -> tuple[FloatArray, FloatArr
         if not exposure[0].any():
             raise ArgumentError("no swiped page came into view; expected some")
     if not counts[0].any():
-        raise ArgumentError(f"nothing was {of} on part {part!r} of the grid; expected some counts")
+        raise ArgumentError(nothing(of, part))
     column = place if part == "all" else place % visible
     r, c = (each.ravel().astype(np.float64) for each in np.meshgrid(np.arange(rows), column, indexing="ij"))
     r, c = r - r.mean(), c - c.mean()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError
 from recgaze.browse.estimates import Estimate
 from recgaze.browse.screens import Screens
-from recgaze.browse.tally import Resampled, ratio
+from recgaze.browse.tally import Resampled, nothing, ratio
 
 __all__ = [
     "LPattern",
@@ -163,7 +163,10 @@ def separability(study: Resampled, of: Mass = "clicked", *, part: Part = "all") 
     by_user = by_user[:, total.any(axis=1)][:, :, total.any(axis=0)]
     total = by_user.sum(axis=0)
     if min(total.shape) < 2 or len(by_user) < 2:
-        raise ArgumentError(f"counts in {total.shape[0]} rows and {total.shape[1]} columns of {len(by_user)} users")
+        raise ArgumentError(
+            f"there are counts in {total.shape[0]} rows and {total.shape[1]} columns, of {len(by_user)} users; "
+            "expected at least two of each"
+        )
     n, down, across = total.sum(), total.sum(axis=1), total.sum(axis=0)
     expected = np.outer(down, across) / n
     found = total > 0
@@ -187,7 +190,7 @@ def mass_of(study: Resampled, of: Mass, part: Part) -> FloatArray:
     """
     counts = _cut(study.total(of), study.tally.visible, part)
     if not counts[0].any():
-        raise ArgumentError(f"nothing was {of} on part {part!r} of the grid; expected some counts")
+        raise ArgumentError(nothing(of, part))
     return counts
 
 

@@ -188,10 +188,12 @@ def scanpath_similarity(
         level: Confidence.
 
     Raises:
-        ArgumentError: An unknown measure, or no two users that share a screen, or none with different ones.
+        ArgumentError: An unknown measure, no paths, or no two users that share a screen, or none with different ones.
     """
     if measure not in ("edit", "scanmatch"):
         raise ArgumentError(f'measure={measure!r}; expected "edit" or "scanmatch"')
+    if not len(paths):
+        raise ArgumentError("there is no scanpath, as no poster was fixated; expected some")
     found = [_random_pairs(paths, same, pairs, rng) for same in (True, False)]
     if not all(len(pair) for pair in found):
         raise ArgumentError("no two users with the same screen, or none with different ones; expected both")

@@ -108,15 +108,16 @@ class Screens:
         inside = known[visits.user] & (keys[at] == wanted) if len(keys) else np.zeros(len(visits), dtype=bool)
         chosen = np.flatnonzero(inside)
         screen = screens[at[chosen]]
-        order = np.lexsort((visits.time[chosen], screen))
-        chosen = chosen[order]
         names = ("time", "duration", "kind", "row", "column")
+        # What begins at one time has an order that does not depend on that of the rows: the longest comes last.
+        order = np.lexsort((*(getattr(visits, name)[chosen] for name in reversed(names)), screen))
+        chosen = chosen[order]
         return Joined(self, screen[order], *(getattr(visits, name)[chosen] for name in names))
 
 
 @dataclass(frozen=True, eq=False)
 class Joined:
-    """Visits by screen and time.
+    """Visits by screen and time; of those that begin together, the longest last.
 
     Attributes:
         screens: Where they belong.

@@ -116,7 +116,9 @@ class Browsing:
         if paths is not None:
             measures["scanpath similarity"] = partial(scanpath_similarity, paths, rng=rng, n=n, level=level)
         found = tests._found(measures)
-        return replace(tests, hypothesis=found.get("examination hypothesis"), paths=found.get("scanpath similarity"))
+        made = replace(tests, hypothesis=found.get("examination hypothesis"), paths=found.get("scanpath similarity"))
+        made._measure()
+        return made
 
     def __repr__(self) -> str:
         return f"Browsing({len(self.study.tally.users):,} users, {len(self.tables)} tables)"
@@ -179,6 +181,10 @@ class Browsing:
             reasons.setdefault(reason, []).append(name)
         lines += [f"Not measured: {', '.join(names)} ({reason})." for reason, names in reasons.items()]
         return "\n".join(lines)
+
+    def _measure(self) -> None:
+        """Work all measures out, so that `missing` is whole from the start."""
+        _ = self.estimates, self.shares, self.f_patterns
 
     def _found(self, measures: Mapping[str, Callable[[], Any]]) -> dict[str, Any]:
         """What there is data for; the rest goes to `missing` with the reason."""

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from irworks.errors import ArgumentError
 from recgaze.browse.estimates import Axis, Estimate, positions
 
-__all__ = ["Resampled", "Tally", "ratio"]
+__all__ = ["Resampled", "Tally", "nothing", "ratio"]
 
 FloatArray = NDArray[np.float64]
 
@@ -112,8 +112,10 @@ class Tally:
             ArgumentError: It was not counted.
         """
         if name not in self.arrays:
-            needs = next((what for what, names in _NEEDS.items() if name in names), "impressions")
-            raise ArgumentError(f"{name} was not counted; pass the {needs} to recgaze.browse.tally")
+            needs = next((what for what, names in _NEEDS.items() if name in names), None)
+            if needs is None:
+                raise ArgumentError(f"there are no counts {name!r}; pass the impressions to recgaze.browse.tally")
+            raise ArgumentError(f"the counts were made without the {needs}; pass the {needs} to recgaze.browse.tally")
         return self.arrays[name]
 
     @property
@@ -203,6 +205,17 @@ class Resampled:
             self._totals[name] = self.weigh(self.tally[name])
         return self._totals[name]
 
+    def some(self, name: str) -> FloatArray:
+        """As `total`, of what there is some of.
+
+        Raises:
+            ArgumentError: It was not counted, or there is nothing of it.
+        """
+        found = self.total(name)
+        if not found[0].any():
+            raise ArgumentError(nothing(name))
+        return found
+
     def weigh(self, values: FloatArray) -> FloatArray:
         """Sums over users of any array [n_users, ...], as `total`."""
         flat = values.reshape(len(values), -1)
@@ -237,11 +250,42 @@ def ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
     return found
 
 
+def nothing(name: str, part: str = "all") -> str:
+    """That there is nothing of a count, in plain words.
+
+    Args:
+        name: Of the count.
+        part: "all" of the grid, the "first" page of each carousel, or "swiped" pages.
+    """
+    where = {"first": " on first pages", "swiped": " on swiped pages"}.get(part, "")
+    return f"there is {_WORDS.get(name, f'nothing counted as {name}')}{where}; expected some"
+
+
+_WORDS = {
+    "examined": "no look at a poster",
+    "dwell": "no look at a poster with a duration",
+    "clicked": "no click on a poster",
+    "first": "no fixation on a poster",
+    "seen": "no fixation on a poster",
+    "kinds": "no fixation with a duration",
+    "pointed": "no dwell of the cursor with a duration",
+    "moves": "no screen with two fixations on posters or headings",
+    "row_moves": "no move of the gaze from one poster or heading to another",
+    "column_moves": "no move of the gaze from one poster or heading to another",
+    "entered": "no swipe to be seen in the gaze",
+    "last_screens": "no screen with one click that is on a fixated poster",
+    "both": "no moment at which gaze and cursor are both on an area",
+    "lag_both": "no moment at which gaze and cursor are both on an area",
+    "both_posters": "no moment at which gaze and cursor are both on a poster",
+    "cursor_poster": "no moment before a click at which the cursor is on a poster that was looked at",
+    "gaze_poster": "no moment before a click at which the gaze is on a poster",
+}
+
 # Which input counts come from, for the message that says what is missing; the rest are of impressions.
 _OF_FIXATIONS = """first seen waited revisited kinds moves row_moves column_moves gaze_swipes gaze_swiped
     entered last_screens last_clicks last_chance"""
 _OF_CURSOR = """agree agree_row both apart both_posters cursor_click cursor_poster gaze_click gaze_poster click_screens
-    click_choices lag_agree lag_both"""
+    click_choices lag_agree lag_both pointed"""
 _NEEDS = {
     "fixations": _OF_FIXATIONS.split(),
     "fixations and the cursor": _OF_CURSOR.split(),

@@ -59,22 +59,25 @@ def transitions(study: Resampled, *, without_stay: bool = False) -> Estimate:
     Args:
         study: Counts of fixations.
         without_stay: Leave out what stays on its area.
+
+    Raises:
+        ArgumentError: No screen has two fixations on posters or headings.
     """
     first = 1 if without_stay else 0
-    moves = study.total("moves")[:, first:]
+    moves = study.some("moves")[:, first:]
     return study.estimate(ratio(moves, moves.sum(axis=1, keepdims=True)), (("move", MOVES[first:]),), of="moves")
 
 
 def row_transitions(study: Resampled) -> Estimate:
     """Where gaze goes from a carousel, [R, R]: share of the moves from row to row, each row of it sums to 1."""
-    moves, axis = study.total("row_moves"), tuple(range(1, study.tally.rows + 1))
+    moves, axis = study.some("row_moves"), tuple(range(1, study.tally.rows + 1))
     draws = ratio(moves, moves.sum(axis=2, keepdims=True))
     return study.estimate(draws, (("from_row", axis), ("to_row", axis)), of="moves")
 
 
 def column_transitions(study: Resampled) -> Estimate:
     """Where gaze goes from a position, [C + 1, C + 1], as `row_transitions`; 0 is the heading."""
-    moves, axis = study.total("column_moves"), tuple(range(study.tally.columns + 1))
+    moves, axis = study.some("column_moves"), tuple(range(study.tally.columns + 1))
     draws = ratio(moves, moves.sum(axis=2, keepdims=True))
     return study.estimate(draws, (("from_column", axis), ("to_column", axis)), of="moves")
 
@@ -88,12 +91,14 @@ def swipes(study: Resampled, source: Literal["gaze", "clicks"] | None = None) ->
             pages that were not looked at. Default: clicks, where they were counted.
 
     Raises:
-        ArgumentError: An unknown source.
+        ArgumentError: An unknown source, or no fixations on posters to see swipes in.
     """
     if source not in ("gaze", "clicks", None):
         raise ArgumentError(f'source={source!r}; expected "gaze" or "clicks"')
     clicks = source == "clicks" or (source is None and "swipes" in study)
     number, any_ = ("swipes", "swiped") if clicks else ("gaze_swipes", "gaze_swiped")
+    if not clicks:
+        study.some("seen")
     draws = np.column_stack([study.total(number), study.total(any_)]) / study.total("screens")[:, None]
     names = ("forward a screen", "backward a screen", "screens with a swipe")
     return study.estimate(draws, (("swipe", names),), of="screens")
@@ -101,7 +106,7 @@ def swipes(study: Resampled, source: Literal["gaze", "clicks"] | None = None) ->
 
 def swipe_entry(study: Resampled) -> Estimate:
     """On which place of the page gaze lands after a swipe, [2, V]: forward and backward, each sums to 1."""
-    landed = study.total("entered")
+    landed = study.some("entered")
     draws = ratio(landed, landed.sum(axis=2, keepdims=True))
     return study.estimate(draws, (("swipe", _DIRECTIONS), positions("place", study.tally.visible)), of="entered")
 

@@ -37,7 +37,7 @@ def scanpath_figure(
         user: Id.
         task: The screen.
         rule: By which fixations belong to areas: "strict" or "closest".
-        positions: x and y of the fixations of this screen on posters, headings and arrows, [n] each, pixels of the page.
+        positions: x and y of the fixations of this screen beside the background, [n] each, pixels of the page.
 
     Raises:
         ArgumentError: There are no fixations of this user on this screen.

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,8 +12,9 @@ from recgaze import study
 from recgaze.browse.summary import Browsing
 from recgaze.data.dataset import RecGazeDataset
 from recgaze.impressions import Impressions
+from recgaze.recommend.placing import FALL
 from recgaze.report import sections as parts
-from recgaze.report.decision import FALL, multiverse
+from recgaze.report.decision import multiverse
 from recgaze.visits import Visits
 
 if TYPE_CHECKING:
@@ -49,6 +50,23 @@ class _Study:
     about: str
 
 
+@dataclass(frozen=True, eq=False)
+class _Compared:
+    """Click models beside each other.
+
+    Attributes:
+        table: Of `recgaze.models.compare`; None where there is too little data.
+        leaders: The model with the largest held-out likelihood, then those not told apart from it.
+        fitted: The models, fitted to all screens.
+        why: What there was to say against it.
+    """
+
+    table: "pd.DataFrame | None"
+    leaders: tuple[str, ...]
+    fitted: "dict[str, PositionModel]"
+    why: str
+
+
 def report(
     dataset: RecGazeDataset,
     out: str | Path,
@@ -68,15 +86,14 @@ def report(
         models: Name to model (CPBM, RCPBM, OEPBM) to compare by cross-validation. Default: one of each.
         browsing: The measures of browsing, of the screens of `kind`. Default: they are worked out here.
         kind: The screens that are analysed: "free", "semi_free", "direct", None for all. Screens of direct search have
-            their target at one place for all users, which a model of browsing takes for position bias. If the study has
-            none of the kind, all are analysed.
+            their target at one place for all users, which a model of browsing takes for position bias.
         max_screens: Most screens in the viewer. Default: as many as fit, evenly over users.
 
     Returns:
         The file.
 
     Raises:
-        ArgumentError: No screen is left after the exclusions, or an unknown kind.
+        ArgumentError: No screen is left after the exclusions, none is of the kind, or an unknown kind.
         MissingDependencyError: matplotlib or jinja2 is not installed.
     """
     from irworks.runtime import atomic_write
@@ -84,11 +101,12 @@ def report(
     chosen = _choose(dataset, kind)
     if browsing is None:
         browsing = _browsing(chosen, rng)
-    table, fitted, why = _models(chosen.impressions, models, rng)
+    compared = _models(chosen.impressions, models, rng)
+    fitted = compared.fitted
     shown = fitted.get("OEPBM", next(iter(fitted.values()), None))
     name = next((name for name, model in fitted.items() if model is shown), None)
-    decision = multiverse(chosen.by_rule, rng=rng)
-    html = _page(chosen, browsing, (table, fitted, why), decision, _viewer(dataset, shown, name, max_screens), rng)
+    decision = multiverse(chosen.by_rule, dataset.click_events(), rng=rng)
+    html = _page(chosen, browsing, compared, decision, _viewer(dataset, shown, name, max_screens), rng)
     path = Path(out)
     with atomic_write(path) as handle:
         handle.write(html)
@@ -101,9 +119,12 @@ def _choose(dataset: RecGazeDataset, kind: study.TaskKind | None) -> _Study:
     by_rule = {"strict": dataset.impressions("strict"), "closest": dataset.impressions("closest")}
     impressions = by_rule["closest"]
     kinds = np.array([study.task_kind(int(task)) for task in impressions.task])
-    wanted = (kinds == kind) if kind is not None and (kinds == kind).any() else np.ones(len(kinds), dtype=bool)
+    wanted = np.ones(len(kinds), dtype=bool) if kind is None else kinds == kind
+    if not wanted.any():
+        there = " and ".join(repr(one) for one in study.TASK_KINDS if one in kinds)
+        raise ArgumentError(f"no screen of kind {kind!r}; the study has {there}: pass kind=..., or kind=None for all")
     by_rule = {rule: screens.where(wanted) for rule, screens in by_rule.items()}
-    about = "all screens" if wanted.all() else f"the screens of {str(kind).replace('_', '-')} browsing"
+    about = "all screens" if kind is None else f"the screens of {str(kind).replace('_', '-')} browsing"
     return _Study(dataset, by_rule["closest"], by_rule, dataset.fixations(), about)
 
 
@@ -121,20 +142,24 @@ def _browsing(chosen: _Study, rng: np.random.Generator) -> Browsing:
 
 def _models(
     impressions: Impressions, models: "Mapping[str, PositionModel] | None", rng: np.random.Generator
-) -> "tuple[pd.DataFrame | None, dict[str, PositionModel], str]":
-    """The comparison, the models fitted to all screens, and what there was to say against it."""
-    from recgaze.models import CPBM, OEPBM, RCPBM, compare
+) -> _Compared:
+    from recgaze.models import CPBM, OEPBM, RCPBM
+    from recgaze.models.compare import held_out
 
     named = {"CPBM": CPBM(), "RCPBM": RCPBM(), "OEPBM": OEPBM()} if models is None else dict(models)
     try:
-        table = compare(named, impressions, rng=rng)
+        scores = held_out(named, impressions, rng=rng)
+        table = scores.frame(rng)
         tuned = dict(zip(table.index, table["tuned"].to_numpy(dtype=float).tolist(), strict=True))
         fitted = {
             name: model.with_options(**{model.tuned: tuned[name]}).fit(impressions) for name, model in named.items()
         }
     except ArgumentError as error:
-        return None, {}, str(error)
-    return table, fitted, ""
+        return _Compared(None, (), {}, str(error))
+    best = str(table["log_likelihood"].idxmax())
+    others = [name for name in named if name != best]
+    near = [name for name in others if not scores.difference(best, name, rng).low > 0]
+    return _Compared(table, (best, *near), fitted, "")
 
 
 def _viewer(
@@ -148,7 +173,7 @@ def _viewer(
 def _page(
     chosen: _Study,
     browsing: Browsing,
-    models: "tuple[pd.DataFrame | None, Mapping[str, Any], str]",
+    compared: _Compared,
     decision: "pd.DataFrame",
     viewer: "Fragment",
     rng: np.random.Generator,
@@ -156,7 +181,6 @@ def _page(
     from irworks.report import Section, page
 
     impressions, fixations = chosen.impressions, chosen.fixations
-    table, fitted, why = models
     made = [parts.section("The data", lambda: parts.data_section(chosen.dataset))]
     made += parts.attention_sections(impressions, browsing, _of_screens(fixations, impressions))
     made.append(parts.section("Triangle, F and L", lambda: parts.pattern_section(browsing)))
@@ -164,10 +188,10 @@ def _page(
     made += parts.move_sections(browsing, impressions, fixations, rng)
     made.append(parts.section("Swipes", lambda: parts.swipe_section(browsing)))
     made.append(parts.section("Cursor against gaze", lambda: parts.cursor_section(browsing)))
-    if table is None:
-        made.append(Section(title="Click models", text=f"Not measured: {why}."))
+    if compared.table is None:
+        made.append(Section(title="Click models", text=f"Not measured: {compared.why}."))
     else:
-        made += parts.model_sections(table, fitted, impressions)
+        made += parts.model_sections(compared.table, compared.leaders, compared.fitted, impressions)
     title = "What can be told from clicks"
     made.append(parts.section(title, lambda: parts.identifiability_section(impressions)))
     made.append(_decision_section(decision))
@@ -175,7 +199,7 @@ def _page(
     made.append(Section(title="Replay", text=f"{viewer.n_screens:,} screens to look at.\n\n{_HERE}"))
     html = page(
         title="How people browse carousels",
-        lead=_lead(chosen, browsing, table, decision),
+        lead=_lead(chosen, browsing, compared.leaders, decision),
         sections=made,
         footer=f"Made by recgaze from {chosen.dataset.source}. Analysed: {chosen.about}.",
     )
@@ -189,7 +213,7 @@ def _of_screens(fixations: Visits, impressions: Impressions) -> Visits:
     return fixations.where(np.isin(fixations.user.astype(np.int64) * 64 + fixations.task, keys))
 
 
-def _lead(chosen: _Study, browsing: Browsing, table: "pd.DataFrame | None", decision: "pd.DataFrame") -> str:
+def _lead(chosen: _Study, browsing: Browsing, leaders: tuple[str, ...], decision: "pd.DataFrame") -> str:
     impressions = chosen.impressions
     users = len(np.unique(impressions.user))
     lines = [f"{len(impressions):,} screens of {users:,} users: {chosen.about}."]
@@ -198,8 +222,8 @@ def _lead(chosen: _Study, browsing: Browsing, table: "pd.DataFrame | None", deci
         lines.append(f"Golden triangle of looks: {triangle}.")
     if browsing.hypothesis is not None:
         lines.append(f"Examination hypothesis: {browsing.hypothesis.verdict}.")
-    if table is not None:
-        lines.append(f"Best of the click models on unseen users: {table['log_likelihood'].idxmax()}.")
+    if leaders:
+        lines.append(parts.best_in_words(leaders))
     lines.append(_decided(decision))
     return " ".join(lines)
 

@@ -1,6 +1,6 @@
 """The parts of the report: each a function from findings to a section, in words, a figure and a table."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "attention_sections",
+    "best_in_words",
     "cursor_section",
     "data_section",
     "hypothesis_section",
@@ -115,6 +116,7 @@ def attention_sections(impressions: Impressions, browsing: Browsing, fixations: 
         )
 
     def dwelt() -> Section:
+        _need(browsing.estimates, "dwell_share", browsing.missing)
         return Section(
             title="For how long",
             figure_svg=_drawn(lambda: dwell_figure(impressions)),
@@ -249,7 +251,9 @@ def cursor_section(browsing: Browsing) -> "Section":
     from recgaze.plots import cursor_figure
 
     agreement = _need(browsing.estimates, "cursor_agreement", browsing.missing)
-    approach, lag = browsing.estimates["cursor_approach"], browsing.estimates["cursor_best_lag"]
+    approach, lag = (
+        _need(browsing.estimates, name, browsing.missing) for name in ("cursor_approach", "cursor_best_lag")
+    )
     text = (
         f"Cursor and gaze are on the same area {approach[0]:.1%} of the time at least five seconds before the end, "
         f"{approach[1]:.1%} in the last second. The cursor trails the gaze by {lag.interval:.2f} seconds."
@@ -265,25 +269,40 @@ def cursor_section(browsing: Browsing) -> "Section":
 # -- models -----------------------------------------------------------------------------------------------------------
 
 
-def model_sections(table: "pd.DataFrame", fitted: Mapping[str, Any], impressions: Impressions) -> "list[Section]":
+def best_in_words(leaders: Sequence[str]) -> str:
+    """Which model predicts unseen clicks best, if one does.
+
+    Args:
+        leaders: The one with the largest held-out likelihood, then those not told apart from it.
+    """
+    first, *near = leaders
+    if not near:
+        return f"{first} predicts clicks of users that it has not seen best."
+    names = ", ".join(leaders[:-1])
+    return f"{names} and {leaders[-1]} are not told apart by how they predict clicks of users that they have not seen."
+
+
+def model_sections(
+    table: "pd.DataFrame", leaders: Sequence[str], fitted: Mapping[str, Any], impressions: Impressions
+) -> "list[Section]":
     """Which model predicts unseen clicks best, and which sees examination as gaze does.
 
     Args:
         table: Of `recgaze.models.compare`.
+        leaders: The best model, then those not told apart from it.
         fitted: The same models, fitted to all screens.
         impressions: The screens.
     """
     from irworks.report import Section
     from recgaze.plots import examination_curves_figure, model_figure
 
-    best = str(table["log_likelihood"].idxmax())
     observed = impressions.examined.mean(axis=0)
     close = {name: _correlation(model.examination_, observed) for name, model in fitted.items()}
     nearest = max(close, key=lambda name: close[name]) if close else ""
-    text = f"{best} predicts clicks of users that it has not seen best."
+    text = best_in_words(leaders)
     if nearest:
         text += f" Examination as {nearest} has it is nearest to the gaze: correlation {close[nearest]:.3f}."
-        if nearest != best:
+        if nearest not in leaders:
             text += " A better fit to clicks does not mean a truer picture of what was looked at."
     shown = table.assign(**{"correlation with gaze": [close.get(str(name), np.nan) for name in table.index]})
     return [
