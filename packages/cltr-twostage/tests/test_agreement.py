@@ -8,7 +8,7 @@ from cltr_twostage import MixturePolicy, Pool, TwoStagePolicy, check_logging, cl
 from cltr_twostage.data import ScoreTable
 from cltr_twostage.simulate import natural_world, tiny_world
 from irworks.data import ClickLog
-from irworks.errors import DataError
+from irworks.errors import ArgumentError, DataError
 
 METHODS = ["exact", "mc"]
 
@@ -116,3 +116,15 @@ def test_the_command_line_warns_of_a_policy_that_did_not_make_the_log(tmp_path, 
     result = CliRunner().invoke(cli.app, command)
     assert result.exit_code == 0
     assert ("warning: log.parquet: The log is not one of its logging policy" in result.stderr) is not right
+
+
+@pytest.mark.parametrize("n_samples", [3, None, "many"])
+def test_arguments_that_cannot_be_are_named(n_samples):
+    world = tiny_world(np.random.default_rng(0))
+    log = world.simulate(20, np.random.default_rng(1))
+    with pytest.raises(ArgumentError, match=f"n_samples={n_samples!r}; expected a whole number of at least 16"):
+        check_logging(log, world.logging, n_samples=n_samples)
+    with pytest.raises(ArgumentError, match="logging is a str; expected a TwoStagePolicy"):
+        check_logging(log, "x")
+    with pytest.raises(ArgumentError, match="log is a list; expected a ClickLog"):
+        check_logging([log], world.logging)

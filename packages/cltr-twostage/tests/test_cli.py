@@ -19,6 +19,7 @@ from cltr_twostage import MixturePolicy, Pool, TwoStageLearner, TwoStagePolicy, 
 from cltr_twostage.evaluation import ESTIMATORS
 from cltr_twostage.simulate import shift_world, tiny_world
 from irworks.data import read_click_log
+from irworks.errors import ArgumentError
 
 TINY = ("--n-candidates", 4, "--k", 3, "--examination", "inverse-rank")
 SHIFT = ("--n-candidates", 8, "--k", 4, "--examination", "inverse-rank", "--rank-weights", "dcg")
@@ -672,6 +673,149 @@ def test_names_that_say_no_format_are_told_before_the_work(run: Run, tiny: Path)
 
     assert_one_line(run(*given, "--out", "table.xlsx"), "table.xlsx")
     assert_one_line(run(*given, "--out", "log.csv/table.csv"), "log.csv")
+
+
+@pytest.mark.parametrize("fails", ["learning", "the verdict"])
+def test_learning_that_fails_leaves_nothing_and_harms_nothing(
+    run: Run, tiny: Path, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise ArgumentError("it fails")
+
+    assert run(*LEARN, "--out", "old").status == 0
+    before = {path: path.read_bytes() for path in Path("old").rglob("*") if path.is_file()}
+    where = "cltr_twostage.train.TwoStageLearner.fit" if fails == "learning" else "cltr_twostage.ExposureIPS.difference"
+    monkeypatch.setattr(where, fail)
+    standing = sorted(path.name for path in Path().iterdir())
+
+    for name in ("old", "new"):
+        assert_one_line(run(*LEARN, "--out", name, "--mode", "joint"), "it fails")
+
+    assert sorted(path.name for path in Path().iterdir()) == standing
+    assert {path: path.read_bytes() for path in Path("old").rglob("*") if path.is_file()} == before
+
+
+def test_a_folder_that_is_used_again_holds_the_last_run_alone(run: Run, tiny: Path) -> None:
+    assert run(*LEARN, "--out", "out").status == 0
+    assert Path("out/scores.parquet").exists()
+
+    assert run(*LEARN, "--out", "out", "--safe", 1.2).status == 0
+
+    assert sorted(path.name for path in Path("out").iterdir()) == ["about.json", "history.csv", "learner", "policy"]
+    assert json.loads(Path("out/about.json").read_text())["command"] == "learn"
+
+
+def test_a_folder_of_another_command_or_with_files_of_the_user_is_refused(run: Run, tiny: Path) -> None:
+    simulate = ["simulate", "--world", "tiny", "--sessions", 5, "--out"]
+    assert run(*simulate, "simulated").status == 0
+    assert run(*LEARN, "--out", "learned").status == 0
+    assert run(*simulate, "mine").status == 0
+    Path("mine/notes.txt").write_text("x")
+
+    assert_one_line(run(*LEARN, "--out", "simulated"), "simulated", "simulate wrote this folder")
+    assert_one_line(run(*simulate, "learned"), "learned", "learn wrote this folder")
+    assert_one_line(run(*simulate, "mine"), "mine", "other files", "'notes.txt'")
+    assert_one_line(run(*simulate, "."), "cannot be replaced")
+    assert Path("mine/notes.txt").read_text() == "x"
+
+
+def test_nothing_is_written_over_what_is_read(run: Run, tiny: Path) -> None:
+    TwoStagePolicy.from_scores(read_scores("target.csv"), 4, 3).save("pair")
+    given = ["log.csv", "--logging", "logging.csv", *TINY]
+    evaluate = ["evaluate", *given, "--target", "target.csv", "--target", "pair", "--out"]
+    before = {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()}
+
+    for name in ("log.csv", "logging.csv", "target.csv", "pair/scores.parquet"):
+        assert_one_line(run(*evaluate, name), f"--out {name} would overwrite")
+    Path("page.html").symlink_to("target.csv")
+    assert_one_line(run("explain", *given, "--new", "target.csv", "--out", "page.html"), "would overwrite target.csv")
+    features = ["--features", "tiny/features.parquet"]
+    assert_one_line(
+        run("learn", *given, *features, "--out", "tiny"), "--out tiny would overwrite tiny/features.parquet"
+    )
+    inside = run("learn", *given, *features, "--out", "out", "--checkpoint", "out/state")
+    assert_one_line(inside, "--checkpoint out/state lies in --out out")
+
+    Path("page.html").unlink()
+    assert {path: path.read_bytes() for path in Path().rglob("*") if path.is_file()} == before
+
+
+def test_a_page_is_html_by_its_name(run: Run, tiny: Path) -> None:
+    explain = ["explain", "log.csv", "--logging", "logging.csv", "--new", "target.csv", *TINY, "--out"]
+
+    assert_one_line(run(*explain, "page.pdf"), "page.pdf", "not a page by its name", ".html")
+
+
+# -- what is said before the work -------------------------------------------------------------------------------------
+
+
+def test_a_log_without_sessions_is_told(run: Run, tiny: Path) -> None:
+    pd.read_csv("log.csv").rename(columns={"session_id": "visit"}).to_csv("visits.csv", index=False)
+    given = ["evaluate", "visits.csv", "--target", "target.csv", *TINY]
+
+    for logging in ([], ["--logging", "logging.csv"]):
+        assert_one_line(run(*given, *logging), "visits.csv", "every session shows one document", "--session")
+    assert run(*given, "--session", "visit").status == 0
+
+
+def test_a_gap_that_is_not_known_is_null(run: Run, tiny: Path) -> None:
+    given = ["evaluate", "log.csv", "--target", "target.csv", *TINY, "--estimator", "naive-clicks"]
+
+    without, with_pair = run(*given, "--json"), run(*given, "--logging", "logging.csv", "--json")
+
+    assert row(without)["support_gap"] is None
+    assert row(with_pair)["support_gap"] == 0
+
+
+def test_options_that_nothing_takes_are_refused(run: Run, tiny: Path) -> None:
+    assert_one_line(run(*LEARN, "--out", "out", "--estimator", "naive-clicks", "--clip", 2), "clip", "naive-clicks")
+    assert_one_line(run(*LEARN, "--out", "out", "--device", "foo"), "device='foo'")
+    TwoStagePolicy.from_scores(read_scores("logging.csv"), 4, 3).save("pair")
+    given = ["evaluate", "log.csv", "--logging", "pair", "--target", "pair", *TINY[4:]]
+    assert_one_line(run(*given, "--n-candidates", 5), "--n-candidates 5", "their own: 4")
+    assert_one_line(run(*given, "--k", 2), "--k 2", "their own: 3")
+    assert run(*given, "--n-candidates", 4, "--k", 3).status == 0
+    assert not Path("out").exists()
+
+
+def test_a_log_of_a_mixture_can_be_learned_from(run: Run, tiny: Path) -> None:
+    scores = read_scores("logging.csv")
+    pairs = [TwoStagePolicy.from_scores(scores, size, 3) for size in (4, 4, 5)]
+    MixturePolicy(pairs[:2], [0.5, 0.5]).save("alike")
+    MixturePolicy(pairs[1:], [1.0, 0.0]).save("apart")
+    given = ["learn", "log.csv", *TINY[4:], "--features", "tiny/features.parquet", "--steps", 20, "--out", "out"]
+
+    assert run(*given, "--logging", "alike").status == 0
+    assert TwoStagePolicy.load("out/policy").n_candidates == 4
+    assert_one_line(run(*given, "--logging", "apart"), "mixes pairs of 4 and 5 candidates")
+    assert run(*given, "--logging", "apart", "--n-candidates", 5).status == 0
+    assert TwoStagePolicy.load("out/policy").n_candidates == 5
+
+
+def test_a_folder_in_the_place_of_a_table_is_told(run: Run, tiny: Path) -> None:
+    Path("folder.csv").mkdir()
+    scores = ["--logging", "logging.csv", "--target", "target.csv", *TINY]
+
+    for name in ("folder.csv", "tiny"):
+        assert_one_line(run("evaluate", name, *scores), name, "a folder, and no table")
+
+
+def test_a_log_without_a_click_is_remarked(run: Run, tiny: Path) -> None:
+    pd.read_csv("log.csv").assign(click=0).to_csv("quiet.csv", index=False)
+
+    done = run("evaluate", "quiet.csv", "--logging", "logging.csv", "--target", "target.csv", *TINY)
+
+    assert done.status == 0
+    assert "quiet.csv: the log has no click" in done.err
+
+
+def test_ids_that_are_the_same_number_written_otherwise_are_told(run: Run, tiny: Path) -> None:
+    table = pd.read_csv("log.csv").astype({"doc_id": str})
+    table.assign(doc_id=table["doc_id"].str.zfill(3)).to_csv("filled.csv", index=False)
+
+    done = run("evaluate", "filled.csv", "--logging", "logging.csv", "--target", "target.csv", *TINY)
+
+    assert_one_line(done, "the log has a document that the pool lacks", "the same number written otherwise")
 
 
 # -- explain ----------------------------------------------------------------------------------------------------------

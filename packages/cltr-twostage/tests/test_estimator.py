@@ -1,6 +1,7 @@
 """What all estimators share: arguments, logs, several policies at a time, and what is refused."""
 
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from cltr_twostage import (
     SupportWarning,
     TwoStagePolicy,
 )
+from cltr_twostage.estimate import estimate_of
 from irworks.errors import ArgumentError, DataError
 
 WITH_WEIGHTS = [ExposureIPS, ItemPositionIPS, RankerOnlyIPS, DoublyRobust, SlateIPS]
@@ -163,7 +165,7 @@ def test_zero_support_is_raised_by_name(cls):
     # Without a generator, z is only out of reach if the ranker says so.
     logging = logging.replace(ranker=[0, 0, 0, 0, -np.inf]) if cls is RankerOnlyIPS else logging
     fitted = cls([1.0], method="exact").fit(log, logging)
-    with pytest.raises(SupportError, match=r'1 documents .*\(query b, document z\).*support="drop"'):
+    with pytest.raises(SupportError, match=r'never shows 1 document that .*\(query b, document z\).*support="drop"'):
         fitted.value(target)
 
 
@@ -226,6 +228,11 @@ def test_examination_and_rank_weights_must_reach_the_last_rank(world, log):
         ([1.0], {"rank_weights": [1.0, np.nan]}, "rank_weights is nan at rank 2"),
         ([1.0], {"clip": 0}, "clip=0"),
         ([1.0], {"clip": np.nan}, "clip=nan"),
+        ([1.0], {"clip": "a"}, "clip='a'"),
+        ([1.0], {"level": "a"}, "level='a'"),
+        ([1.0], {"level": None}, "level=None"),
+        ([1.0], {"rank_weights": "dcg"}, r"rank_weights='dcg'; .* for DCG pass dcg_weights\(k\)"),
+        ([1.0], {"rank_weights": ["a"]}, r"rank_weights=\['a'\]; expected numbers"),
         ([1.0], {"support": "ignore"}, "support='ignore'"),
         ([1.0], {"level": 95}, "level=95"),
         ([1.0], {"seed": -1}, "seed=-1; expected a seed, a whole number of at least 0"),
@@ -240,8 +247,9 @@ def test_bad_arguments_are_refused(examination, options, message):
 def test_bad_methods_are_refused_when_they_are_used(world, log):
     with pytest.raises(ArgumentError, match="method='guess'"):
         ExposureIPS(world.examination, method="guess").fit(log, world.logging)
-    with pytest.raises(ArgumentError, match="n_samples=0"):
-        ExposureIPS(world.examination, method="mc", n_samples=0).fit(log, world.logging)
+    for n_samples in (0, 3, None, 20.0, True, "many"):
+        with pytest.raises(ArgumentError, match=f"n_samples={n_samples!r}; expected a whole number of at least 16"):
+            ExposureIPS(world.examination, n_samples=n_samples)
 
 
 @pytest.mark.parametrize("cls", WITH_WEIGHTS)
@@ -278,3 +286,82 @@ def test_an_estimator_says_what_it_is(world, log):
     estimator = ExposureIPS([1, 0.5, 1 / 3])
     assert repr(estimator) == "ExposureIPS(examination=[1.0, 0.5, 0.333], rank_weights=examination)"
     assert repr(ExposureIPS(world.examination).fit(log, world.logging)).endswith("sessions)")
+
+
+# -- rows taken for sessions ------------------------------------------------------------------------------------------
+
+
+def rows_as_sessions(log):
+    """The log as it is read where the column of the sessions is missing."""
+    return ClickLog.from_frame(log.to_frame().drop(columns="session_id"))
+
+
+@pytest.mark.parametrize("cls", EVERY)
+@pytest.mark.parametrize("known", [True, False], ids=["policy", "counts"])
+def test_rows_that_were_taken_for_sessions_are_refused(cls, known, world, log):
+    with pytest.raises(DataError, match=r"every session shows one document.*400 sessions.*expected whole.*--session"):
+        cls(world.examination).fit(rows_as_sessions(log), world.logging if known else "counts")
+
+
+def test_rows_that_were_taken_for_sessions_are_found_in_each_log(world, log):
+    with pytest.raises(DataError, match="every session shows one document"):
+        ExposureIPS(world.examination).fit([log, rows_as_sessions(log)], [world.logging] * 2)
+
+
+def test_lists_of_one_document_are_lists():
+    pool, logging, _, log = gap()
+    assert ExposureIPS([1.0]).fit(log, logging).value(logging).value == pytest.approx(0.5)
+    assert ExposureIPS([1.0, 0.5]).fit(log, "counts", pool=pool).value(logging).value == pytest.approx(0.5)
+
+
+# -- what is known of support -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cls", [DirectMethod, NaiveClicks, RankerOnlyIPS])
+def test_what_the_logging_pair_never_shows_is_a_gap_to_those_who_do_not_look(cls):
+    pool, logging, target, log = gap()
+    estimator = cls([1.0], method="exact")
+    assert estimator.fit(log, logging).value(target).support_gap == pytest.approx(1 / 6)
+    assert estimator.fit(log, logging).value(logging).support_gap == 0
+    assert estimator.fit([log, log], [logging, target]).value(target).support_gap == 0
+    assert np.isnan(estimator.fit(log, np.full(5, 0.5), pool=pool).value(logging).support_gap)
+
+
+@pytest.mark.parametrize("cls", [DirectMethod, NaiveClicks])
+def test_without_a_logging_policy_nothing_is_known_of_support(cls):
+    pool, logging, target, log = gap()
+    fitted = cls([1.0], method="exact").fit(log, pool=pool)
+    assert np.isnan(fitted.value(target).support_gap)
+    assert np.isnan(fitted.difference(logging, target).support_gap)
+
+
+def test_one_unknown_gap_makes_that_of_a_difference_unknown():
+    _, logging, _, log = gap()
+    fitted = ExposureIPS([1.0], method="exact").fit(log, logging)
+    one, other = fitted.contribution(logging), fitted.contribution(logging)
+    unknown = replace(other, weights=replace(other.weights, support_gap=np.nan))
+    for parts in ([one, unknown], [unknown, one]):
+        assert np.isnan(estimate_of(parts, [1.0, -1.0], fitted.collapsed_, 0.95).support_gap)
+
+
+# -- what is no log, and no weight ------------------------------------------------------------------------------------
+
+
+def test_no_log_is_told_as_such(world):
+    with pytest.raises(ArgumentError, match="log is an empty sequence; expected at least one click log"):
+        ExposureIPS(world.examination).fit([], [])
+
+
+@pytest.mark.parametrize(
+    ("several", "weights", "message"),
+    [
+        (False, "a", "weights is a str; expected .200. numbers"),
+        (True, "ab", "weights has 0 entries for 2 logs"),
+        (True, 3, "weights has 0 entries for 2 logs"),
+        (True, [np.ones(200), "a"], "weights is a str"),
+    ],
+)
+def test_weights_that_are_no_numbers_are_refused(several, weights, message, world, log):
+    logs, logging = ([log, log], [world.logging] * 2) if several else (log, world.logging)
+    with pytest.raises(ArgumentError, match=message):
+        ExposureIPS(world.examination).fit(logs, logging, weights=weights)

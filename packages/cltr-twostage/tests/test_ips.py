@@ -312,6 +312,13 @@ def test_logging_tables_that_are_no_probabilities_are_refused(table, message):
         ExposureIPS([1.0]).fit(log, table, pool=pool)
 
 
+@pytest.mark.parametrize("cls", [ExposureIPS, RankerOnlyIPS])
+def test_a_document_is_not_examined_more_often_than_any_rank(cls):
+    pool, _, _, log = unsupported()
+    with pytest.raises(ArgumentError, match=r"logging is 0\.6 for \(query b, document x\); expected at most 0\.5"):
+        cls([0.5]).fit(log, [0.5, 0.5, 0.6, 0.5, 0.5], pool=pool)
+
+
 def test_scores_of_ten_thousand_stay_finite(tiny_world):
     pool = Pool([0, 5])
     rng = np.random.default_rng(0)

@@ -246,3 +246,12 @@ def test_a_damaged_state_of_a_module_is_named(tmp_path: Path) -> None:
         with pytest.raises(DataError, match=name):
             TwoStageLearner.load(tmp_path / "l")
         file.write_bytes(whole)
+
+
+def test_weights_of_another_number_of_features_are_told(tmp_path: Path) -> None:
+    fitted().save(tmp_path / "l")
+    np.save(tmp_path / "l" / "ranker.npy", np.zeros(7))
+    with pytest.raises(
+        DataError, match=rf"ranker\.npy: weights are missing or added .*found 7; expected {X[1].shape[1]}"
+    ):
+        TwoStageLearner.load(tmp_path / "l")

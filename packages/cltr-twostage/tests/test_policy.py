@@ -488,6 +488,17 @@ def test_a_mixture_is_made_of_pairs():
         MixturePolicy([mixture()], [1.0])
     with pytest.raises(ArgumentError, match="policies holds a str"):
         MixturePolicy("pair", [0.25] * 4)
+    pair = mixture().policies[0]
+    with pytest.raises(ArgumentError, match="policies is a TwoStagePolicy; expected a list"):
+        MixturePolicy(pair, [1])
+    with pytest.raises(ArgumentError, match="weights is 'ab'; expected numbers"):
+        MixturePolicy([pair, pair], "ab")
+
+
+def test_a_mixture_knows_its_candidates_where_its_policies_agree():
+    pairs = [TwoStagePolicy(np.zeros(4), np.zeros(4), n, 2, pool=[0, 4]) for n in (3, 3, 4)]
+    assert MixturePolicy(pairs[:2], [0.5, 0.5]).n_candidates == 3
+    assert MixturePolicy(pairs, [0.5, 0.25, 0.25]).n_candidates is None
 
 
 def test_the_weights_of_a_mixture_do_not_change_with_what_they_were_made_from():

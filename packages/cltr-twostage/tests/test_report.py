@@ -17,6 +17,7 @@ from cltr_twostage import (
     Pool,
     RankerOnlyIPS,
     SupportError,
+    SupportWarning,
     TwoStagePolicy,
 )
 from cltr_twostage.report import GainReport, explain_gain
@@ -87,7 +88,7 @@ def test_the_gap_of_support_is_told_by_query() -> None:
     assert row["query_id"] == "second"
     assert row["support_gap"] == pytest.approx(rho[5] / rho[3:].sum())
     assert found.new.support_gap == pytest.approx(row["support_gap"] * row["sessions"] / 400)
-    assert "in 1 queries, falls on documents that the logging policy never shows" in found.text
+    assert "in 1 query, falls on documents that the logging policy never shows" in found.text
 
 
 def test_support_that_must_not_be_missing_is_still_an_error() -> None:
@@ -201,3 +202,11 @@ def test_a_log_without_clicks_has_a_report(tmp_path: Path) -> None:
 
     assert found.documents["share"].tolist() == [0] * 4
     assert "Do not ship" in found.text
+
+
+def test_missing_support_is_warned_of_once() -> None:
+    logging = policy([0, 0, 0, 0, 0, -INF], [0] * 6)
+    fitted = ExposureIPS(EXAMINATION, support="warn", method="exact").fit(log(logging=logging), logging)
+    with pytest.warns(SupportWarning) as caught:
+        explain_gain(fitted, logging, NEW)
+    assert len({str(one.message) for one in caught}) == 1

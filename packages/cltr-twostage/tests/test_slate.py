@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from cltr_twostage import ClickLog, MixturePolicy, Pool, SlateIPS, TwoStagePolicy
+from cltr_twostage import ClickLog, MixturePolicy, Pool, SlateIPS, SupportError, SupportWarning, TwoStagePolicy
 from irworks.errors import ArgumentError, DataError
 
 
@@ -82,6 +82,7 @@ class Known:
         return np.array([self.known[key] for key in keys])
 
 
+@pytest.mark.filterwarnings("ignore::cltr_twostage.SupportWarning")
 def test_mixed_and_counted_logs_have_the_standard_error_of_the_bootstrap(two_query_world, resampled):
     world = two_query_world
     policies = [Known(world.logging), Known(world.target.replace(ranker=-world.target.ranker_scores))]
@@ -141,8 +142,20 @@ def test_counts_are_the_shares_of_the_lists(tiny_world, lists_of):
     log = world.simulate(300, 0)
     counts, clicks = np.bincount(log.docs[:, 0], minlength=4), np.bincount(log.docs[log.clicks], minlength=4)
     pi = np.array([lists_of(world.target)[0, (row,)] for row in range(4)])
-    estimate = SlateIPS(world.examination, method="exact").fit(log, "counts", pool=world.pool).value(world.target)
+    with pytest.warns(SupportWarning, match="cannot say which lists are missing"):
+        fitted = SlateIPS(world.examination, method="exact").fit(log, "counts", pool=world.pool)
+    estimate = fitted.value(world.target)
     assert estimate.value == pytest.approx(pi @ (clicks / counts), rel=1e-9)
+    assert np.isnan(estimate.support_gap)
+
+
+@pytest.mark.filterwarnings("ignore::cltr_twostage.SupportWarning")
+def test_a_document_that_a_counted_log_lacks_is_told():
+    log = ClickLog([0] * 2, [[0, 1], [1, 0]], np.ones((2, 2)), doc_ids=[0, 1, 2])
+    target = TwoStagePolicy(np.zeros(3), np.zeros(3), 3, 2, pool=[0, 3])
+    fitted = SlateIPS([1, 0.5], method="exact").fit(log, "counts", pool=target.pool)
+    with pytest.raises(SupportError, match="document 2"):
+        fitted.value(target)
 
 
 @pytest.mark.parametrize("k", [3, 2])
@@ -193,6 +206,7 @@ def test_lists_that_the_target_never_shows_weigh_nothing(tiny_world):
         ([0.5, 0.5, 1.2, 0.5], "outside"),
         ([0.5, 0.5, 0.4, 0.5], "different probabilities"),
         ("guess", "'guess'"),
+        ({"p_list": 1}, "logging is a dict; expected a policy"),
     ],
 )
 def test_bad_probabilities_of_sessions_are_refused(logging, message):
@@ -218,6 +232,6 @@ def test_lists_of_another_length_are_refused(tiny_world):
 
 def test_lists_with_gaps_are_refused(tiny_world):
     world = tiny_world(3, sizes=(4,), n_candidates=4, k=2)
-    log = ClickLog([0], [[-1, 2]], [[0, 1]], doc_ids=world.pool.doc_ids)
+    log = ClickLog([0, 0], [[-1, 2], [0, 1]], [[0, 1], [0, 0]], doc_ids=world.pool.doc_ids)
     with pytest.raises(ArgumentError):
         SlateIPS(world.examination).fit(log, world.logging)

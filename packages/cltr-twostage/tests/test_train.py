@@ -10,7 +10,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from cltr_twostage import ClickLog, DirectMethod, DoublyRobust, ExposureIPS, ItemPositionIPS, Pool, TwoStagePolicy
+from cltr_twostage import (
+    ClickLog,
+    DirectMethod,
+    DoublyRobust,
+    ExposureIPS,
+    ItemPositionIPS,
+    Pool,
+    SlateIPS,
+    TwoStagePolicy,
+)
 from cltr_twostage.learning.ascent import Ascent, Learned, LearningWarning, Progress
 from cltr_twostage.learning.models import LinearScores, TableScores
 from cltr_twostage.learning.safe import ExposureTracker, Safe, safe_share
@@ -623,6 +632,12 @@ def test_learning_linear_policies_brings_no_torch():
         ({"held_out": 1.0}, "held_out=1.0"),
         ({"random_state": None}, "random_state=None"),
         ({"precision": "int8"}, "precision='int8'"),
+        ({"safe": 1.5}, r"safe=1.5; expected Safe\(max_ratio\), or None"),
+        ({"learning_rate": "a"}, "learning_rate='a'"),
+        ({"module_learning_rate": None}, "module_learning_rate=None"),
+        ({"l2": "a"}, "l2='a'"),
+        ({"held_out": "a"}, "held_out='a'"),
+        ({"device": "foo"}, "device='foo'; expected 'auto', 'cpu'"),
     ],
 )
 def test_a_bad_setting_is_named(change, message):
@@ -630,12 +645,16 @@ def test_a_bad_setting_is_named(change, message):
         TwoStageLearner(**change)
 
 
-@pytest.mark.parametrize("value", [0.5, np.nan, np.inf])
+@pytest.mark.parametrize("value", [0.5, np.nan, np.inf, "a", None])
 def test_a_bound_below_one_is_refused(value):
     with pytest.raises(ArgumentError, match="max_ratio"):
         Safe(value)
     with pytest.raises(ArgumentError, match="momentum"):
         Safe(2.0, momentum=1.0)
+    with pytest.raises(ArgumentError, match="method='guess'"):
+        Safe(2.0, method="guess")
+    with pytest.raises(ArgumentError, match="n_samples=3"):
+        Safe(2.0, n_samples=3)
 
 
 @pytest.mark.parametrize(
@@ -682,6 +701,32 @@ def test_an_estimator_without_relevance_is_refused(tiny):
         tiny.fit(TwoStageLearner(), estimator=ItemPositionIPS(tiny.world.examination))
 
 
+@pytest.mark.parametrize(
+    ("estimator", "message"),
+    [
+        (SlateIPS([1, 0.5, 1 / 3]), "SlateIPS, which estimates no relevance"),
+        (ExposureIPS, r"estimator is the class ExposureIPS; expected .* ExposureIPS\(examination\)"),
+        ("exposure-ips", "estimator is a str"),
+    ],
+)
+def test_an_estimator_that_is_none_is_refused_before_it_is_fitted(tiny, estimator, message, monkeypatch):
+    monkeypatch.setattr(TwoStageLearner, "_split", lambda *_: pytest.fail("the log was read"))
+    with pytest.raises(ArgumentError, match=message):
+        tiny.fit(TwoStageLearner(), estimator=estimator)
+
+
+def test_a_mixture_that_logged_says_how_long_its_lists_are(tiny):
+    old = tiny.world.logging
+    fit = {"estimator": ExposureIPS(tiny.world.examination, method="exact")}
+    mixed = MixturePolicy([old, old.replace(ranker=-old.ranker_scores)], [0.5, 0.5])
+    assert tiny.fit(TwoStageLearner(**QUICK), logging=mixed, **fit).policy_.n_candidates == old.n_candidates
+    narrow = TwoStagePolicy(old.candidate_scores, old.ranker_scores, 3, old.k, pool=old.pool)
+    several = MixturePolicy([old, narrow], [0.5, 0.5])
+    with pytest.raises(ArgumentError, match="mixes pairs of 4 and 3 candidates; expected n_candidates"):
+        tiny.fit(TwoStageLearner(**QUICK), logging=several, **fit)
+    assert tiny.fit(TwoStageLearner(n_candidates=3, **QUICK), logging=several, **fit).policy_.n_candidates == 3
+
+
 def test_new_documents_need_what_was_learned_on(tiny):
     with pytest.raises(ArgumentError, match="not fitted"):
         TwoStageLearner().policy_for([0, 2], np.zeros((2, 2)), np.zeros((2, 2)))
@@ -690,3 +735,5 @@ def test_new_documents_need_what_was_learned_on(tiny):
         learner.policy_for([0, 2], np.zeros((2, 2)), np.zeros((2, 2)))
     with pytest.raises(ArgumentError, match="X has 3 features; expected 2"):
         learner.policy_for([0, 2], np.zeros(2), np.zeros((2, 3)))
+    with pytest.raises(ArgumentError, match="Xr is a list that holds no numbers; expected features"):
+        learner.policy_for([0, 2], np.zeros(2), [["a", "b"], ["c", "d"]])

@@ -312,6 +312,9 @@ def test_times_since_1970_change_nothing(folder, dataset):
     np.testing.assert_allclose(np.diff(late.time)[same], np.diff(usual.time)[same], atol=2e-6)
     # When a screen appeared, such times do not say: its first event stands for that.
     assert late.time.min() == 0 < usual.time.min()
+    one = RecGazeDataset.load(folder).where(users="KInIT_1", tasks=[1])
+    assert one.clock == "recording"
+    assert one.fixations().time[0] == 0
 
 
 def test_users_without_events_are_in_the_last_block(dataset, tmp_path):

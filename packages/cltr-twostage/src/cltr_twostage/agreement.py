@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from cltr_twostage.collapse import sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.policy import Method, Policy
+from cltr_twostage.sampling import checked_samples
 from irworks.data import ClickLog
+from irworks.errors import ArgumentError
 
 __all__ = ["LoggingCheck", "check_logging"]
 
@@ -79,9 +81,14 @@ def check_logging(
         seed: Of these draws.
 
     Raises:
-        ArgumentError: An unknown method, or `n_samples` below 16.
+        ArgumentError: No log, no policy, an unknown method, or `n_samples` below 16.
         DataError: A query or document that the policy lacks.
     """
+    if not isinstance(log, ClickLog):
+        raise ArgumentError(f"log is a {type(log).__name__}; expected a ClickLog")
+    if not hasattr(logging, "placement"):
+        raise ArgumentError(f"logging is a {type(logging).__name__}; expected a TwoStagePolicy or MixturePolicy")
+    n_samples = checked_samples(n_samples)
     placement = logging.placement(method, n_samples=n_samples, rng=np.random.default_rng(seed))
     exact, pool, ranks = placement.batches is None, logging.pool, max(logging.k, log.n_ranks)
     query, rows = pool.locate(log)

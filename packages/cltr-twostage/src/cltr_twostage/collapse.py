@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
 from irworks.data import ClickLog
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 
-__all__ = ["ClickPatterns", "CollapsedLog", "collapse", "sums_by"]
+__all__ = ["ClickPatterns", "CollapsedLog", "as_logs", "collapse", "require_whole_lists", "sums_by"]
 
 IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
@@ -204,13 +204,12 @@ def collapse(
             is counted by document or by clicks is merged anyway.
 
     Raises:
-        ArgumentError: No click log; weights that are negative, NaN or infinite, sum to zero, or do not fit the log.
+        ArgumentError: No click log; weights that are no numbers, negative, NaN or infinite, sum to zero, or do not fit
+            the log.
         DataError: The log has a query or document that the pool lacks.
     """
-    parts = _as_logs(logs)
-    given: list[Any] = [weights] if weights is None or isinstance(logs, ClickLog) else list(weights)  # type: ignore[arg-type]
-    if weights is not None and len(given) != len(parts):
-        raise ArgumentError(f"weights has {len(given)} entries for {len(parts)} logs; expected one for each")
+    parts = as_logs(logs)
+    given = [weights] if isinstance(logs, ClickLog) else _weights_by_log(weights, len(parts))
     k = max(log.n_ranks for log in parts)
     located = [pool.locate(log) for log in parts]
     query = np.concatenate([one for one, _ in located])
@@ -230,7 +229,12 @@ def collapse(
     return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)
 
 
-def _as_logs(logs: ClickLog | Sequence[ClickLog]) -> list[ClickLog]:
+def as_logs(logs: ClickLog | Sequence[ClickLog]) -> list[ClickLog]:
+    """One log, or several, as a list of at least one.
+
+    Raises:
+        ArgumentError: Something else.
+    """
     if isinstance(logs, ClickLog):
         return [logs]
     if not isinstance(logs, list | tuple) or not all(isinstance(log, ClickLog) for log in logs):
@@ -240,13 +244,52 @@ def _as_logs(logs: ClickLog | Sequence[ClickLog]) -> list[ClickLog]:
     return list(logs)
 
 
+def require_whole_lists(log: ClickLog, k: int | None) -> None:
+    """Refuse a log whose rows were taken for sessions, as where the column of the sessions is missing.
+
+    Args:
+        log: The log.
+        k: Length of the lists of the policy that made it; None: not known.
+
+    Raises:
+        DataError: Every session shows exactly one document, and some of them stand below rank 1.
+    """
+    shown = log.shown
+    # The count alone, which costs next to nothing, tells almost every log of whole lists.
+    if k == 1 or log.n_impressions != len(log) or not shown[:, 1:].any() or (shown.sum(axis=1) != 1).any():
+        return
+    raise DataError(
+        "every session shows one document, and some of these stand at rank 2 or below",
+        source=log.source,
+        found=f"{len(log):,} sessions, {log.n_impressions:,} documents",
+        expected="whole lists",
+        hint="Name the column that says which rows were shown together: session=, on the command line --session",
+    )
+
+
+def _weights_by_log(weights: Any, n_logs: int) -> list[Any]:
+    """The weights of the sessions of each of several logs; None where they have none."""
+    if weights is None:
+        return [None] * n_logs
+    try:
+        given = [] if isinstance(weights, str) else list(weights)
+    except TypeError:
+        given = []
+    if len(given) != n_logs:
+        raise ArgumentError(f"weights has {len(given)} entries for {n_logs} logs; expected one array for each")
+    return given
+
+
 def _widened(table: NDArray[np.generic], k: int, filler: np.generic) -> NDArray[np.generic]:
     missing = k - table.shape[1]
     return table if not missing else np.pad(table, ((0, 0), (0, missing)), constant_values=filler)
 
 
 def _checked_weights(weights: ArrayLike | None, n: int) -> FloatArray:
-    array = np.asarray(weights, dtype=np.float64)
+    try:
+        array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"weights is a {type(weights).__name__}; expected [{n}] numbers, one a session") from None
     if array.shape != (n,):
         raise ArgumentError(f"weights has shape {array.shape}; expected [{n}], one for each session")
     bad = ~(np.isfinite(array) & (array >= 0))

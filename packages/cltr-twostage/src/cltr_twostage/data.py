@@ -144,7 +144,7 @@ class Pool:
         asked = query_of_code[log.query]
         if (asked < 0).any():
             session = int(np.flatnonzero(asked < 0)[0])
-            raise _unknown(log, session, "query", log.query_vocabulary[log.query[session]], self)
+            raise _unknown(log, session, "query", log.query_vocabulary[log.query[session]], "", self)
         distinct = pd.Index(self.doc_ids).unique()
         doc_of_code = distinct.get_indexer(pd.Index(log.doc_vocabulary)).astype(np.int64)
         pairs = log.pairs
@@ -154,7 +154,8 @@ class Pool:
         if (row_of_pair < 0).any():
             pair = int(np.flatnonzero(row_of_pair < 0)[0])
             session = int(np.flatnonzero((pairs.index == pair).any(axis=1))[0])
-            raise _unknown(log, session, "document", log.pair_name(pair), self)
+            doc = log.doc_vocabulary[pairs.doc[pair]]
+            raise _unknown(log, session, "document", doc, log.pair_name(pair), self)
         rows = np.where(pairs.index >= 0, row_of_pair[pairs.index], -1).astype(np.int32)
         return asked, rows
 
@@ -336,9 +337,16 @@ def read_table(file: Path, ids: Sequence[str] = ()) -> "tuple[pd.DataFrame, Plac
     from irworks.data.columns import Place
     from irworks.data.tables import is_parquet, read_csv, read_parquet
 
+    refuse_folder(file)
     if is_parquet(file):
         return read_parquet(file), Place(file.name)
     return read_csv(file, ids), Place(file.name, csv=file)
+
+
+def refuse_folder(file: Path) -> None:
+    """Raise a DataError for a folder in the place of a table, but for one of Parquet files, by its name."""
+    if file.is_dir() and file.suffix not in (".parquet", ".pq"):
+        raise DataError("a folder, and no table", source=file, expected="a file: .parquet, .csv, .tsv or .csv.gz")
 
 
 def write_scores(table: ScoreTable, path: str | Path) -> None:
@@ -483,17 +491,35 @@ def _require_distinct_docs(pool: Pool) -> None:
         raise ArgumentError(f"doc_ids holds {pool.row_name(row)} twice; expected distinct documents within a query")
 
 
-def _unknown(log: ClickLog, session: int, what: str, found: Hashable, pool: Pool) -> DataError:
+def _unknown(log: ClickLog, session: int, what: str, unknown: Hashable, name: str, pool: Pool) -> DataError:
     ids = (log.query_vocabulary, pool.query_ids) if what == "query" else (log.doc_vocabulary, pool.doc_ids)
     in_log, in_pool = (type(some.flat[0]).__name__ for some in ids)
     hint = "The scores of a policy must cover every document that was logged"
+    alike = _same_number(unknown, ids[1])
+    if alike is not None:
+        hint = f"The pool has {alike!r}, the same number written otherwise: write the ids of both alike"
     if in_log != in_pool:
         hint = f"Ids of the log are {in_log} and those of the pool {in_pool}: make them one type"
     return DataError(
         f"the log has a {what} that the pool lacks",
         source=log.source,
         row=f"session {session}",
-        found=str(found),
+        found=name or str(unknown),
         expected=f"one of the pool's {pool.n_queries:,} queries and {pool.n_rows:,} (query, document) pairs",
         hint=hint,
     )
+
+
+def _same_number(unknown: Hashable, ids: NDArray[Any]) -> Hashable | None:
+    """The id that is the same number, as 17 is 017 and 17.0; None if there is none."""
+    number = _number(unknown)
+    if number is None:
+        return None
+    return next((one for one in ids.tolist() if _number(one) == number), None)
+
+
+def _number(one: Hashable) -> float | None:
+    try:
+        return float(str(one))
+    except ValueError:
+        return None

@@ -1,7 +1,7 @@
 """Estimators with a model of relevance: the direct method, naive clicks, and the doubly robust combination."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from cltr_twostage.collapse import CollapsedLog, sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
-from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.estimator import Estimator, Logging, is_real, logging_policies
 from cltr_twostage.ips import ExposureIPS
 from cltr_twostage.policy import Policy
 from irworks.data import ClickLog
@@ -42,6 +42,8 @@ class DirectMethod(Estimator):
         relevance_: float64 [n_rows].
     """
 
+    estimates_relevance: ClassVar[bool] = True
+
     def __init__(
         self,
         examination: Any,
@@ -62,13 +64,16 @@ class DirectMethod(Estimator):
         pool: Pool | None = None,
         weights: ArrayLike | Sequence[ArrayLike] | None = None,
     ) -> Self:
-        """Read a log, once. As `Estimator.fit`, but of `logging` no more than its pool is asked: it can be left out."""
+        """Read a log, once. As `Estimator.fit`, but `logging` can be left out.
+
+        Of logging policies the pool is asked, and what they can show: without them, the support gap is NaN.
+        """
         return super().fit(log, "counts" if logging is None else logging, pool=pool, weights=weights)
 
     def _fit(self, logging: Logging) -> None:
         log = self.collapsed_
         self._seen = self._seen_probability()[: log.k]
-        self._fitted = isinstance(self.relevance, str)
+        self._fitted, self._shown = isinstance(self.relevance, str), self._reachable(logging_policies(logging))
         self.relevance_ = _relevance(self.relevance, log, self._seen, self.smoothing, log.count)
 
     @property
@@ -94,7 +99,8 @@ class DirectMethod(Estimator):
         if exposure.batches is not None:
             weights = self.query_weights_[self.pool_.owner()] * self.relevance_
             spread = (exposure.batches - exposure.value) @ weights
-        diagnostics = WeightDiagnostics(ess=log.total, n_weighted=log.total, max_weight=1.0)
+        gap = float("nan") if self._shown is None else self._lost(exposure.value, self._shown)[1]
+        diagnostics = WeightDiagnostics(ess=log.total, n_weighted=log.total, max_weight=1.0, support_gap=gap)
         return Contribution(value, x, log.part, log.count, spread, diagnostics)
 
     def _influence_of_fit(self, per_row: FloatArray) -> FloatArray:
@@ -203,7 +209,7 @@ class DoublyRobust(ExposureIPS):
         log = self.collapsed_
         exposure = self._exposure(policy)
         rho = exposure.value
-        raw, weights, diagnostics = self._weighed(rho)
+        raw, weights, diagnostics = self._weighed(policy, rho)
         x = [
             self._of_query(rho * model)[log.query] + _residuals(log, weights, self._seen, model)
             for model in self._models
@@ -227,7 +233,7 @@ def _without_weights(options: dict[str, Any]) -> dict[str, Any]:
 
 
 def _checked_smoothing(smoothing: float) -> float:
-    if not (np.isfinite(smoothing) and smoothing > 0):
+    if not (is_real(smoothing) and 0 < smoothing < np.inf):
         raise ArgumentError(f"smoothing={smoothing!r}; expected a finite number above 0")
     return float(smoothing)
 
@@ -246,7 +252,10 @@ def _relevance(
         if relevance != "fit":
             raise ArgumentError(f'relevance={relevance!r}; expected an array [n_rows], or "fit"')
         return _fitted_relevance(log, seen, smoothing, count)
-    table = np.array(relevance, dtype=np.float64)
+    try:
+        table = np.array(relevance, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f'relevance={relevance!r}; expected [{log.pool.n_rows}] numbers, or "fit"') from None
     if table.shape != (log.pool.n_rows,) or not np.isfinite(table).all():
         raise ArgumentError(f"relevance has shape {table.shape}; expected [{log.pool.n_rows}] finite numbers")
     return table

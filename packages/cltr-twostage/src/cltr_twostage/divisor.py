@@ -26,6 +26,8 @@ Drawn = tuple[FloatArray, FloatArray | None]
 # Logging tables by policy, for as long as it lives, and how many for each.
 _TABLES: WeakKeyDictionary[Policy, dict[Hashable, Drawn]] = WeakKeyDictionary()
 REMEMBERED = 4
+# An exposure that was written with six digits is off by less.
+TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +58,7 @@ def logging_table(estimator: "_RatioEstimator", logging: Logging) -> LoggingTabl
 
     Raises:
         ArgumentError: As many policies as logs are needed; a word that is not known; an array of another shape, or one
-            that holds no probabilities.
+            that holds no probabilities, or of exposures above the largest examination.
     """
     log = estimator.collapsed_
     policies = logging_policies(logging)
@@ -77,7 +79,7 @@ def logging_table(estimator: "_RatioEstimator", logging: Logging) -> LoggingTabl
         raise ArgumentError(
             f'logging is a {type(logging).__name__}; expected a policy, several, an array of exposures, or "counts"'
         ) from None
-    return LoggingTable(_checked_table(table, estimator._table_shape(), log.pool))
+    return LoggingTable(_checked_table(table, estimator._table_shape(), estimator._largest_entry(), log.pool))
 
 
 def _remembered_table(estimator: "_RatioEstimator", policy: Policy) -> Drawn:
@@ -133,11 +135,18 @@ def _require_whole_lists(policy: Policy, table: FloatArray, log: CollapsedLog, n
         )
 
 
-def _checked_table(table: FloatArray, shape: tuple[int, ...], pool: Pool) -> FloatArray:
+def _checked_table(table: FloatArray, shape: tuple[int, ...], largest: float, pool: Pool) -> FloatArray:
     if table.shape != shape:
         raise ArgumentError(f"logging has shape {table.shape}; expected {list(shape)}, or a policy")
     bad = ~((table >= 0) & (table <= 1 + 1e-9))
     if bad.any():
         place = tuple(int(i) for i in np.argwhere(bad)[0])
         raise ArgumentError(f"logging is {table[place]} for {pool.row_name(place[0])}; expected a probability")
+    beyond = table > largest * (1 + TOLERANCE)
+    if beyond.any():
+        row = int(np.argwhere(beyond)[0][0])
+        raise ArgumentError(
+            f"logging is {table[row]} for {pool.row_name(row)}; expected at most {largest}, the largest examination: "
+            "the probability that a document is shown is another thing than that it is examined"
+        )
     return table

@@ -34,7 +34,8 @@ class Estimate:
         n_weighted: Number of impressions (sessions) that were weighted.
         max_weight: Largest weight that a logged impression (session) has, after clipping.
         support_gap: Share of the target's exposure that falls on documents the logging policy never shows. Their
-            clicks cannot be estimated: they count as zero, or as what a model of relevance says. NaN where unknown.
+            clicks cannot be estimated: they count as zero, or as what a model of relevance says. NaN where unknown, as
+            for estimators that do not weigh, unless they are told the logging policy.
         clipped: Share of the weighted impressions (sessions) whose weight was clipped.
         n_sessions: Number of sessions.
     """
@@ -85,7 +86,7 @@ class WeightDiagnostics:
     ess: float
     n_weighted: float
     max_weight: float
-    support_gap: float = 0.0
+    support_gap: float
     clipped: float = 0.0
 
     @classmethod
@@ -132,7 +133,8 @@ def estimate_of(
         ess=ess,
         n_weighted=worst.n_weighted,
         max_weight=worst.max_weight,
-        support_gap=max(weights.support_gap for weights in weighed),
+        # NaN if that of one policy is not known, which the largest of Python would depend on the order for.
+        support_gap=float(np.max([weights.support_gap for weights in weighed])),
         clipped=max(weights.clipped for weights in weighed),
         n_sessions=log.total,
     )

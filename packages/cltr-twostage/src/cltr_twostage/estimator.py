@@ -10,17 +10,18 @@ import warnings
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Any, Literal, Self, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.collapse import CollapsedLog, collapse, sums_by
+from cltr_twostage.collapse import CollapsedLog, as_logs, collapse, require_whole_lists, sums_by
 from cltr_twostage.data import Pool
 from cltr_twostage.estimate import Contribution, Estimate, estimate_of
 from cltr_twostage.examination import checked_examination
 from cltr_twostage.exposure import Exposure, checked_rank_weights
 from cltr_twostage.policy import N_SAMPLES, Method, Policy, require_same_pool
+from cltr_twostage.sampling import checked_samples
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, IrworksError
 from irworks.runtime import Outcome, map_parallel
@@ -31,6 +32,7 @@ __all__ = [
     "NotFittedError",
     "SupportError",
     "SupportWarning",
+    "is_real",
     "logging_policies",
     "longest_list",
     "part_shares",
@@ -41,6 +43,7 @@ __all__ = [
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 Logging = Policy | ArrayLike | Sequence[Policy] | Literal["counts"]
 Support = Literal["raise", "warn", "drop"]
 
@@ -58,7 +61,7 @@ class SupportError(IrworksError, ValueError):
 
 
 class SupportWarning(UserWarning):
-    """The target policy shows documents that the logging policy never shows."""
+    """The target policy shows documents that the logging policy never shows; or nobody knows whether it does."""
 
 
 class Estimator:
@@ -74,14 +77,17 @@ class Estimator:
         support: What to do where the target shows a document that the logging policy never shows: "raise", "warn",
             or "drop" it (`Estimate.support_gap` says how much that was).
         method: How exposures of policies are computed: "exact", "mc" or "auto". See `TwoStagePolicy.placement`.
-        n_samples: Draws a query for Monte Carlo exposures of a target; the logging policy, which every weight divides
-            by, gets 8 times as many.
+        n_samples: Draws a query for Monte Carlo exposures of a target, at least 16; the logging policy, which every
+            weight divides by, gets 8 times as many.
         seed: Of the Monte Carlo exposures: the same for all policies, so that differences between them gain.
         level: Confidence of the intervals.
 
     Raises:
         ArgumentError: An argument out of range.
     """
+
+    estimates_relevance: ClassVar[bool] = False
+    """Whether `fit` leaves `relevance_`, which learners need."""
 
     def __init__(
         self,
@@ -100,17 +106,17 @@ class Estimator:
         self.rank_weights = (
             None if rank_weights is None else checked_rank_weights(rank_weights, len(np.atleast_1d(rank_weights)))
         )
-        if clip is not None and not (np.isfinite(clip) and clip > 0):
+        if clip is not None and not (is_real(clip) and 0 < clip < np.inf):
             raise ArgumentError(f"clip={clip!r}; expected a finite number above 0, or None")
         if support not in ("raise", "warn", "drop"):
             raise ArgumentError(f'support={support!r}; expected "raise", "warn" or "drop"')
         if method not in get_args(Method):
             raise ArgumentError(f"method={method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
-        if not 0 < level < 1:
+        if not (is_real(level) and 0 < level < 1):
             raise ArgumentError(f"level={level!r}; expected a confidence between 0 and 1")
         require_seed("seed", seed)
         self.clip, self.self_normalized, self.support = clip, self_normalized, support
-        self.method, self.n_samples, self.seed, self.level = method, n_samples, seed, level
+        self.method, self.n_samples, self.seed, self.level = method, checked_samples(n_samples), seed, level
 
     def __repr__(self) -> str:
         state = f", fitted to {self.collapsed_.total:,.0f} sessions" if hasattr(self, "collapsed_") else ""
@@ -147,9 +153,10 @@ class Estimator:
         Raises:
             ArgumentError: Logs, policies and weights that do not match; lists longer than `examination`, or of another
                 length than those of the logging policy.
-            DataError: A query or document that the pool lacks, or a logged document that the logging policy cannot
-                show.
+            DataError: A query or document that the pool lacks, a logged document that the logging policy cannot show,
+                or a log whose rows were taken for sessions.
         """
+        _require_whole_lists(log, logging_policies(logging))
         pool = _pool_of(log, logging, pool)
         collapsed = collapse(log, pool, weights, merge=self._looks_at_sessions(logging))
         for name, weight in (("examination", self.examination), ("rank_weights", self.rank_weights)):
@@ -251,6 +258,19 @@ class Estimator:
         """The target's expected rank weights."""
         return policy.exposure(self._rank_weights(), self.method, n_samples=self.n_samples, rng=self._rng())
 
+    def _reachable(self, policies: Sequence[Policy]) -> BoolArray | None:
+        """Which rows the policies that made the logs can show: bool [n_rows]; None where there are no policies."""
+        log = self.collapsed_
+        if not policies:
+            return None
+        require_policy_per_log(policies, log)
+        asked = np.repeat(log.part_queries > 0, self.pool_.sizes, axis=1)
+        tables = [
+            policy.exposure(np.ones(policy.k), self.method, n_samples=self.n_samples, rng=self._rng()).value > 0
+            for policy in policies
+        ]
+        return np.asarray((asked & np.stack(tables)).any(axis=0))
+
     def _clipped(self, weights: FloatArray) -> FloatArray:
         return weights if self.clip is None else np.minimum(weights, self.clip)
 
@@ -259,8 +279,8 @@ class Estimator:
         of_row = table if table.ndim == 1 else table.sum(axis=1)
         return np.asarray(np.add.reduceat(of_row, self.pool_.offsets[:-1]))
 
-    def _support_gap(self, worth: FloatArray, supported: NDArray[np.bool_]) -> float:
-        """Share of what the target exposes that the logging policy never shows, if `support` lets that pass.
+    def _lost(self, worth: FloatArray, supported: BoolArray) -> tuple[FloatArray, float]:
+        """What the target exposes and the logging policy never shows: of each row, and its share in all.
 
         Args:
             worth: float64 [n_rows] or [n_rows, k], expected rank weights of the target.
@@ -268,16 +288,23 @@ class Estimator:
         """
         share = self.query_weights_[self.pool_.owner()]
         lost = np.where(supported, 0.0, (share * worth.T).T)
-        if not lost.any():
-            return 0.0
-        gap = float(lost.sum() / (share @ worth).sum())
+        return lost, float(lost.sum() / (share @ worth).sum()) if lost.any() else 0.0
+
+    def _support_gap(self, worth: FloatArray, supported: BoolArray) -> float:
+        """Share of what the target exposes that the logging policy never shows, if `support` lets that pass.
+
+        Args:
+            worth: See `_lost`.
+            supported: See `_lost`.
+        """
+        lost, gap = self._lost(worth, supported)
         if gap < NEGLIGIBLE:
             return gap
         rows = np.unique(np.argwhere(lost > 0)[:, 0])
         names = ", ".join(self.pool_.row_name(int(row)) for row in rows[:3])
         message = (
-            f"the logging policy never shows {len(rows):,} documents that the target shows, with {gap:.2%} of its "
-            f"exposure: {names}{', ...' if len(rows) > 3 else ''}"
+            f"the logging policy never shows {len(rows):,} document{'s' * (len(rows) > 1)} that the target shows, with "
+            f"{gap:.2%} of its exposure: {names}{', ...' if len(rows) > 3 else ''}"
         )
         if self.support == "raise":
             raise SupportError(
@@ -294,12 +321,23 @@ def require_seed(name: str, value: object) -> None:
         raise ArgumentError(f"{name}={value!r}; expected a seed, a whole number of at least 0")
 
 
+def is_real(value: object) -> bool:
+    """Whether a value is a real number: no text, no truth value, no array."""
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
 def users_level() -> int:
     """The `stacklevel` at which a warning of the caller points at the line that called this package."""
     level, frame = 1, sys._getframe(1)
     while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("cltr_twostage."):
         level, frame = level + 1, frame.f_back
     return level
+
+
+def _require_whole_lists(log: ClickLog | Sequence[ClickLog], policies: Sequence[Policy]) -> None:
+    """Raise a DataError if the rows of a log were taken for sessions; what policies are too many is told later."""
+    for number, one in enumerate(as_logs(log)):
+        require_whole_lists(one, policies[number].k if number < len(policies) else None)
 
 
 def _pool_of(log: ClickLog | Sequence[ClickLog], logging: Logging, pool: Pool | None) -> Pool:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cltr_twostage.collapse import require_whole_lists
 from cltr_twostage.data import Pool
 from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
 from cltr_twostage.estimate import Estimate
@@ -95,6 +96,7 @@ class Evidence:
     Raises:
         ArgumentError: As many policies as logs are needed, each with lists as long as its log shows; one log may do
             without.
+        DataError: A log whose rows were taken for sessions.
     """
 
     logs: Sequence[ClickLog]
@@ -112,6 +114,8 @@ class Evidence:
                 f"{len(self.logs)} logs without logging policies; expected one for each: how likely a document was in "
                 "all of them follows from the policies alone, not from columns"
             )
+        for number, log in enumerate(self.logs):
+            require_whole_lists(log, self.logging[number].k if self.logging else None)
         for log, policy in zip(self.logs, self.logging, strict=False):
             longest = int((log.shown * np.arange(1, log.n_ranks + 1)).max())
             if longest > policy.k:
@@ -243,8 +247,7 @@ class Comparison:
             "value": str(estimate),
             "ess": f"{estimate.ess:,.0f} of {estimate.n_weighted:,.0f}" if weighted else "-",
             "max weight": f"{estimate.max_weight:.3g}" if weighted else "-",
-            "support gap": "-" if not weighted or estimate.support_gap != estimate.support_gap else
-            f"{estimate.support_gap:.2%}",
+            "support gap": "-" if estimate.support_gap != estimate.support_gap else f"{estimate.support_gap:.2%}",
         }  # fmt: skip
         if any(one.clipped for one in self.estimates.values()):
             row["clipped"] = f"{estimate.clipped:.2%}" if weighted else "-"

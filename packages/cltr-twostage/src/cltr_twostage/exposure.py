@@ -55,9 +55,13 @@ def checked_rank_weights(values: ArrayLike, k: int, name: str = "rank_weights") 
     """Weights of the first `k` ranks as float64 [k].
 
     Raises:
-        ArgumentError: Not [>= k], or a weight that is negative, NaN or infinite.
+        ArgumentError: Not numbers [>= k], or a weight that is negative, NaN or infinite.
     """
-    weights = np.asarray(values, dtype=np.float64)
+    try:
+        weights = np.asarray(values, dtype=np.float64)
+    except (TypeError, ValueError):
+        hint = "; for DCG pass dcg_weights(k)" if isinstance(values, str) and values.lower() == "dcg" else ""
+        raise ArgumentError(f"{name}={values!r}; expected numbers, a weight for each rank{hint}") from None
     if weights.ndim != 1 or len(weights) < k:
         raise ArgumentError(f"{name} has shape {weights.shape}; expected a weight for each of {k} ranks")
     bad = ~(np.isfinite(weights) & (weights >= 0))

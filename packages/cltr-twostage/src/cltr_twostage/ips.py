@@ -1,12 +1,14 @@
 """Inverse propensity scoring by document: joint exposure IPS, its one-stage baseline, and item-position IPS."""
 
+from typing import ClassVar
+
 import numpy as np
 from numpy.typing import NDArray
 
 from cltr_twostage.collapse import ClickPatterns, CollapsedLog
 from cltr_twostage.divisor import logging_table
 from cltr_twostage.estimate import Contribution, WeightDiagnostics
-from cltr_twostage.estimator import Estimator, Logging
+from cltr_twostage.estimator import Estimator, Logging, logging_policies
 from cltr_twostage.exposure import Placement
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import Policy, TwoStagePolicy
@@ -35,7 +37,7 @@ class _RatioEstimator(Estimator):
 
     def _contribution(self, policy: Policy) -> Contribution:
         target, batches = self._table(policy)
-        raw, weights, diagnostics = self._weighed(target)
+        raw, weights, diagnostics = self._weighed(policy, target)
         if self.self_normalized:
             return self._normalized(target, batches, raw, weights, diagnostics)
         log = self.collapsed_
@@ -47,13 +49,17 @@ class _RatioEstimator(Estimator):
         spread = self._spread(raw, weights, clicks, target, batches)
         return Contribution(value, x, groups.part, groups.count, spread, diagnostics)
 
-    def _weighed(self, target: FloatArray) -> tuple[FloatArray, FloatArray, WeightDiagnostics]:
+    def _weighed(self, policy: Policy, target: FloatArray) -> tuple[FloatArray, FloatArray, WeightDiagnostics]:
         """The weights of what was shown, before and after clipping, and their diagnostics."""
         worth = target * self._weight_unit()[: target.shape[1]] if target.ndim == 2 else target
-        gap = self._support_gap(worth, self.logging_table_ > 0)
+        gap = self._real_gap(policy, self._support_gap(worth, self.logging_table_ > 0))
         raw, shown = self._ratio(target), self._shown_counts()
         diagnostics = WeightDiagnostics.of(raw.ravel(), shown.ravel(), clip=self.clip, support_gap=gap)
         return raw, self._clipped(raw), diagnostics
+
+    def _real_gap(self, policy: Policy, by_tables: float) -> float:
+        """The support gap to report of a target; that between the two tables is it, if they are right."""
+        return by_tables
 
     def _ratio(self, target: FloatArray) -> FloatArray:
         """The weights of what was shown, before clipping; 0 elsewhere."""
@@ -158,6 +164,10 @@ class _RatioEstimator(Estimator):
     def _table_shape(self) -> tuple[int, ...]:
         return (self.pool_.n_rows,)
 
+    def _largest_entry(self) -> float:
+        """What no entry of a logging table can exceed."""
+        return float(self.examination[: self.collapsed_.k].max())
+
     def _gain(self) -> FloatArray | float:
         return 1.0
 
@@ -199,6 +209,8 @@ class ExposureIPS(_RatioEstimator):
         query_weights_: float64 [n_queries], share of each query in the log.
     """
 
+    estimates_relevance: ClassVar[bool] = True
+
     @property
     def logging_exposure_(self) -> FloatArray:
         """float64 [n_rows], probability that the logging policy gets a document examined."""
@@ -227,8 +239,17 @@ class ExposureIPS(_RatioEstimator):
 class RankerOnlyIPS(ExposureIPS):
     """The baseline that ignores the first stage: exposures are those of the ranker with every document a candidate.
 
-    Biased as soon as the generator leaves documents out, in the log or in the target.
+    Biased as soon as the generator leaves documents out, in the log or in the target. What it knows of support leaves
+    the generator out as well; `Estimate.support_gap` is that of both stages, NaN where `logging` is an array.
     """
+
+    def _fit(self, logging: Logging) -> None:
+        super()._fit(logging)
+        policies = logging_policies(logging)
+        self._shown = self.collapsed_.row_impressions > 0 if self._logging.counted else self._reachable(policies)
+
+    def _real_gap(self, policy: Policy, by_tables: float) -> float:
+        return float("nan") if self._shown is None else self._lost(self._exposure(policy).value, self._shown)[1]
 
     def _table(self, policy: Policy) -> tuple[FloatArray, FloatArray | None]:
         return super()._table(_ranker_only(policy))
@@ -273,6 +294,9 @@ class ItemPositionIPS(_RatioEstimator):
 
     def _table_shape(self) -> tuple[int, ...]:
         return (self.pool_.n_rows, self.collapsed_.k)
+
+    def _largest_entry(self) -> float:
+        return 1.0
 
     def _gain(self) -> FloatArray:
         k = self.collapsed_.k

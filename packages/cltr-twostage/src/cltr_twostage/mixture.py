@@ -26,10 +26,12 @@ class MixturePolicy:
 
     Raises:
         ArgumentError: No policy, one that is not a `TwoStagePolicy`, pools or list lengths that differ, or weights that
-            are negative, NaN, or do not sum to one.
+            are no numbers, negative, NaN, or do not sum to one.
     """
 
     def __init__(self, policies: Sequence[TwoStagePolicy], weights: ArrayLike) -> None:
+        if not isinstance(policies, Sequence):
+            raise ArgumentError(f"policies is a {type(policies).__name__}; expected a list of TwoStagePolicy")
         if not policies:
             raise ArgumentError("policies is empty; expected at least one")
         for policy in policies:
@@ -65,6 +67,12 @@ class MixturePolicy:
 
     def __repr__(self) -> str:
         return f"MixturePolicy({self.pool!r}, n_policies={len(self.policies)}, k={self.k})"
+
+    @property
+    def n_candidates(self) -> int | None:
+        """Size of the candidate list; None where the policies differ in it."""
+        sizes = {policy.n_candidates for policy in self.policies}
+        return sizes.pop() if len(sizes) == 1 else None
 
     @property
     def offsets(self) -> LongArray:
@@ -152,7 +160,10 @@ def _weighted_batches(
 
 
 def _mixture_weights(weights: ArrayLike, n_policies: int, n_queries: int) -> FloatArray:
-    table = np.array(weights, dtype=np.float64)
+    try:
+        table = np.array(weights, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"weights is {weights!r}; expected numbers [{n_policies}] that sum to 1") from None
     if table.shape == (n_policies,):
         table = np.repeat(table[:, None], n_queries, axis=1)
     if table.shape != (n_policies, n_queries):

@@ -1,5 +1,6 @@
 """Why a new pair is estimated to earn more: which stage, which documents, and what the log cannot say."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from cltr_twostage.attribution import Attribution, attribute
 from cltr_twostage.direct import DoublyRobust
 from cltr_twostage.estimate import Estimate
-from cltr_twostage.estimator import Estimator
+from cltr_twostage.estimator import Estimator, SupportWarning
 from cltr_twostage.ips import ExposureIPS, RankerOnlyIPS
 from cltr_twostage.policy import Policy, TwoStagePolicy
 from irworks.errors import ArgumentError
@@ -82,10 +83,11 @@ class GainReport:
     def _support_text(self) -> str:
         gap = self.new.support_gap
         count = "as often as the model of relevance says" if self.modelled else "as if they never were"
+        queries = "1 query" if self.n_unsupported_queries == 1 else f"{self.n_unsupported_queries:,} queries"
         if not gap > 0:
             return "Every document that the new pair shows was within reach of the logging policy."
         return (
-            f"{gap:.2%} of the new pair's exposure, in {self.n_unsupported_queries:,} queries, falls on documents that "
+            f"{gap:.2%} of the new pair's exposure, in {queries}, falls on documents that "
             f"the logging policy never shows: whether they are clicked is unknown, and they count {count}."
         )
 
@@ -189,7 +191,12 @@ def explain_gain(estimator: Estimator, old: Policy, new: Policy) -> GainReport:
             f"old is a {type(old).__name__} and new a {type(new).__name__}; expected pairs of one generator and one "
             "ranker, as a mixture has no stages to tell apart"
         )
-    split = attribute(estimator, old, new)
+    value = estimator.value(new)
+    with warnings.catch_warnings():
+        if value.support_gap > 0:
+            # What the crossed pairs lack of it need not be said again.
+            warnings.simplefilter("ignore", SupportWarning)
+        split = attribute(estimator, old, new)
     rank_weights = estimator.examination if estimator.rank_weights is None else estimator.rank_weights
     exposure = new.exposure(
         rank_weights, estimator.method, n_samples=estimator.n_samples, rng=np.random.default_rng(estimator.seed)
@@ -199,7 +206,7 @@ def explain_gain(estimator: Estimator, old: Policy, new: Policy) -> GainReport:
     queries = _gaps(estimator, exposure)
     return GainReport(
         attribution=split,
-        new=estimator.value(new),
+        new=value,
         documents=_heaviest(estimator, weights, exposure),
         queries=queries.head(TOP),
         n_unsupported_queries=len(queries),

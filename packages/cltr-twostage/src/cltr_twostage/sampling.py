@@ -27,7 +27,7 @@ from irworks.errors import ArgumentError
 if TYPE_CHECKING:
     from cltr_twostage.policy import TwoStagePolicy
 
-__all__ = ["BATCHES", "sampled_placement"]
+__all__ = ["BATCHES", "checked_samples", "sampled_placement"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -67,7 +67,7 @@ def sampled_placement(
     Raises:
         ArgumentError: `n_samples` is below 16.
     """
-    per_batch = -(-_checked_samples(n_samples) // BATCHES)
+    per_batch = -(-checked_samples(n_samples) // BATCHES)
     n_outputs = policy.k if rank_weights is None else 1
     batches = np.zeros((BATCHES, policy.pool.n_rows, n_outputs))
     stderr = np.zeros((policy.pool.n_rows, n_outputs))
@@ -78,8 +78,9 @@ def sampled_placement(
     return (batches, stderr) if rank_weights is None else (batches[..., 0], stderr[:, 0])
 
 
-def _checked_samples(value: object) -> int:
-    if not isinstance(value, int | np.integer) or value < BATCHES:
+def checked_samples(value: object) -> int:
+    """A number of draws, if it is a whole number of at least 16; otherwise an ArgumentError."""
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < BATCHES:
         raise ArgumentError(f"n_samples={value!r}; expected a whole number of at least {BATCHES}")
     return int(value)
 

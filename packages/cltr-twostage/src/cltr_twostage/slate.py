@@ -1,5 +1,7 @@
 """Full-slate importance sampling: whole lists are weighted, so no click model is needed, and the variance is large."""
 
+import warnings
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -8,10 +10,12 @@ from cltr_twostage.estimate import Contribution, WeightDiagnostics
 from cltr_twostage.estimator import (
     Estimator,
     Logging,
+    SupportWarning,
     logging_policies,
     longest_list,
     part_shares,
     require_policy_per_log,
+    users_level,
 )
 from cltr_twostage.policy import Policy
 from irworks.errors import ArgumentError, DataError
@@ -34,7 +38,9 @@ class SlateIPS(Estimator):
     made the log.
 
     `Estimate.support_gap` is that of documents: the least that the logging policy lacks, as lists of documents that it
-    shows can still be lists that it does not show. It is NaN where `logging` is an array.
+    shows can still be lists that it does not show. It is NaN where `logging` is an array or "counts": the lists that a
+    log happens to show are few of those that its policy shows, what the others are is not known, and their clicks are
+    missing from every value. Counting therefore gives a `SupportWarning`.
     """
 
     def _fit(self, logging: Logging) -> None:
@@ -50,10 +56,20 @@ class SlateIPS(Estimator):
         impossible = ~(self._log_logging >= NEVER) & (self._list_counts > 0)
         if impossible.any():
             raise self._impossible(int(np.flatnonzero(impossible)[0]))
+        if self._counted:
+            warnings.warn(
+                "list probabilities that are counted in the log cannot say which lists are missing from it, and values "
+                "leave out what those would earn; expected a logging policy, or the probability of each list",
+                SupportWarning,
+                stacklevel=users_level(),
+            )
 
     def _contribution(self, policy: Policy) -> Contribution:
         log = self.collapsed_
-        gap = float("nan") if self._shown is None else self._support_gap(self._exposure(policy).value, self._shown)
+        gap = float("nan")
+        if self._shown is not None:
+            of_documents = self._support_gap(self._exposure(policy).value, self._shown)
+            gap = gap if self._counted else of_documents
         with np.errstate(invalid="ignore"):
             ratio = np.exp(self._log_prob(policy, "policy") - self._log_logging)
         raw = np.where(self._list_counts > 0, ratio, 0.0)
@@ -102,18 +118,10 @@ class SlateIPS(Estimator):
         )
 
     def _shown_rows(self, logging: Logging) -> BoolArray | None:
-        """Which rows the logging policy can show, bool [n_rows]; None where that is not known."""
-        log, policies = self.collapsed_, logging_policies(logging)
+        """Which rows the logging policy is known to show, bool [n_rows]; None where nothing is known."""
         if self._counted:
-            return np.asarray(log.impressions.sum(axis=1) > 0)
-        if not policies:
-            return None
-        asked = np.repeat(log.part_queries > 0, self.pool_.sizes, axis=1)
-        tables = [
-            policy.exposure(self.examination, self.method, n_samples=self.n_samples, rng=self._rng()).value > 0
-            for policy in policies
-        ]
-        return np.asarray((asked & np.stack(tables)).any(axis=0))
+            return np.asarray(self.collapsed_.row_impressions > 0)
+        return self._reachable(logging_policies(logging))
 
     def _log_prob(self, policy: Policy, name: str) -> FloatArray:
         """Log-probability of each distinct list: float64 [n_lists]."""
@@ -142,7 +150,13 @@ class SlateIPS(Estimator):
             if logging != "counts":
                 raise ArgumentError(f'logging={logging!r}; expected a policy, an array, or "counts"')
             return np.asarray(np.log(self._list_counts / log.query_counts[self._query]))
-        return np.asarray(np.log(self._of_lists(np.asarray(logging, dtype=np.float64), log)))
+        try:
+            given = np.asarray(logging, dtype=np.float64)
+        except (TypeError, ValueError):
+            raise ArgumentError(
+                f'logging is a {type(logging).__name__}; expected a policy, several, an array, or "counts"'
+            ) from None
+        return np.asarray(np.log(self._of_lists(given, log)))
 
     def _of_lists(self, given: FloatArray, log: CollapsedLog) -> FloatArray:
         """Probabilities given for each session, brought to the distinct lists."""

@@ -1,6 +1,7 @@
 """Learning a candidate generator and a ranker from logged clicks: both together, one of them, or each for itself."""
 
 import copy
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
@@ -11,15 +12,21 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
-from cltr_twostage.estimator import Estimator, Logging, logging_policies, require_seed, users_level
+from cltr_twostage.estimator import Estimator, Logging, is_real, logging_policies, require_seed, users_level
 from cltr_twostage.learning.ascent import STAGES, Ascent, LearningWarning, Progress, Schedule
 from cltr_twostage.learning.builder import Beginning, StageBuilder, StageKind
 from cltr_twostage.learning.checkpoint import Checkpoint, fingerprint
 from cltr_twostage.learning.looks import look_at_policy, look_at_stages
-from cltr_twostage.learning.models import Scorer, StageModel
+from cltr_twostage.learning.models import Scorer, StageModel, numbers_of
 from cltr_twostage.learning.neural import Precision, is_module
 from cltr_twostage.learning.objective import CandidateGradient, GradientEstimator, RankerGradient, StageName
-from cltr_twostage.learning.problem import Problem, problem_from_estimate, problem_from_relevance, require_one_policy
+from cltr_twostage.learning.problem import (
+    Problem,
+    problem_from_estimate,
+    problem_from_relevance,
+    require_one_policy,
+    require_relevance,
+)
 from cltr_twostage.learning.safe import Bounds, Safe
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy, require_same_pool
@@ -37,6 +44,9 @@ FloatArray = NDArray[np.float64]
 Mode = Literal["alternating", "joint", "independent", "ranker_only", "candidate_only"]
 Trainable = Literal["linear", "table"]
 Features = tuple[ArrayLike | None, ArrayLike | None]
+
+# Whether this machine has the device, torch says when a module needs it.
+DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 TURNS: dict[Mode, tuple[tuple[StageName, ...], ...]] = {
     "alternating": (("candidate",), ("ranker",)),
@@ -135,9 +145,13 @@ class TwoStageLearner:
         for name in ("n_steps", "n_samples", "batch_queries", "eval_every", "eval_samples", "patience"):
             require_at_least_one(name, getattr(self, name))
         for name in ("learning_rate", "module_learning_rate"):
-            self._require(name, 0 < getattr(self, name) < np.inf, "a finite number above 0")
-        self._require("l2", 0 <= self.l2 < np.inf, "a finite number of at least 0")
-        self._require("held_out", 0 <= self.held_out < 1, "a share in [0, 1)")
+            found = getattr(self, name)
+            self._require(name, is_real(found) and 0 < found < np.inf, "a finite number above 0")
+        self._require("l2", is_real(self.l2) and 0 <= self.l2 < np.inf, "a finite number of at least 0")
+        self._require("held_out", is_real(self.held_out) and 0 <= self.held_out < 1, "a share in [0, 1)")
+        self._require("safe", self.safe is None or isinstance(self.safe, Safe), "Safe(max_ratio), or None")
+        known = DEVICE.fullmatch(str(self.device)) is not None
+        self._require("device", known, "'auto', 'cpu', 'mps', 'cuda' or 'cuda:<index>'")
         require_seed("random_state", self.random_state)
 
     def _require(self, name: str, condition: bool, expected: str) -> None:
@@ -177,11 +191,13 @@ class TwoStageLearner:
             resume: Whether to go on from a state in that folder; the result is that of an uninterrupted run.
 
         Raises:
-            ArgumentError: Arguments that do not fit each other; `safe` with several logging policies.
+            ArgumentError: Arguments that do not fit each other; an estimator that estimates no relevance; `safe` with
+                several logging policies.
             DataError: A log that the estimator refuses, or a checkpoint of another run.
             MissingDependencyError: A module without torch.
             IrworksError: Learning diverged.
         """
+        require_relevance(estimator)
         if self.safe is not None:
             require_one_policy(logging)
         if pool is None and isinstance(log, ClickLog) and not logging_policies(logging):
@@ -238,7 +254,7 @@ class TwoStageLearner:
             Xr: Likewise for the ranker.
 
         Raises:
-            ArgumentError: Before `fit`; scores for a stage that takes features, or the other way round.
+            ArgumentError: Before `fit`; no numbers; scores for a stage that takes features, or the other way round.
         """
         if not hasattr(self, "learned_policy_"):
             raise ArgumentError("the learner is not fitted; call fit first")
@@ -403,8 +419,8 @@ def _beginning(start: TwoStageLearner | TwoStagePolicy | None) -> Beginning:
 
 def _scored(name: str, scorer: Scorer | None, X: ArrayLike) -> FloatArray:
     """Scores of one stage for other documents."""
-    table = np.asarray(X, dtype=np.float64)
     expected = "scores [n_rows], as the stage was not learned from features" if scorer is None else "features"
+    table = numbers_of(name, X, expected)
     if table.ndim != (1 if scorer is None else 2):
         raise ArgumentError(f"{name} has shape {table.shape}; expected {expected}")
     return table if scorer is None else scorer(table)

@@ -76,6 +76,7 @@ def evaluate(
     as_json: opt.Json = False,
 ) -> None:
     """What would other pairs earn? Values with intervals, and how far they can be trusted."""
+    from cltr_twostage.cli.folders import require_apart
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.evaluation import ESTIMATORS, compare
@@ -83,6 +84,7 @@ def evaluate(
     from irworks.runtime.terminal import warnings_as_lines
 
     require_table_name(out)
+    require_apart(out, [*log, *target, *(logging or []), baseline, examination, rank_weights])
     if baseline is None and len(target) > 1:
         baseline = target[0]
     inputs = read_inputs(

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from cltr_twostage.cli import options as opt
+from irworks.errors import DataError
 
 
 class ExposureEstimator(StrEnum):
@@ -45,11 +46,15 @@ def explain(
     as_json: opt.Json = False,
 ) -> None:
     """Which stage does a gain come from, which documents carry it, and what can the log not say?"""
+    from cltr_twostage.cli.folders import require_apart
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.report import explain_gain
     from irworks.runtime.terminal import warnings_as_lines
 
+    if out is not None and out.suffix not in (".html", ".htm"):
+        raise DataError("not a page by its name", source=out, found=out.suffix, expected=".html")
+    require_apart(out, [*log, *logging, new, old, examination, rank_weights])
     old = logging[0] if old is None else old
     columns = opt.LogColumns(query, doc, position, click, session)
     inputs = read_inputs(log, columns, logging, [old, new], (n_candidates, k))

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cltr_twostage.cli.options import LogColumns
+from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
     from cltr_twostage.evaluation import Evidence
     from cltr_twostage.logged import PropensityColumns
     from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
+    from cltr_twostage.sources import PolicySource
 
 # Documents times ranks up to which a log is compared with its logging policy: some 130 MB.
 CHECKED_PLACES = 1_000_000
@@ -63,13 +65,40 @@ def read_inputs(
     paths = list(dict.fromkeys([*logging, *others]))
     clicks = [columns.read(path) for path in logs]
     clicks, sources = on_one_pool(clicks, [read_policy_source(path) for path in paths], logged_only=logged_only)
+    _require_use(sizes, sources)
     policies = {path: source.policy(*sizes) for path, source in zip(paths, sources, strict=True)}
     found = None
     if not logging and len(logs) == 1:
         found = read_propensities(logs[0], propensities, log=clicks[0], log_columns=columns.long_columns())
     evidence = Evidence(clicks, sources[0].pool, [policies[path] for path in logging], found)
+    warn_of_clickless(evidence)
     warn_of_strangers(evidence)
     return Inputs(evidence, {path: policies[path] for path in others})
+
+
+def _require_use(sizes: tuple[int | None, int | None], sources: "Sequence[PolicySource]") -> None:
+    """Raise an ArgumentError for sizes that no policy takes, as each was saved with others of its own."""
+    if any(source.k is None for source in sources):
+        return
+    own = {
+        "--n-candidates": sorted({size for source in sources for size in source.n_candidates}),
+        "--k": sorted({source.k for source in sources if source.k is not None}),
+    }
+    for (option, known), given in zip(own.items(), sizes, strict=True):
+        if given is not None and given not in known:
+            found = " and ".join(map(str, known))
+            raise ArgumentError(
+                f"{option} {given}, and the saved policies know their own: {found}; expected no {option}"
+            )
+
+
+def warn_of_clickless(evidence: "Evidence") -> None:
+    """Say on standard error which log has no click: all that it tells is zero."""
+    import typer
+
+    for log in evidence.logs:
+        if not log.clicks.any():
+            typer.echo(f"warning: {log.source}: the log has no click, so that every value is 0", err=True)
 
 
 def warn_of_strangers(evidence: "Evidence") -> None:

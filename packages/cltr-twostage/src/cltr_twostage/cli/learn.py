@@ -54,6 +54,8 @@ class RankerGradientChoice(StrEnum):
     reinforce = "reinforce"
 
 
+# What a folder of results can hold.
+WRITTEN = ("policy", "learner", "history.csv", "scores.parquet")
 _RATES = {TowerChoice.linear: "learning_rate", TowerChoice.mlp: "module_learning_rate"}
 
 
@@ -125,7 +127,7 @@ def learn(
     """Learn a pair from clicks, and say on held-out sessions what it would earn."""
     import numpy as np
 
-    from cltr_twostage.cli.folders import claim_folder
+    from cltr_twostage.cli.folders import require_apart, result_folder
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import estimate_fields, print_json, sizes
     from cltr_twostage.learning.safe import Safe
@@ -137,6 +139,9 @@ def learn(
         raise ArgumentError("--resume needs --checkpoint")
     if hidden and tower is TowerChoice.linear:
         raise ArgumentError("--hidden needs --tower mlp")
+    require_apart(out, [*log, *logging, features, examination, rank_weights])
+    if checkpoint is not None and checkpoint.resolve().is_relative_to(out.resolve()):
+        raise ArgumentError(f"--checkpoint {checkpoint} lies in --out {out}; expected a folder of its own")
     columns = opt.LogColumns(query, doc, position, click, session)
     inputs = read_inputs(log, columns, logging, logging, (n_candidates, k), logged_only=False)
     old = inputs.policies[logging[0]]
@@ -149,7 +154,7 @@ def learn(
         ranker=ranker,
         candidate_gradient=candidate_gradient.value,
         ranker_gradient=ranker_gradient.value,
-        n_candidates=getattr(old, "n_candidates", n_candidates),
+        n_candidates=old.n_candidates or n_candidates,
         k=old.k,
         n_steps=steps,
         n_samples=samples,
@@ -165,11 +170,11 @@ def learn(
         examination, rank_weights, clip, False, support, opt.MethodChoice.auto, samples=exposure_samples, seed=seed
     )
     settings = weights.settings(inputs.n_ranks)
+    settings.require_use([estimator.value])
     about = {"command": "learn", "mode": mode.value, "seed": seed, "estimator": estimator.value}
-    claim_folder(out, about)
     # Neither learned from nor used to choose the step, so that what is said of the result does not flatter it.
     train, judge = inputs.evidence.split(held_out, np.random.default_rng([seed, 4]))
-    with warnings_as_lines():
+    with result_folder(out, about, WRITTEN) as folder, warnings_as_lines():
         learner.fit(
             train.logs,
             seen.generator,
@@ -185,12 +190,11 @@ def learn(
             "new": judging.value(learner.policy_),
             "difference": judging.difference(learner.policy_, old),
         }
-    files = _write(learner, out)
-    learner.save(out / "learner")
+        written = _write(learner, folder)
+    files = {name: str(out / file) for name, file in written.items()}
     if as_json:
         found = {name: estimate_fields(estimate) for name, estimate in estimates.items()}
-        more = {"best_step": learner.best_step_, "learner": str(out / "learner")}
-        print_json(sizes(inputs.evidence.logs) | about | found | more | files)
+        print_json(sizes(inputs.evidence.logs) | about | found | {"best_step": learner.best_step_} | files)
         return
     for read in inputs.evidence.logs:
         typer.echo(repr(read))
@@ -202,7 +206,7 @@ def learn(
     typer.echo(f"on {where}, by {estimator.value}:")
     for name, estimate in estimates.items():
         typer.echo(f"  {name:<10}  {estimate}")
-    typer.echo(f"written to {out}: {', '.join(Path(path).name for path in files.values())}")
+    typer.echo(f"written to {out}: {', '.join(file for name, file in written.items() if name != 'learner')}")
     bounds = "" if safe is None else " (the learned pair itself, for which no bounds hold)"
     typer.echo(f"and {out / 'learner'}, which scores new documents{bounds}: TwoStageLearner.load(folder).policy_for")
 
@@ -216,15 +220,17 @@ def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: 
 
 
 def _write(learner: "TwoStageLearner", out: Path) -> dict[str, str]:
-    """The learned policy as a folder, a pair also as a score table, and how it was learned."""
+    """The learned policy as a folder, a pair also as a score table, how it was learned, and what scores documents."""
     from cltr_twostage.data import ScoreTable, write_scores
     from cltr_twostage.learning.files import HISTORY, write_history
     from cltr_twostage.policy import TwoStagePolicy
 
-    policy, files = learner.policy_, {"policy": out / "policy", "history": out / HISTORY}
-    policy.save(files["policy"])
+    policy, files = learner.policy_, {"policy": "policy", "history": HISTORY, "learner": "learner"}
+    policy.save(out / files["policy"])
     if isinstance(policy, TwoStagePolicy):
-        files["scores"] = out / "scores.parquet"
-        write_scores(ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores), files["scores"])
-    write_history(learner.history_, files["history"])
-    return {name: str(path) for name, path in files.items()}
+        files["scores"] = "scores.parquet"
+        table = ScoreTable(policy.pool, policy.candidate_scores, policy.ranker_scores)
+        write_scores(table, out / files["scores"])
+    write_history(learner.history_, out / files["history"])
+    learner.save(out / files["learner"])
+    return files

@@ -70,7 +70,8 @@ DocColumn = Annotated[str, typer.Option("--doc", metavar="COLUMN", help="Documen
 PositionColumn = Annotated[str, typer.Option("--position", metavar="COLUMN", help="Rank, from 1.")]
 ClickColumn = Annotated[str, typer.Option("--click", metavar="COLUMN", help="0 or 1.")]
 SessionColumn = Annotated[
-    str, typer.Option("--session", metavar="COLUMN", help="Rows shown together; if absent, every row is a session.")
+    str,
+    typer.Option("--session", metavar="COLUMN", help="Rows shown together; if absent, every row is a list of its own."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
 
@@ -94,8 +95,10 @@ class LogColumns:
 
     def read(self, path: Path) -> "ClickLog":
         """Read a log."""
+        from cltr_twostage.data import refuse_folder
         from irworks.data import read_click_log
 
+        refuse_folder(path)
         return read_click_log(path, **vars(self.long_columns()))
 
 

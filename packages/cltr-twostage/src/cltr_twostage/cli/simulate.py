@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 # Draws a query for the true value of a pair, where it is not integrated: an error in the fourth digit.
 TRUTH_SAMPLES = 4096
+# What a folder of results can hold.
+TABLES = ("log.parquet", "logging.parquet", "features.parquet", "truth.parquet", "examination.csv")
+WRITTEN = (*TABLES, "truth.json", "README.md")
 
 
 class WorldChoice(StrEnum):
@@ -50,9 +53,10 @@ def simulate(
 
     import numpy as np
 
-    from cltr_twostage.cli.folders import claim_folder
+    from cltr_twostage.cli.folders import require_apart, result_folder
     from cltr_twostage.cli.printing import print_json, sizes
 
+    require_apart(out, [data])
     rng = np.random.default_rng(seed)
     built = _world(world, data, rng)
     log = built.simulate(sessions, rng)
@@ -69,8 +73,9 @@ def simulate(
         "logging_clicks": replace(built, rank_weights=built.examination).value(built.logging, n_samples=TRUTH_SAMPLES),
         "ideal_value": built.ideal(),
     }
-    claim_folder(out, {"command": "simulate", "world": world.value, "seed": seed, "sessions": sessions})
-    _write(built, log.to_frame() if not propensities else _with_propensities(built, log), truth, out)
+    about = {"command": "simulate", "world": world.value, "seed": seed, "sessions": sessions}
+    with result_folder(out, about, WRITTEN) as folder:
+        _write(built, log.to_frame() if not propensities else _with_propensities(built, log), truth, folder)
     if as_json:
         print_json(sizes([log]) | {"out": str(out)} | truth)
         return

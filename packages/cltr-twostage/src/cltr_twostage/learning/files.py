@@ -139,7 +139,7 @@ def _write_stage(learner: "TwoStageLearner", stage: StageName, folder: Path) -> 
         _write_state(setting, _start_file(folder, stage))
     if isinstance(scorer, LinearScorer):
         np.save(folder / f"{stage}.npy", scorer.weights, allow_pickle=False)
-        return about | {"scorer": LINEAR}
+        return about | {"scorer": LINEAR, "n_features": len(scorer.weights)}
     if isinstance(scorer, ModuleScorer):
         _write_state(scorer.module, _state_file(folder, stage))
         return about | {"scorer": MODULE, "n_features": scorer.n_features}
@@ -215,7 +215,7 @@ def _read_scorer(
     if about.get("scorer") is None:
         return None
     if about["scorer"] == LINEAR:
-        return LinearScorer(_read_weights(root / f"{stage}.npy"))
+        return LinearScorer(_read_weights(root / f"{stage}.npy", about.get("n_features")))
     with _told(root / CONFIG):
         n_features = int(about["n_features"])
     if about["scorer"] != MODULE or module is None:
@@ -225,13 +225,16 @@ def _read_scorer(
     return ModuleScorer(learned.eval(), n_features)
 
 
-def _read_weights(file: Path) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
+def _read_weights(file: Path, n_features: int | None) -> "np.ndarray[tuple[int, ...], np.dtype[np.float64]]":
     try:
         weights = np.load(file, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
         raise DataError(f"not a readable array: {error}", source=file) from None
     if weights.ndim != 1 or weights.dtype != np.float64 or not np.isfinite(weights).all():
         raise DataError("no weights", source=file, found=weights.shape, expected="finite float64 [n_features]")
+    # Not every saved learner says how many there are.
+    if n_features is not None and len(weights) != n_features:
+        raise DataError("weights are missing or added", source=file, found=len(weights), expected=str(n_features))
     return np.asarray(weights)
 
 

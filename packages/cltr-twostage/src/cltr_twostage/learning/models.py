@@ -17,6 +17,7 @@ __all__ = [
     "StageModel",
     "TableScores",
     "checked_features",
+    "numbers_of",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -254,15 +255,23 @@ class LinearScorer:
         return table @ self.weights
 
 
+def numbers_of(name: str, X: ArrayLike, expected: str) -> FloatArray:
+    """An argument as float64; an ArgumentError if it does not hold numbers."""
+    try:
+        return np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ArgumentError(f"{name} is a {type(X).__name__} that holds no numbers; expected {expected}") from None
+
+
 def checked_features(name: str, X: ArrayLike | None, n_rows: int | None) -> FloatArray:
     """Features as float64 [n_rows, n_features].
 
     Raises:
-        ArgumentError: None, another shape, no feature, or a value that is not finite.
+        ArgumentError: None, another shape, no feature, or a value that is no number or not finite.
     """
     if X is None:
         raise ArgumentError(f"{name} is missing; expected features [n_rows, n_features], or a stage that is a 'table'")
-    table = np.asarray(X, dtype=np.float64)
+    table = numbers_of(name, X, "features [n_rows, n_features]")
     if table.ndim != 2 or table.shape[1] == 0 or len(table) != (len(table) if n_rows is None else n_rows):
         rows = "n_rows" if n_rows is None else n_rows
         raise ArgumentError(f"{name} has shape {table.shape}; expected [{rows}, n_features]")

@@ -9,7 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 from cltr_twostage.data import Pool
 from cltr_twostage.estimator import Estimator, Logging, logging_policies
 from cltr_twostage.exposure import checked_rank_weights
-from cltr_twostage.policy import TwoStagePolicy
+from cltr_twostage.mixture import MixturePolicy
+from cltr_twostage.policy import Policy, TwoStagePolicy
 from irworks.errors import ArgumentError
 
 __all__ = [
@@ -19,6 +20,7 @@ __all__ = [
     "problem_from_relevance",
     "relevance_of",
     "require_one_policy",
+    "require_relevance",
 ]
 
 FloatArray = NDArray[np.float64]
@@ -82,19 +84,30 @@ def require_one_policy(logging: Logging) -> None:
         )
 
 
+def require_relevance(estimator: object) -> None:
+    """Raise an ArgumentError unless this is an estimator that estimates the relevance of documents."""
+    if isinstance(estimator, type):
+        raise ArgumentError(
+            f"estimator is the class {estimator.__name__}; expected an estimator, {estimator.__name__}(examination)"
+        )
+    if not isinstance(estimator, Estimator):
+        raise ArgumentError(f"estimator is a {type(estimator).__name__}; expected one such as ExposureIPS(examination)")
+    if not estimator.estimates_relevance:
+        raise ArgumentError(
+            f"estimator is {type(estimator).__name__}, which estimates no relevance of documents; expected "
+            "ExposureIPS, DirectMethod, DoublyRobust or another with relevance_"
+        )
+
+
 def relevance_of(fitted: Estimator) -> FloatArray:
     """Relevance [n_rows] as an estimator has it.
 
     Raises:
         ArgumentError: It has none.
     """
-    earned: Any = getattr(fitted, "relevance_", None)
-    if earned is None:
-        raise ArgumentError(
-            f"estimator is {type(fitted).__name__}, which estimates no relevance of documents; expected ExposureIPS, "
-            "DirectMethod, DoublyRobust or another with relevance_"
-        )
-    return np.asarray(earned, dtype=np.float64)
+    require_relevance(fitted)
+    earned: Any = fitted
+    return np.asarray(earned.relevance_, dtype=np.float64)
 
 
 def problem_from_estimate(fitted: Estimator, logging: Logging, n_candidates: int | None, k: int | None) -> Problem:
@@ -104,8 +117,8 @@ def problem_from_estimate(fitted: Estimator, logging: Logging, n_candidates: int
         ArgumentError: An estimator that estimates no relevance, or sizes that are not known or do not fit.
     """
     weights = fitted.examination if fitted.rank_weights is None else fitted.rank_weights
-    pair = logging_pair(logging)
-    n_candidates, k = _sizes(pair, n_candidates, k)
+    pair, policies = logging_pair(logging), logging_policies(logging)
+    n_candidates, k = _sizes(policies[0] if policies else None, n_candidates, k)
     rank_weights = checked_rank_weights(weights, k)
     return Problem(
         fitted.pool_, relevance_of(fitted), fitted.query_weights_, rank_weights, n_candidates, _supported(fitted), pair
@@ -142,11 +155,14 @@ def problem_from_relevance(
     )
 
 
-def _sizes(logging: TwoStagePolicy | None, n_candidates: int | None, k: int | None) -> tuple[int, int]:
+def _sizes(logging: Policy | None, n_candidates: int | None, k: int | None) -> tuple[int, int]:
     """Sizes of the candidate and of the shown list, those of the logging policy where they are not given."""
     if logging is not None:
-        n_candidates = logging.n_candidates if n_candidates is None else n_candidates
+        n_candidates = getattr(logging, "n_candidates", None) if n_candidates is None else n_candidates
         k = logging.k if k is None else k
+    if n_candidates is None and isinstance(logging, MixturePolicy):
+        sizes = " and ".join(str(policy.n_candidates) for policy in logging.policies)
+        raise ArgumentError(f"the logging policy mixes pairs of {sizes} candidates; expected n_candidates, one size")
     if n_candidates is None or k is None:
         raise ArgumentError(
             f"n_candidates={n_candidates!r}, k={k!r}; expected both, as no logging policy says how long its lists are"

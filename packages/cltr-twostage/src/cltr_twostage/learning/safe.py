@@ -6,12 +6,15 @@ learning to rank"). What was learned is then mixed with the logging policy, quer
 """
 
 from dataclasses import dataclass
+from typing import get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cltr_twostage.estimator import is_real
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import Method, TwoStagePolicy
+from cltr_twostage.sampling import checked_samples
 from irworks.errors import ArgumentError
 
 __all__ = ["Bounds", "ExposureTracker", "Safe", "safe_share"]
@@ -48,10 +51,13 @@ class Safe:
     n_samples: int = 10_000
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.max_ratio) and self.max_ratio >= 1):
+        if not (is_real(self.max_ratio) and 1 <= self.max_ratio < np.inf):
             raise ArgumentError(f"max_ratio={self.max_ratio!r}; expected a finite number of at least 1")
-        if not 0 <= self.momentum < 1:
+        if not (is_real(self.momentum) and 0 <= self.momentum < 1):
             raise ArgumentError(f"momentum={self.momentum!r}; expected a number in [0, 1)")
+        if self.method not in get_args(Method):
+            raise ArgumentError(f"method={self.method!r}; expected one of {', '.join(map(repr, get_args(Method)))}")
+        checked_samples(self.n_samples)
 
     def masked(self, relevance: FloatArray, exposure: FloatArray, logging_exposure: FloatArray) -> FloatArray:
         """Relevance [n], 0 where more of what it rewards would leave the bounds."""

@@ -17,6 +17,7 @@ from recgaze.data.files import SUFFIXES, TableFile, find_table, read_table, writ
 from recgaze.data.naming import canonical_user
 from recgaze.data.places import Places, codes_of
 from recgaze.data.schema import CLICKS, ITEMS, SUMMARY, TABLES, USERS, Event, Table
+from recgaze.data.screens import Clock, screens_begin, seen_screens
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi, CarouselLayout
 from recgaze.visits import Visits
@@ -31,8 +32,6 @@ IntArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
 Rule = Literal["strict", "closest"]
 
-# Seconds from when a screen appears to its first event, at most, on half of the screens.
-LATEST_FIRST_EVENT = 5.0
 _EVENT_OF_RULE: dict[str, Event] = {"strict": "Fixation_AOI", "closest": "Fixation_AOI_Closest"}
 
 
@@ -67,6 +66,9 @@ class RecGazeDataset:
         source: Where it is from.
         is_normalized: Whether users, genres and areas have one name each.
         renamed: By file, the columns that were read under another name.
+        paths: By table, the file that it was read from.
+        clock: What `Timestamp` counts from: when the "screen" appeared, or when the "recording" began. Default: the
+            former if half of the screens have their first event within five seconds.
     """
 
     summary: "pd.DataFrame"
@@ -78,6 +80,7 @@ class RecGazeDataset:
     is_normalized: bool = True
     renamed: dict[str, dict[str, str]] = field(default_factory=dict)
     paths: dict[str, Path] = field(default_factory=dict, repr=False)
+    clock: Clock | None = None
 
     # -- reading and writing ------------------------------------------------------------------------------------------
 
@@ -222,6 +225,8 @@ class RecGazeDataset:
             "users": self.users,
             "items": self.items,
             "paths": {},
+            # A part may not show any more what the whole did.
+            "clock": self.clock or self._screens_begin[0],
         }
         if users is not None:
             ids = {canonical_user(one) for one in ([users] if isinstance(users, str) else users)}
@@ -280,33 +285,8 @@ class RecGazeDataset:
         Excluded by default are, as in the study, failed direct searches (the click is not on the target) and screens
         whose final click is missing.
         """
-        import pandas as pd
-
         self._require_normalized()
-        both = pd.concat(
-            [self.summary[["UserID", "TaskID"]].astype({"UserID": str}), self._final[["UserID", "TaskID"]]]
-        )
-        seen = both.drop_duplicates().sort_values(["TaskID"], kind="stable")
-        seen = seen.assign(user=pd.Categorical(seen["UserID"], self.user_ids)).sort_values(["user", "TaskID"])
-        frame = seen.merge(self._final, on=["UserID", "TaskID"], how="left")
-        task = frame["TaskID"].to_numpy(dtype=np.int64)
-        if len(task) and task.max() > max(study.TASKS):
-            raise ArgumentError(f"TaskID {task.max()} is none of the study's; expected 1 to {max(study.TASKS)}")
-        kind = np.array([study.task_kind(one) for one in task], dtype=object)
-        clicked = frame["row"].notna().to_numpy()
-        target = np.array([study.search_target(one) if one >= 36 else (0, 0) for one in task]).reshape(-1, 2)
-        there = (frame["row"].fillna(0) == target[:, 0]) & (frame["column"].fillna(0) == target[:, 1])
-        failed = (kind == "direct") & clicked & ~there.to_numpy()
-        return pd.DataFrame(
-            {
-                "user": frame["UserID"].to_numpy(),
-                "task": task,
-                "kind": kind,
-                "has_click": clicked,
-                "failed_search": failed,
-                "excluded": failed | ~clicked,
-            }
-        )
+        return seen_screens(self.summary, self._final, self.user_ids)
 
     @cached_property
     def _final(self) -> "pd.DataFrame":
@@ -381,21 +361,18 @@ class RecGazeDataset:
         return self.summary["TaskID"].to_numpy(dtype=np.int64)
 
     @cached_property
+    def _screens_begin(self) -> tuple[Clock, FloatArray]:
+        return screens_begin(self.summary)
+
+    @cached_property
     def _time(self) -> FloatArray:
         """Seconds since the screen appeared: float64 [n_events].
 
-        Timestamps count from there where all screens begin near zero. Those of a clock that runs on from screen to
-        screen do not say when a screen appeared: its first event stands for that.
+        A clock that runs on from screen to screen does not say when one appeared: its first event stands for that.
         """
-        import pandas as pd
-
         time = self.summary["Timestamp"].to_numpy(dtype=np.float64)
-        screen, _ = pd.factorize(self._user * 64 + self._task)
-        first = np.full(int(screen.max(initial=-1)) + 1, np.inf)
-        np.minimum.at(first, screen, time)
-        if not len(first) or np.median(first) < LATEST_FIRST_EVENT:
-            return time.round(6)
-        since: FloatArray = time - first[screen]
+        inferred, first = self._screens_begin
+        since: FloatArray = time - first if (self.clock or inferred) == "recording" else time
         # Of times since 1970, the last digits of the difference are noise.
         return since.round(6)
 
