@@ -130,6 +130,7 @@ def events(bench: Bench) -> None:
 def _peer(bench: Bench, method: str, world: Path, settings: Row) -> Row | None:
     if bench.peer_skipped:
         return None
+    # What takes a second is timed once.
     repeats = bench.repeats if method == "ivt" else 1
     try:
         command = [str(PYMOVEMENTS.interpreter()), str(PEERS / "pymovements_events.py"), "--method", method]

@@ -30,12 +30,19 @@ def peak_mebibytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20
 
 
-def repeat(work: Callable[[], Result], times: int) -> tuple[Result, dict[str, Any]]:
+def repeat(work: Callable[[], Result], times: int, *, warm: bool = False) -> tuple[Result, dict[str, Any]]:
     """Do the work several times.
+
+    Args:
+        work: What is timed.
+        times: How often.
+        warm: Whether to do it once before, untimed: where it takes milliseconds, what a first call imports would count.
 
     Returns:
         The last result; median, best and all wall seconds, and CPU seconds of the mean repeat.
     """
+    if warm:
+        work()
     seconds, cpu = [], cpu_seconds()
     for _ in range(times):
         start = perf_counter()

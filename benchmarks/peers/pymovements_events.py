@@ -70,7 +70,7 @@ def ivt(recording: Arrays, *, repeats: int, velocity: float, min_duration: int, 
     from pymovements import events
 
     found, timing = repeat(
-        lambda: events.ivt(recording["velocity"], recording["time_ms"], min_duration, velocity), repeats
+        lambda: events.ivt(recording["velocity"], recording["time_ms"], min_duration, velocity), repeats, warm=True
     )
 
     def from_pixels() -> Any:
@@ -79,7 +79,7 @@ def ivt(recording: Arrays, *, repeats: int, velocity: float, min_duration: int, 
         gaze.detect("ivt", minimum_duration=min_duration, velocity_threshold=velocity)
         return gaze.events
 
-    whole, pixels = repeat(from_pixels, repeats)
+    whole, pixels = repeat(from_pixels, repeats, warm=True)
     measured = {
         **timing,
         "pixels_seconds": pixels["fit_seconds"],
@@ -103,7 +103,7 @@ def idt(recording: Arrays, *, repeats: int, dispersion: float, min_duration: int
     from pymovements import events
 
     found, timing = repeat(
-        lambda: events.idt(recording["position"], recording["time_ms"], min_duration, dispersion), repeats
+        lambda: events.idt(recording["position"], recording["time_ms"], min_duration, dispersion), repeats, warm=True
     )
     measured = {
         **timing,
@@ -143,7 +143,7 @@ def map_aois(points: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
         events.map_to_aois(areas, verbose=False)
         return events.frame
 
-    frame, timing = repeat(mapped, repeats)
+    frame, timing = repeat(mapped, repeats, warm=True)
     box = np.array([-1 if name is None else int(name) for name in frame["area"].to_list()])
     return {**timing, "peak_mebibytes": peak_mebibytes(), "versions": versions()}, {"box": box}
 

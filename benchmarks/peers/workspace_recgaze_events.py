@@ -82,9 +82,9 @@ def ivt(
     def from_speeds() -> Any:
         return events.ivt(_gaze(recording), velocity, min_duration=min_duration, speed=recording["speed"])
 
-    found, timing = repeat(from_speeds, repeats)
+    found, timing = repeat(from_speeds, repeats, warm=True)
     whole, pixels = repeat(
-        lambda: events.ivt(_gaze(recording), velocity, min_duration=min_duration, window=window), repeats
+        lambda: events.ivt(_gaze(recording), velocity, min_duration=min_duration, window=window), repeats, warm=True
     )
     fixations = found.of(events.Kind.FIXATION)
     measured = {
@@ -101,7 +101,7 @@ def idt(recording: Arrays, *, repeats: int, dispersion: float, min_duration: flo
     """I-DT from pixels; the recording is made anew each time."""
     from recgaze import events
 
-    found, timing = repeat(lambda: events.idt(_gaze(recording), dispersion, min_duration), repeats)
+    found, timing = repeat(lambda: events.idt(_gaze(recording), dispersion, min_duration), repeats, warm=True)
     measured = {**timing, "fixations": len(found), "peak_mebibytes": peak_mebibytes()}
     return measured, {"fixations": _times(recording, found)}
 
@@ -110,7 +110,7 @@ def adaptive(recording: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
     """The adaptive detector from pixels."""
     from recgaze import events
 
-    found, timing = repeat(lambda: events.adaptive(_gaze(recording)), repeats)
+    found, timing = repeat(lambda: events.adaptive(_gaze(recording)), repeats, warm=True)
     fixations = found.of(events.Kind.FIXATION)
     measured = {**timing, "fixations": len(fixations), "peak_mebibytes": peak_mebibytes()}
     return measured, {"fixations": _times(recording, fixations)}
@@ -130,7 +130,7 @@ def map_aois(points: Arrays, *, repeats: int) -> tuple[Measured, Arrays]:
         across, page = layout.unfold(points["x"])
         return page, layout.locate(across, points["y"], page)
 
-    (page, found), timing = repeat(located, repeats)
+    (page, found), timing = repeat(located, repeats, warm=True)
     box = _number(layout, found, page)
     return {**timing, "peak_mebibytes": peak_mebibytes()}, {"box": box}
 

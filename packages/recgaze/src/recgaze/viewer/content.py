@@ -97,7 +97,7 @@ def packed(values: FloatArray) -> dict[str, Any]:
     """Numbers of at least 0 as two letters each, 12 bits of the largest; NaN is all ones."""
     flat = np.asarray(values, dtype=np.float64).ravel()
     most = float(np.nanmax(flat)) if np.isfinite(flat).any() else 0.0
-    level = np.rint(np.nan_to_num(flat) * ((_UNKNOWN - 1) / most if most > 0 else 0)).astype(np.int64)
+    level = np.rint(np.nan_to_num(flat) / (most or 1.0) * (_UNKNOWN - 1)).astype(np.int64)
     level = np.where(np.isnan(flat), _UNKNOWN, level)
     return {"max": float(f"{most:.6g}"), "q": _LETTERS[np.stack([level >> 6, level & 63], axis=1)].tobytes().decode()}
 
