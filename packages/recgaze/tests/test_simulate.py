@@ -159,3 +159,73 @@ def test_studies_that_cannot_be_are_told(options, message):
 def test_behaviour_out_of_range_is_told(options, message):
     with pytest.raises(ArgumentError, match=message):
         Behaviour(**options)
+
+
+# -- every knob turns something ---------------------------------------------------------------------------------------
+
+
+def made_with(**options):
+    return simulate_study(
+        30, rng=np.random.default_rng(12), tasks=range(1, 16), behaviour=Behaviour(**options), gaps=False
+    )
+
+
+def test_eyes_enter_a_swiped_page_where_they_are_told_to():
+    for share in (0.0, 0.5, 1.0):
+        steps = made_with(entry_left=share).fixations.steps
+        swiped = np.flatnonzero((steps.kind[:-1] == Aoi.FORWARD) & (steps.kind[1:] == Aoi.MOVIE))
+        # Not the way back to the choice, which ends at the chosen poster.
+        last = np.append(np.flatnonzero(np.diff(steps.screen)), len(steps) - 1)
+        entered = np.setdiff1d(swiped + 1, last)
+        left = steps.column[entered] % 5 == 0
+        assert left.mean() == pytest.approx(share, abs=0.1)
+        assert np.isin(steps.column[entered] % 5, (0, 4)).all()
+
+
+def test_position_bias_is_worth_as_much_from_left_to_right_as_from_top_to_bottom():
+    plain, biased = made_with(position_bias=0.0), made_with(position_bias=2.0)
+    more = (biased.utility - plain.utility)[0]
+    assert more[0, 0] == pytest.approx(2)
+    assert more[-1, -1] == pytest.approx(0)
+    assert more[0, -1] == pytest.approx(1)
+    assert more[-1, 0] == pytest.approx(1)
+
+
+def test_liked_genres_are_looked_at_longer_only_if_gaze_carries_preference():
+    def slope(**options):
+        screens = made_with(start_at_top=0, down=0.9, up=0.0, swipe=0.3, preference=0, **options).dataset.impressions()
+        looks = screens.examined.sum(axis=2)
+        entered = looks > 0
+        return np.polyfit(screens.rating[entered], looks[entered], 1)[0]
+
+    assert abs(slope(gaze_preference=0.0)) < 0.1
+    assert slope(gaze_preference=0.5) > 0.3
+
+
+def test_the_cursor_comes_as_much_later_as_it_is_told_to():
+    for lag in (0.0, 0.3):
+        data = made_with(cursor=1.0, cursor_lag=lag, error=0.0).dataset
+        looks, cursor = data.fixations(), data.cursor()
+        first = {
+            (u, t, r, c): time
+            for u, t, r, c, time in zip(
+                looks.user[::-1], looks.task[::-1], looks.row[::-1], looks.column[::-1], looks.time[::-1], strict=True
+            )
+        }
+        place = zip(cursor.user, cursor.task, cursor.row, cursor.column, cursor.time, strict=True)
+        waits = [time - first[u, t, r, c] for u, t, r, c, time in place if c > 0]
+        assert np.median(waits) == pytest.approx(lag, abs=0.1)
+
+
+def test_raw_gaze_of_a_screen_gives_back_what_was_looked_at(study):
+    from recgaze import events
+
+    gaze = study.gaze("KInIT_2", 3, rng=np.random.default_rng(0), rate=250, noise_px=2)
+    found = events.ivt(gaze, merge=(0.075, 0.5)).of(events.Kind.FIXATION)
+    number = int(np.flatnonzero((study.user == 1) & (study.task == 3))[0])
+    here = study.fixations.steps.screen == number
+    assert len(found) == pytest.approx(here.sum(), rel=0.25)
+    row = study.dataset.layout.locate(found.x, found.y, rule="closest").row
+    assert set(row) <= set(study.fixations.closest.row[here]) | {0}
+    with pytest.raises(ArgumentError, match="user='nobody'"):
+        study.gaze("nobody", 3, rng=np.random.default_rng(0))

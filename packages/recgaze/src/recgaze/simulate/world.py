@@ -9,13 +9,18 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError
 from recgaze import study
 from recgaze.data.dataset import RecGazeDataset
+from recgaze.gaze import Gaze, Screen
 from recgaze.layout import CarouselLayout, require_count
 from recgaze.simulate.behaviour import Behaviour
 from recgaze.simulate.browsing import browse, choose, joined, return_to
 from recgaze.simulate.tables import People, Shown, click_table, genre_codes, item_table, summary_table, user_table
 from recgaze.simulate.timing import Fixations, move_cursor, time_steps
+from recgaze.synthetic import gaze_from_fixations
 
 __all__ = ["Simulation", "simulate_study"]
+
+# The study's tracker, screen and distance are not published.
+SCREEN = Screen(1920, 1080, width_cm=53.1, distance_cm=65.0)
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -44,6 +49,38 @@ class Simulation:
 
     def __repr__(self) -> str:
         return f"Simulation({self.dataset!r})"
+
+    def gaze(
+        self,
+        user: str,
+        task: int,
+        *,
+        rng: np.random.Generator,
+        rate: float = 60.0,
+        noise_px: float = 4.0,
+        screen: Screen = SCREEN,
+    ) -> Gaze:
+        """Raw samples of one seen screen, as a tracker would have given them.
+
+        Positions are those of the page before any scrolling, so that `CarouselLayout.locate` takes them as they are.
+
+        Args:
+            user: Id of the user.
+            task: The screen.
+            rng: Source of noise.
+            rate: Samples per second.
+            noise_px: Standard deviation of a sample, pixels.
+            screen: Turns pixels into degrees. Default: ours, 24 inches at 65 centimetres.
+
+        Raises:
+            ArgumentError: The user did not see the screen.
+        """
+        number = np.flatnonzero((self.dataset.user_ids[self.user] == user) & (self.task == task))
+        if not len(number):
+            raise ArgumentError(f"user={user!r}, task={task!r}; expected a screen that was seen")
+        looks, here = self.fixations, self.fixations.steps.screen == number[0]
+        planted = (looks.time[here], looks.duration[here], looks.x[here], looks.y[here])
+        return gaze_from_fixations(*planted, rate=rate, noise_px=noise_px, screen=screen, rng=rng)
 
 
 def simulate_study(
