@@ -583,3 +583,36 @@ def test_every_table_of_a_full_study_has_intervals_that_hold_its_numbers(world):
         )
         assert name == "examination_hypothesis" or ok.mean() > 0.95, name
         assert table["n_users"].between(1, SMALL.users).all()
+
+
+# -- against the simulator's truth ------------------------------------------------------------------------------------
+
+
+def test_counts_are_those_of_what_simulated_users_did(study):
+    from recgaze import Aoi
+    from recgaze.browse import last_look, swipes
+
+    data = study.dataset
+    screens = data.impressions(excluded=True)
+    counted = browse.tally(screens, data.fixations(), None, data.click_events()).resample(rng(), 200)
+    steps = study.fixations.steps
+    for place, kind in enumerate((Aoi.FORWARD, Aoi.BACKWARD)):
+        assert swipes(counted).value[place] * len(screens) == pytest.approx((steps.kind == kind).sum())
+    # On free screens users choose among all that they looked at: the last new poster is as likely as any.
+    free = data.task("free")
+    screens = free.impressions()
+    alone = last_look(browse.tally(screens, free.fixations()).resample(rng(), 200))
+    assert alone.low[2] < 0 < alone.high[2]
+    looked = screens.examined.sum(axis=(1, 2))
+    clicked = (screens.clicked & screens.examined).any(axis=(1, 2))
+    assert alone.value[1] == pytest.approx((1 / looked[clicked]).mean())
+
+
+def test_the_reach_of_a_carousel_is_drawn_to_that_of_all(study):
+    from recgaze.recommend import SwipeModel
+
+    data = study.dataset
+    counts = browse.tally(data.impressions(), data.fixations(), None, data.click_events())
+    own, pooled = SwipeModel.fit(counts, prior=1e-9), SwipeModel.fit(counts, prior=1e9)
+    np.testing.assert_allclose(own.reach, counts["reached"].sum(axis=0) / counts["screens"].sum(), atol=1e-6)
+    np.testing.assert_allclose(pooled.reach, np.tile(own.reach.mean(axis=0), (10, 1)), atol=1e-4)
