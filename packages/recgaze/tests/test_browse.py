@@ -305,6 +305,13 @@ def test_a_swipe_shows_in_gaze_even_when_other_carousels_come_between():
     assert np.isnan(entered[1]).all()
 
 
+def test_a_carousel_starts_at_its_first_page_wherever_the_one_above_was_left():
+    steps = posters((1, 1), (1, 7), (2, 1), (3, 6))
+    study = tally(*one_screen(steps)).resample(rng(), 10)
+    assert browse.swipes(study).value.tolist() == [2, 0, 1]
+    np.testing.assert_allclose(browse.swipe_entry(study).value[0], [0.5, 0.5, 0, 0, 0])
+
+
 def test_clicks_on_arrows_are_swipes_where_they_are_known(world, counted):
     screens = world[0]
     study = counted.resample(rng(), 10)
