@@ -114,6 +114,16 @@ def test_a_streamed_study_gives_the_tables_of_the_whole(world):
     assert streamed.hypothesis.p_value == pytest.approx(whole.hypothesis.p_value)
 
 
+def test_scanpaths_of_a_streamed_study_are_those_of_its_first_block(world):
+    screens, *visits = world
+    first, last = (browse.Block(screens.where(half), *visits) for half in (screens.user < 4, screens.user >= 4))
+    both, one, other = (
+        Browsing.of_blocks(blocks, rng=rng(), n=20).paths.value for blocks in ([first, last], [first], [last])
+    )
+    np.testing.assert_array_equal(both, one)
+    assert not np.array_equal(both, other)
+
+
 def test_one_user_has_numbers_but_no_intervals():
     screens, fixations = one_screen(posters((1, 1), (1, 2)))
     found = browse.examination(tally(screens, fixations).resample(rng(), 10))
