@@ -116,12 +116,10 @@ def test_a_streamed_study_gives_the_tables_of_the_whole(world):
 
 def test_scanpaths_of_a_streamed_study_are_those_of_its_first_block(world):
     screens, *visits = world
-    first, last = (browse.Block(screens.where(half), *visits) for half in (screens.user < 4, screens.user >= 4))
-    both, one, other = (
-        Browsing.of_blocks(blocks, rng=rng(), n=20).paths.value for blocks in ([first, last], [first], [last])
-    )
-    np.testing.assert_array_equal(both, one)
-    assert not np.array_equal(both, other)
+    blocks = [browse.Block(screens.where(part), *visits) for part in (screens.user < 2, screens.user >= 2)]
+    for order in (blocks, blocks[::-1]):
+        found = Browsing.of_blocks(order, rng=rng(), n=20).tables["scanpath_similarity"]
+        assert set(found["n_users"]) == {len(np.unique(order[0].impressions.user))}
 
 
 def test_one_user_has_numbers_but_no_intervals():
