@@ -6,7 +6,9 @@ from irworks.claims import Context, Evidence, verdict_from
 from recgaze.claims.paper import CLAIMS
 
 if TYPE_CHECKING:
+    from recgaze.browse import Resampled
     from recgaze.impressions import Impressions
+    from recgaze.models import Selections
 
 DRAWS = 400
 
@@ -33,13 +35,10 @@ def golden_triangle(ctx: Context) -> Evidence:
     import pandas as pd
 
     from irworks.stats import wilson
-    from recgaze.browse import Planted, Tally, golden_triangle, l_share, planted_study, tally
-    from recgaze.models import read_selections
+    from recgaze.browse import Planted, golden_triangle, l_share, planted_study, tally
 
-    chosen = read_selections(ctx.data("carousel-selections") / "CarouselStudy.csv")
+    chosen, real = _real_selections(ctx)
     rows, columns = chosen.shape
-    study = Tally.of_selections(chosen.row + 1, chosen.column + 1, rows=rows, columns=columns)
-    real = study.resample(ctx.rng(0), 2000)
     triangle, first = golden_triangle(real, "clicked"), l_share(real, "clicked")
     counts = chosen.counts()
     studies = ctx.pick(smoke=3, small=50, full=50)
@@ -100,11 +99,10 @@ def golden_triangle(ctx: Context) -> Evidence:
     paper="F-pattern only vertically, not over swipes",
     rule=(
         "Regression of looks on row and column with user-bootstrap intervals, on studies of 87 users x 30 screens. "
-        "With "
-        "a planted F whose looks on swiped pages fall downwards but not to the right: (1) 'F' on the first page in at "
-        "least 95% of studies; (2) on swiped pages a fall to the right is found in at most 10%. (3) On uniform studies "
-        "an F is found in at most 5%. (4) On the 775 real selections both falls are below 0. Reproduced if all hold, "
-        "partly if some."
+        "With a planted F whose looks on swiped pages fall downwards but not to the right: (1) 'F' on the first page "
+        "in at least 95% of studies; (2) on swiped pages a fall to the right is found in at most 10%. (3) On uniform "
+        "studies an F is found in at most 5%. (4) On the 775 real selections both falls are below 0. Reproduced if all "
+        "hold, partly if some."
     ),
     data=("carousel-selections",),
     cost=60,
@@ -113,13 +111,10 @@ def golden_triangle(ctx: Context) -> Evidence:
 def f_pattern(ctx: Context) -> Evidence:
     """The regression's verdicts on planted studies and on real clicks."""
     from irworks.stats import wilson
-    from recgaze.browse import Planted, Tally, f_pattern, planted_study, tally
-    from recgaze.models import read_selections
+    from recgaze.browse import Planted, f_pattern, planted_study, tally
 
-    chosen = read_selections(ctx.data("carousel-selections") / "CarouselStudy.csv")
-    rows, columns = chosen.shape
-    study = Tally.of_selections(chosen.row + 1, chosen.column + 1, rows=rows, columns=columns)
-    real = f_pattern(study.resample(ctx.rng(0), 2000), "clicked", part="all")
+    _, selections = _real_selections(ctx)
+    real = f_pattern(selections, "clicked", part="all")
     studies = ctx.pick(smoke=3, small=25, full=50)
     first = across = false = 0
     for seed in ctx.progress(ctx.seeds, "seeds"):
@@ -141,9 +136,8 @@ def f_pattern(ctx: Context) -> Evidence:
     return Evidence(
         measured=(
             f"F found in {found:.3f} of {n} planted studies, a fall to the right over swipes in {over_swipes:.3f}, an "
-            f"F "
-            f"in {wrong:.3f} of uniform ones. Real selections fall by {row:.2f} a carousel and {column:.2f} a position "
-            "(log scale)"
+            f"F in {wrong:.3f} of uniform ones. Real selections fall by {row:.2f} a carousel and {column:.2f} a "
+            "position (log scale)"
         ),
         verdict=verdict_from(checks),
         values={
@@ -261,9 +255,8 @@ def examination_hypothesis(ctx: Context) -> Evidence:
         },
         notes=(
             "Each screen ends with one click, so a poster's chance depends on how many were looked at, and low "
-            "carousels "
-            "are looked at on long screens only. Whether people violate the hypothesis, only the published data can "
-            "say: --option recgaze=FOLDER. Planted effect: -0.05 a carousel and -0.08 a position, log odds."
+            "carousels are looked at on long screens only. Whether people violate the hypothesis, only the published "
+            "data can say: --option recgaze=FOLDER. Planted effect: -0.05 a carousel and -0.08 a position, log odds."
         ),
     )
 
@@ -275,3 +268,14 @@ def _naive_slope(impressions: "Impressions") -> float:
     looks = impressions.examined.sum(axis=(0, 2))
     rate = impressions.clicked.sum(axis=(0, 2)) / np.maximum(looks, 1)
     return float(np.polyfit(np.arange(len(rate)), rate, 1, w=np.sqrt(looks))[0])
+
+
+def _real_selections(ctx: Context) -> "tuple[Selections, Resampled]":
+    """The published selections, and their counts drawn again."""
+    from recgaze.browse import Tally
+    from recgaze.models import read_selections
+
+    chosen = read_selections(ctx.data("carousel-selections") / "CarouselStudy.csv")
+    rows, columns = chosen.shape
+    study = Tally.of_selections(chosen.row + 1, chosen.column + 1, rows=rows, columns=columns)
+    return chosen, study.resample(ctx.rng(0), 2000)
