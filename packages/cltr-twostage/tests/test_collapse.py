@@ -121,12 +121,13 @@ def test_sums_over_patterns_of_clicks_are_those_over_sessions(n_logs):
         np.testing.assert_array_equal(patterns.query[patterns.pattern], pool.owner()[patterns.row])
 
 
-def test_the_order_of_clicked_documents_is_no_matter_where_ranks_are_not_told_apart():
+def test_sessions_with_the_same_single_click_are_one_group():
     pool = Pool([0, 3])
-    log = ClickLog([0, 0, 0], [[0, 1], [1, 0], [0, 2]], [[1, 1], [1, 1], [1, 0]], doc_ids=pool.doc_ids)
-    collapsed = collapse(log, pool)
-    assert sorted(collapsed.clicked_rows.count) == [1, 2]
-    assert sorted(collapsed.clicked_places.count) == [1, 1, 1]
+    clicks = [[1, 0], [0, 1], [1, 0], [1, 1], [0, 0]]
+    log = ClickLog([0] * 5, [[0, 1], [2, 0], [0, 2], [0, 1], [0, 1]], clicks, doc_ids=pool.doc_ids)
+    collapsed = collapse(log, pool, merge=False)
+    assert sorted(collapsed.clicked_rows.count) == [1, 3]
+    assert sorted(collapsed.clicked_places.count) == [1, 1, 2]
 
 
 def test_distinct_lists_are_those_that_were_shown():

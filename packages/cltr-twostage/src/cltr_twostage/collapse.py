@@ -18,6 +18,7 @@ IntArray = NDArray[np.int32]
 LongArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
+Digits = list[tuple[NDArray[np.integer], int]]
 
 
 def sums_by(cell: NDArray[np.integer], values: NDArray[np.generic] | None, size: int) -> FloatArray:
@@ -27,12 +28,15 @@ def sums_by(cell: NDArray[np.integer], values: NDArray[np.generic] | None, size:
 
 @dataclass(frozen=True, eq=False)
 class ClickPatterns:
-    """The distinct sets of clicks of a log, flat: all that an estimate linear in the clicks depends on.
+    """The clicks of a log, flat, by groups of sessions: all that an estimate linear in the clicks depends on.
+
+    Of a single log, sessions with the same one click are one group, other sessions with clicks a group each, and those
+    without are in none. Of several logs, each distinct session is a group.
 
     Attributes:
         part: int32 [n_patterns], log that the pattern is from.
         query: int32 [n_patterns].
-        count: float64 [n_patterns], sessions with these clicks and no other.
+        count: float64 [n_patterns], sessions in the group.
         pattern: int64 [n_clicks], pattern of each click, ascending.
         row: int32 [n_clicks], clicked row of the pool.
         rank: int64 [n_clicks], column it stood in; 0 throughout where ranks are not told apart.
@@ -97,13 +101,13 @@ class CollapsedLog:
     @cached_property
     def part_totals(self) -> FloatArray:
         """float64 [n_parts], number of sessions of each part."""
-        return sums_by(self.part, self.count, self.n_parts)
+        return np.array([self.total]) if self.n_parts == 1 else sums_by(self.part, self.count, self.n_parts)
 
     @cached_property
     def part_queries(self) -> FloatArray:
         """float64 [n_parts, n_queries], sessions of each query in each part."""
-        cell = self.part.astype(np.int64) * self.pool.n_queries + self.query
-        counts = sums_by(cell, self.count, self.n_parts * self.pool.n_queries)
+        cell = self.query if self.n_parts == 1 else self.part.astype(np.int64) * self.pool.n_queries + self.query
+        counts = sums_by(cell, None if self.unit else self.count, self.n_parts * self.pool.n_queries)
         return counts.reshape(self.n_parts, self.pool.n_queries)
 
     @cached_property
@@ -116,46 +120,70 @@ class CollapsedLog:
         return np.asarray(np.where(self.clicks, self.at_places(table), 0.0).sum(axis=1))
 
     @cached_property
+    def clicked(self) -> tuple[LongArray, LongArray, IntArray]:
+        """Every click, in the order of sessions and ranks: int64 session, int64 rank, int32 row, [n_clicks] each."""
+        at = np.flatnonzero(self.clicks)
+        session = at // self.k
+        rank = at - session * self.k
+        return session, rank, self.rows[session, rank]
+
+    @cached_property
     def clicked_rows(self) -> ClickPatterns:
-        """The clicks, whatever the rank; of a single log, the sessions without one are left out."""
-        rows = np.where(self.clicks, self.rows, np.int32(-1))
-        return self._patterns(-np.sort(-rows, axis=1))
+        """The clicks, whatever the rank."""
+        return self._patterns(ranked=False)
 
     @cached_property
     def clicked_places(self) -> ClickPatterns:
-        """The clicks, with the rank of each; of a single log, the sessions without one are left out."""
-        return self._patterns(np.where(self.clicks, self.rows, np.int32(-1)))
+        """The clicks, with the rank of each."""
+        return self._patterns(ranked=True)
 
-    def _patterns(self, rows: IntArray) -> ClickPatterns:
-        # They add nothing, unless the shares of several logs in a query have to be told.
-        some = np.flatnonzero((rows >= 0).any(axis=1) | (self.n_parts > 1))
-        rows, query, part = rows[some], self.query[some], self.part[some]
-        code, first = _distinct(part, query, rows, np.zeros(rows.shape, dtype=bool), self.pool)
-        pattern, rank = np.nonzero(rows[first] >= 0)
+    def _patterns(self, *, ranked: bool) -> ClickPatterns:
+        session, rank, row = self.clicked
+        rank = rank if ranked else np.zeros_like(rank)
+        if self.n_parts > 1:
+            return ClickPatterns(self.part, self.query, self.count, session, row, rank)
+        begins = np.diff(session, prepend=-1) != 0
+        alone = begins & np.append(begins[1:], True)
+        several = np.flatnonzero(~alone)
+        begin = begins[several]
+        own = session[several[begin]]
+        ranks = self.k if ranked else 1
+        place = row[alone].astype(np.int64) * ranks + rank[alone]
+        weights = None if self.unit else self.count[session[alone]]
+        once = sums_by(place, weights, self.pool.n_rows * ranks)
+        place = np.flatnonzero(once)
+        once_row, once_rank = np.divmod(place, ranks)
         return ClickPatterns(
-            part[first],
-            query[first],
-            sums_by(code, self.count[some], len(first)),
-            pattern,
-            rows[first][pattern, rank],
-            rank,
+            np.zeros(len(place) + len(own), dtype=np.int32),
+            np.concatenate([self.pool.owner()[once_row], self.query[own]]).astype(np.int32),
+            np.concatenate([once[place], self.count[own]]),
+            np.concatenate([np.arange(len(place)), len(place) - 1 + np.cumsum(begin)]),
+            np.concatenate([once_row, row[several]]).astype(np.int32),
+            np.concatenate([once_rank, rank[several]]),
         )
 
     @cached_property
     def lists(self) -> tuple[LongArray, LongArray]:
         """The distinct lists: int64 [m], the list of each distinct session; int64 [n_lists], a session showing it."""
-        nowhere = np.zeros(self.rows.shape, dtype=bool)
-        return _distinct(np.zeros(len(self.query), dtype=np.int32), self.query, self.rows, nowhere, self.pool)
+        return _distinct(_session_digits(np.zeros_like(self.query), self.query, self.rows, None, self.pool))
 
     @cached_property
     def impressions(self) -> FloatArray:
         """float64 [n_rows, k], how often each row was shown at each rank."""
-        return self._count_places(self.rows >= 0)
+        weights = None if self.unit else self.count
+        # An empty place counts in a cell of its own: twice as fast as picking those out.
+        full = bool((self.rows >= 0).all())
+        cells, spare = (self.rows, 0) if full else (self.rows + 1, 1)
+        counts = [sums_by(cells[:, rank], weights, self.pool.n_rows + spare)[spare:] for rank in range(self.k)]
+        return np.stack(counts, axis=1)
 
     @cached_property
     def click_counts(self) -> FloatArray:
         """float64 [n_rows, k], how often each row was clicked at each rank."""
-        return self._count_places(self.clicks)
+        session, rank, row = self.clicked
+        cell = row.astype(np.int64) * self.k + rank
+        counts = sums_by(cell, None if self.unit else self.count[session], self.pool.n_rows * self.k)
+        return counts.reshape(self.pool.n_rows, self.k)
 
     @cached_property
     def row_impressions(self) -> FloatArray:
@@ -166,13 +194,6 @@ class CollapsedLog:
     def row_clicks(self) -> FloatArray:
         """float64 [n_rows], how often each row was clicked."""
         return np.asarray(self.click_counts.sum(axis=1))
-
-    def _count_places(self, where: BoolArray) -> FloatArray:
-        # Rank by rank, and places that do not count in a cell of their own: twice as fast as picking the others out.
-        cell = np.where(where, self.rows, np.int32(-1)) + 1
-        weights = None if self.unit else self.count
-        counts = [sums_by(cell[:, rank], weights, self.pool.n_rows + 1)[1:] for rank in range(self.k)]
-        return np.stack(counts, axis=1)
 
     def at_places(self, table: FloatArray) -> FloatArray:
         """Entries of a table [n_rows] or [n_rows, >= k] at each place of each session, 0 where nothing is shown.
@@ -200,8 +221,8 @@ def collapse(
         pool: The documents that can be shown.
         weights: float [n], how many sessions each session of the log stands for; a sequence of these for several logs.
             Default: one.
-        merge: Merge equal sessions: it costs a little, and pays where every session is looked at for each policy. What
-            is counted by document or by clicks is merged anyway.
+        merge: Merge equal sessions, as those of several logs always are: it costs a little, and pays where every
+            session is looked at for each policy.
 
     Raises:
         ArgumentError: No click log; weights that are no numbers, negative, NaN or infinite, sum to zero, or do not fit
@@ -212,19 +233,19 @@ def collapse(
     given = [weights] if isinstance(logs, ClickLog) else _weights_by_log(weights, len(parts))
     k = max(log.n_ranks for log in parts)
     located = [pool.locate(log) for log in parts]
-    query = np.concatenate([one for one, _ in located])
-    rows = np.concatenate([_widened(two, k, np.int32(-1)) for _, two in located])
-    clicks = np.concatenate([_widened(log.clicks, k, np.False_) for log in parts])
+    query = _joined([one for one, _ in located])
+    rows = _joined([_widened(two, k, np.int32(-1)) for _, two in located])
+    clicks = _joined([_widened(log.clicks, k, np.False_) for log in parts])
     part = np.repeat(np.arange(len(parts), dtype=np.int32), [len(log) for log in parts])
     weight = None
     if weights is not None:
         weight = np.concatenate([_checked_weights(one, len(log)) for one, log in zip(given, parts, strict=True)])
         if weight.sum() <= 0:
             raise ArgumentError("weights sum to 0; expected at least one session of positive weight")
-    if not merge:
+    if not merge and len(parts) == 1:
         count = np.ones(len(query)) if weight is None else weight
         return CollapsedLog(pool, part, query, rows, clicks, count, len(parts), len(query), np.arange(len(query)))
-    code, first = _distinct(part, query, rows, clicks, pool)
+    code, first = _distinct(_session_digits(part, query, rows, clicks, pool))
     count = sums_by(code, weight, len(first))
     return CollapsedLog(pool, part[first], query[first], rows[first], clicks[first], count, len(parts), len(code), code)
 
@@ -280,6 +301,10 @@ def _weights_by_log(weights: Any, n_logs: int) -> list[Any]:
     return given
 
 
+def _joined(tables: list[NDArray[Any]]) -> NDArray[Any]:
+    return np.concatenate(tables) if len(tables) > 1 else tables[0]
+
+
 def _widened(table: NDArray[np.generic], k: int, filler: np.generic) -> NDArray[np.generic]:
     missing = k - table.shape[1]
     return table if not missing else np.pad(table, ((0, 0), (0, missing)), constant_values=filler)
@@ -299,25 +324,46 @@ def _checked_weights(weights: ArrayLike | None, n: int) -> FloatArray:
     return array
 
 
-def _distinct(
-    part: IntArray, query: IntArray, rows: IntArray, clicks: BoolArray, pool: Pool
-) -> tuple[LongArray, LongArray]:
-    """The distinct session of each session [n], and the first session of each distinct one [m]."""
+def _session_digits(part: IntArray, query: IntArray, rows: IntArray, clicks: BoolArray | None, pool: Pool) -> Digits:
+    """What tells sessions apart, see `_distinct`; clicks None: they do not."""
+    digits: Digits = [(part, int(part.max(initial=0)) + 1), (query, pool.n_queries)]
+    begin, base = pool.offsets[query], int(pool.sizes.max()) + 1
+    for rank in range(rows.shape[1]):
+        place = np.maximum(rows[:, rank] - begin, -1) + 1
+        digits.append((place, base) if clicks is None else (place * 2 + clicks[:, rank], 2 * base))
+    return digits
+
+
+def _distinct(digits: Digits) -> tuple[LongArray, LongArray]:
+    """Which entries are equal in all digits.
+
+    Args:
+        digits: int [n] each, at least 0 and below the base beside it.
+
+    Returns:
+        int64 [n], the number of the distinct entry of each entry; int64 [m], the first entry of each distinct one.
+    """
     import pandas as pd
 
-    if not len(query):
-        return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)
-    place = np.where(rows >= 0, rows - pool.offsets[query][:, None] + 1, 0)
-    digits = [(part, int(part.max()) + 1), (query, pool.n_queries)]
-    radix = int(pool.sizes.max()) + 1
-    digits += [(place[:, rank] * 2 + clicks[:, rank], 2 * radix) for rank in range(rows.shape[1])]
-    key, span = np.zeros(len(query), dtype=np.int64), 1
+    n = len(digits[0][0])
+    key, span = np.zeros(n, dtype=np.int64), 1
     for digit, base in digits:
+        if base == 1:
+            continue
         if span > (1 << 62) // base:
             key, distinct = pd.factorize(key)
             span = len(distinct)
         key, span = key * base + digit, span * base
-    code, distinct = pd.factorize(key)
-    first = np.empty(len(distinct), dtype=np.int64)
-    first[code[::-1]] = np.arange(len(code) - 1, -1, -1)
-    return code.astype(np.int64), first
+    if span <= 4 * n:
+        # So few that each has a place of its own: no hashing needed.
+        number = np.full(span, -1, dtype=np.int64)
+        number[key] = 0
+        size = int(np.count_nonzero(number == 0))
+        number[number == 0] = np.arange(size)
+        code = number[key]
+    else:
+        code, distinct = pd.factorize(key)
+        code, size = code.astype(np.int64), len(distinct)
+    first = np.empty(size, dtype=np.int64)
+    first[code[::-1]] = np.arange(n - 1, -1, -1)
+    return code, first

@@ -102,11 +102,15 @@ class ClickLog:
         if clicks.dtype != bool:
             _check_rows((clicks != 0) & (clicks != 1), clicks, "click is not 0 or 1", "0 or 1", self.source)
             clicks = clicks.astype(bool)
-        _check_rows(clicks & ~mask, clicks, "a click where nothing was shown", "clicks where mask is True", self.source)
+        # Every pass over the log costs: what only masked places need is left out where there are none.
+        whole = bool(mask.all())
+        if not whole:
+            stray = clicks & ~mask
+            _check_rows(stray, clicks, "a click where nothing was shown", "clicks where mask is True", self.source)
         # Before the cast: a code that does not fit 32 bits would come out as another.
         query_ids = _vocabulary(self.query_ids, query, "query", self.source)
-        doc_ids = _vocabulary(self.doc_ids, docs[mask], "docs", self.source)
-        docs = np.where(mask, docs, -1).astype(np.int32)
+        doc_ids = _vocabulary(self.doc_ids, docs if whole else docs[mask], "docs", self.source)
+        docs = (docs if whole else np.where(mask, docs, -1)).astype(np.int32)
         query = query.astype(np.int32)
         _check_distinct(docs, doc_ids, self.source)
         set_field = object.__setattr__
@@ -350,15 +354,17 @@ def _check_distinct(docs: IntArray, doc_ids: NDArray[Any], source: str) -> None:
 def _stands_twice(docs: IntArray) -> BoolArray:
     """Whether a list [n, k] has a document twice: bool [n]."""
     k = docs.shape[1]
+    if docs.min() < 0:
+        # Masked places get distinct negative fillers, so that they never look like a repeated document.
+        docs = np.where(docs >= 0, docs, -1 - np.arange(k, dtype=np.int32))
     if k <= PAIRWISE_RANKS:
         # Comparing each pair of columns is several times faster than sorting short rows.
         columns, twice = np.ascontiguousarray(docs.T), np.zeros(len(docs), dtype=bool)
         for one in range(1, k):
             for other in range(one):
-                twice |= (columns[one] == columns[other]) & (columns[one] >= 0)
+                twice |= columns[one] == columns[other]
         return twice
-    # Masked places get distinct negative fillers, so that they never look like a repeated document.
-    ordered = np.sort(np.where(docs >= 0, docs, -1 - np.arange(k, dtype=np.int32)), axis=1)
+    ordered = np.sort(docs, axis=1)
     return np.asarray((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
 
 
