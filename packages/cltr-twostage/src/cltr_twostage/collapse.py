@@ -125,7 +125,8 @@ class CollapsedLog:
         at = np.flatnonzero(self.clicks)
         session = at // self.k
         rank = at - session * self.k
-        return session, rank, self.rows[session, rank]
+        by_rank = self.rows.T.reshape(-1)
+        return session, rank, by_rank.take(rank * len(self.rows) + session)
 
     @cached_property
     def clicked_rows(self) -> ClickPatterns:
@@ -143,8 +144,8 @@ class CollapsedLog:
         if self.n_parts > 1:
             return ClickPatterns(self.part, self.query, self.count, session, row, rank)
         begins = np.diff(session, prepend=-1) != 0
-        alone = begins & np.append(begins[1:], True)
-        several = np.flatnonzero(~alone)
+        single = begins & np.append(begins[1:], True)
+        alone, several = np.flatnonzero(single), np.flatnonzero(~single)
         begin = begins[several]
         own = session[several[begin]]
         ranks = self.k if ranked else 1
