@@ -111,6 +111,7 @@ def test_seeds_follow_the_scale_the_claim_and_the_user_in_that_order():
     assert claim(seeds={"small": 5}).seeds_at("small") == (0, 1, 2, 3, 4)
     assert claim(seeds={"small": 5}).seeds_at("smoke") == (0,)
     assert claim(seeds={"small": 5}).seeds_at("small", 2) == (0, 1)
+    assert claim(seeds={"small": 5}).seeds_at("small", 2, first=7) == (7, 8)
 
 
 def test_two_claims_of_one_package_cannot_share_an_id():
@@ -272,6 +273,7 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_values():
         Settings().fingerprint(claim()),
         Settings(scale="smoke").fingerprint(claim()),
         Settings(seeds=2).fingerprint(claim()),
+        Settings(first_seed=1).fingerprint(claim()),
         Settings(device="cpu").fingerprint(claim()),
         Settings(options={"a": "b"}).fingerprint(claim()),
         Settings().fingerprint(claim(id="another")),
@@ -282,13 +284,13 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_values():
 
 
 def test_the_command_of_a_claim_can_be_pasted_into_a_shell():
-    settings = Settings(scale="full", seeds=2, options={"mslr": "/a path/with spaces"})
+    settings = Settings(scale="full", seeds=2, first_seed=40, options={"mslr": "/a path/with spaces"})
     assert settings.command(claim()) == (
-        "irworks reproduce p --claim an-id --scale full --seeds 2 --option 'mslr=/a path/with spaces'"
+        "irworks reproduce p --claim an-id --scale full --seeds 2 --first-seed 40 --option 'mslr=/a path/with spaces'"
     )
 
 
-@pytest.mark.parametrize("arguments", [{"scale": "tiny"}, {"seeds": 0}])
+@pytest.mark.parametrize("arguments", [{"scale": "tiny"}, {"seeds": 0}, {"first_seed": -1}])
 def test_impossible_settings_are_refused(arguments):
     with pytest.raises(ArgumentError):
         Settings(**arguments)

@@ -91,6 +91,9 @@ def reproduce(
         ScaleChoice, typer.Option(help="smoke: seconds; small: a few minutes; full: the paper's own data and sizes.")
     ] = ScaleChoice.small,
     seeds: Annotated[int | None, typer.Option(min=1, help="Seeds per claim; by default what the claim says.")] = None,
+    first_seed: Annotated[
+        int, typer.Option(min=0, help="The first of them: does a verdict hold with other seeds?")
+    ] = 0,
     jobs: Annotated[int | None, typer.Option(min=1, help="Claims at once; by default one per processor.")] = None,
     engine: Annotated[EngineChoice, typer.Option(help="Processes on this machine, or Ray.")] = EngineChoice.local,
     address: Annotated[str | None, typer.Option(help="A Ray cluster; by default one on this machine.")] = None,
@@ -114,7 +117,7 @@ def reproduce(
 
     if address is not None and engine is not EngineChoice.ray:
         raise ArgumentError("--address is for --engine ray")
-    settings = Settings(scale.value, seeds, device, offline, _options(option or []))
+    settings = Settings(scale.value, seeds, first_seed, device, offline, _options(option or []))
     found = select(discover(packages or []), claim or [])
     _report_broken(found)
     try:

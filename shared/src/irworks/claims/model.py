@@ -180,6 +180,6 @@ class Claim:
                     f"found {scale!r}: {count}"
                 )
 
-    def seeds_at(self, scale: Scale, count: int | None = None) -> tuple[int, ...]:
-        """Return the seeds 0, 1, ... of a run: `count` of them, or as many as the claim uses at this scale."""
-        return tuple(range(count or self.seeds.get(scale, _DEFAULT_SEEDS[scale])))
+    def seeds_at(self, scale: Scale, count: int | None = None, first: int = 0) -> tuple[int, ...]:
+        """Return the seeds of a run, from `first` on: `count` of them, or as many as the claim uses at this scale."""
+        return tuple(range(first, first + (count or self.seeds.get(scale, _DEFAULT_SEEDS[scale]))))

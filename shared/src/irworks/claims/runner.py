@@ -168,8 +168,10 @@ class _Run:
         self.emit(Event("notice", text=text))
 
     def _blank(self, claim: Claim) -> ClaimResult:
-        seeds = claim.seeds_at(self.settings.scale, self.settings.seeds)
-        return ClaimResult.blank(claim, scale=self.settings.scale, seeds=seeds, command=self.settings.command(claim))
+        settings = self.settings
+        return ClaimResult.blank(
+            claim, scale=settings.scale, seeds=settings.seeds_of(claim), command=settings.command(claim)
+        )
 
     def _job(self, claim: Claim) -> Job:
         folder, settings = self.store.folder(claim.package, claim.id), self.settings
@@ -177,7 +179,7 @@ class _Run:
             claim,
             self._blank(claim),
             settings.scale,
-            claim.seeds_at(settings.scale, settings.seeds),
+            settings.seeds_of(claim),
             settings.device,
             settings.offline,
             dict(settings.options),

@@ -23,16 +23,18 @@ class Settings:
     Attributes:
         scale: `"smoke"`, `"small"` or `"full"`.
         seeds: How many seeds each claim uses; by default what the claim says.
+        first_seed: The first of them; the others follow it.
         device: What torch computes on; see `irworks.runtime.device`.
         offline: Forbid downloads.
         options: Passed to the claims by name.
 
     Raises:
-        ArgumentError: The scale is unknown or there is no seed.
+        ArgumentError: The scale is unknown, there is no seed, or the first is below 0.
     """
 
     scale: Scale = "small"
     seeds: int | None = None
+    first_seed: int = 0
     device: str = "auto"
     offline: bool = False
     options: Mapping[str, str] = field(default_factory=dict)
@@ -43,11 +45,18 @@ class Settings:
             raise ArgumentError(f"scale must be one of {', '.join(SCALES)}, found {self.scale!r}")
         if self.seeds is not None and self.seeds < 1:
             raise ArgumentError(f"seeds must be at least 1, found {self.seeds}")
+        if self.first_seed < 0:
+            raise ArgumentError(f"first_seed must be at least 0, found {self.first_seed}")
+
+    def seeds_of(self, claim: Claim) -> tuple[int, ...]:
+        """Return the seeds of a claim."""
+        return claim.seeds_at(self.scale, self.seeds, self.first_seed)
 
     def command(self, claim: Claim) -> str:
         """Return the command that runs a claim with these settings."""
         words = ["irworks", "reproduce", claim.package, "--claim", claim.id, "--scale", self.scale]
-        words += ["--seeds", str(len(claim.seeds_at(self.scale, self.seeds)))]
+        words += ["--seeds", str(len(self.seeds_of(claim)))]
+        words += ["--first-seed", str(self.first_seed)] if self.first_seed else []
         words += ["--device", self.device] if self.device != "auto" else []
         for name, value in self.options.items():
             words += ["--option", f"{name}={value}"]
@@ -60,7 +69,7 @@ class Settings:
             "versions": [version_of(claim.package), version_of("irworks")],
             "code": [_code_of(claim.function.__module__), _code_of(__name__)],
             "scale": self.scale,
-            "seeds": claim.seeds_at(self.scale, self.seeds),
+            "seeds": self.seeds_of(claim),
             "device": self.device,
             "options": dict(self.options),
         }

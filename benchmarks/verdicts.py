@@ -1,0 +1,119 @@
+"""How often a verdict depends on the seeds: every claim measured with ten sets of seeds that it has never seen.
+
+    uv run python benchmarks/verdicts.py [PACKAGE ...] [--runs 10] [--scale small]
+
+Writes the table `benchmarks/verdicts.md`, and beside it in `results/` the numbers behind each verdict. A run of all
+packages takes ten times as long as `irworks reproduce`, and goes on where it was interrupted.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import HERE, Row, write_results
+
+from irworks.claims import ClaimResult, Event, Results, Settings, discover, reproduce
+from irworks.runtime import atomic_write, environment
+
+# The seeds of a claim are 0, 1, ...: it was written, and its sizes were chosen, with these. No run uses one of them.
+APART = 10_000
+LETTERS = {"reproduced": "R", "partly": "p", "not reproduced": "N", "not run": "-", "errored": "E"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim over all runs.
+
+    Attributes:
+        results: How it came out, run by run.
+    """
+
+    results: Sequence[ClaimResult]
+
+    @property
+    def verdicts(self) -> list[str]:
+        """The verdict of each run."""
+        return [result.status for result in self.results]
+
+    @property
+    def usual(self) -> str:
+        """The most frequent verdict."""
+        return Counter(self.verdicts).most_common(1)[0][0]
+
+    @property
+    def flips(self) -> int:
+        """In how many runs the verdict was another than usual."""
+        return sum(verdict != self.usual for verdict in self.verdicts)
+
+
+def main() -> None:
+    """Run everything, write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="all that are installed, if none is named")
+    parser.add_argument("--runs", type=int, default=10)
+    parser.add_argument("--scale", choices=("smoke", "small", "full"), default="small")
+    parser.add_argument("--jobs", type=int, help="claims at once; by default one per processor")
+    parser.add_argument("--out", type=Path, default=HERE / "verdicts.md", help="the table")
+    arguments = parser.parse_args()
+    if arguments.runs < 1:
+        parser.error("--runs must be at least 1")
+    found = discover(arguments.packages)
+    folder = HERE / "results" / "verdicts"
+    runs: list[Results] = []
+    for number in range(1, arguments.runs + 1):
+        settings = Settings(arguments.scale, first_seed=number * APART)
+        print(f"run {number} of {arguments.runs}", flush=True)
+        out = folder / arguments.scale / f"run-{number:02d}"
+        runs.append(
+            reproduce(found.sets, out=out, settings=settings, jobs=arguments.jobs, resume=True, on_event=announce)
+        )
+    claims = [Claim(results) for results in zip(*(run.claims for run in runs), strict=True)]
+    write_results({"environment": environment(), "claims": [record(claim) for claim in claims]}, folder / "table.json")
+    with atomic_write(arguments.out, mode="w") as handle:
+        handle.write(table(claims, arguments.scale))
+    print(table(claims, arguments.scale))
+
+
+def announce(event: Event) -> None:
+    """Print what has finished."""
+    if event.kind == "finished" and event.claim and event.result:
+        print(f"  {event.claim.package:<16}{event.claim.id:<36}{event.result.status}", flush=True)
+
+
+def record(claim: Claim) -> Row:
+    """What is written of a claim: the numbers of each verdict."""
+    first = claim.results[0]
+    runs = [{"seeds": list(run.seeds), "verdict": run.status, "values": dict(run.values)} for run in claim.results]
+    return {"package": first.package, "id": first.id, "usual": claim.usual, "flips": claim.flips, "runs": runs}
+
+
+def table(claims: Sequence[Claim], scale: str) -> str:
+    """The table, as Markdown."""
+    n_runs = len(claims[0].results)
+    measured = [claim for claim in claims if claim.usual != "not run"]
+    steady = sum(not claim.flips for claim in measured)
+    lines = [
+        "# Do the verdicts depend on the seeds?",
+        "",
+        f"Each claim was measured {n_runs} times at scale `{scale}`, each time with seeds that no other run has, and that",
+        "the claim was not written with. A letter a run: "
+        + ", ".join(f"{one} {name}" for name, one in LETTERS.items()),
+        f"(failed). {steady} of the {len(measured)} claims that ran came out the same every time.",
+        "",
+        "Made by `uv run python benchmarks/verdicts.py`, which also keeps the numbers behind each verdict.",
+        "",
+        "| package | claim | seeds a run | verdicts | usual | flips |",
+        "|---|---|---|---|---|---|",
+    ]
+    for claim in claims:
+        first, letters = claim.results[0], "".join(LETTERS[verdict] for verdict in claim.verdicts)
+        lines.append(
+            f"| {first.package} | {first.id} | {len(first.seeds)} | `{letters}` | {claim.usual} | {claim.flips} |"
+        )
+    return "\n".join([*lines, ""])
+
+
+if __name__ == "__main__":
+    main()
