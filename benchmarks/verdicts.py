@@ -94,10 +94,11 @@ def table(claims: Sequence[Claim], scale: str) -> str:
     n_runs = len(claims[0].results)
     measured = [claim for claim in claims if claim.usual != "not run"]
     steady = sum(not claim.flips for claim in measured)
+    letters = ", ".join(f"{letter} {name}" for name, letter in LETTERS.items())
     lines = [
         "# Do the verdicts depend on the seeds?",
         "",
-        f"Each claim was measured {n_runs} times at scale `{scale}`, each time with seeds that no other run has, and that",
+        f"Each claim was measured {n_runs} times at scale `{scale}`, each time with seeds that no other run has and that",
         "the claim was not written with. A letter a run: "
         + ", ".join(f"{one} {name}" for name, one in LETTERS.items()),
         f"(failed). {steady} of the {len(measured)} claims that ran came out the same every time.",
@@ -108,9 +109,9 @@ def table(claims: Sequence[Claim], scale: str) -> str:
         "|---|---|---|---|---|---|",
     ]
     for claim in claims:
-        first, letters = claim.results[0], "".join(LETTERS[verdict] for verdict in claim.verdicts)
+        first, outcome = claim.results[0], "".join(LETTERS[verdict] for verdict in claim.verdicts)
         lines.append(
-            f"| {first.package} | {first.id} | {len(first.seeds)} | `{letters}` | {claim.usual} | {claim.flips} |"
+            f"| {first.package} | {first.id} | {len(first.seeds)} | `{outcome}` | {claim.usual} | {claim.flips} |"
         )
     return "\n".join([*lines, ""])
 
