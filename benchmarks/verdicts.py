@@ -98,8 +98,8 @@ def table(claims: Sequence[Claim], scale: str) -> str:
     lines = [
         "# Do the verdicts depend on the seeds?",
         "",
-        f"Each claim was measured {n_runs} times at scale `{scale}`, with seeds that no other run has, nor the claim was",
-        f"written with. A letter a run: {letters}",
+        f"Each claim was measured {n_runs} times at scale `{scale}`, with seeds that no other run has and that the",
+        f"claim was not written with. A letter a run: {letters}",
         f"(failed). {steady} of the {len(measured)} claims that ran came out the same every time.",
         "",
         "Made by `uv run python benchmarks/verdicts.py`, which also keeps the numbers behind each verdict.",
