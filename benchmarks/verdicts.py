@@ -7,6 +7,9 @@ packages takes ten times as long as `irworks reproduce`, and goes on where it wa
 """
 
 import argparse
+import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ from pathlib import Path
 
 from harness import HERE, Row, write_results
 
-from irworks.claims import ClaimResult, Event, Results, Settings, discover, reproduce
+from irworks.claims import ClaimResult
 from irworks.runtime import atomic_write, environment
 
 # The seeds of a claim are 0, 1, ...: it was written, and its sizes were chosen, with these. No run uses one of them.
@@ -59,27 +62,30 @@ def main() -> None:
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error("--runs must be at least 1")
-    found = discover(arguments.packages)
     folder = HERE / "results" / "verdicts"
-    runs: list[Results] = []
+    runs = []
     for number in range(1, arguments.runs + 1):
-        settings = Settings(arguments.scale, first_seed=number * APART)
         print(f"run {number} of {arguments.runs}", flush=True)
         out = folder / arguments.scale / f"run-{number:02d}"
-        runs.append(
-            reproduce(found.sets, out=out, settings=settings, jobs=arguments.jobs, resume=True, on_event=announce)
-        )
-    claims = [Claim(results) for results in zip(*(run.claims for run in runs), strict=True)]
+        runs.append(reproduce(arguments.packages, arguments.scale, number * APART, arguments.jobs, out))
+    claims = [Claim(results) for results in zip(*runs, strict=True)]
     write_results({"environment": environment(), "claims": [record(claim) for claim in claims]}, folder / "table.json")
     with atomic_write(arguments.out, mode="w") as handle:
         handle.write(table(claims, arguments.scale))
     print(table(claims, arguments.scale))
 
 
-def announce(event: Event) -> None:
-    """Print what has finished."""
-    if event.kind == "finished" and event.claim and event.result:
-        print(f"  {event.claim.package:<16}{event.claim.id:<36}{event.result.status}", flush=True)
+def reproduce(packages: list[str], scale: str, first_seed: int, jobs: int | None, out: Path) -> list[ClaimResult]:
+    """Measure all claims with seeds from `first_seed` on. By the command: in this folder, files hide the packages."""
+    command = [Path(sys.executable).with_name("irworks"), "reproduce", *packages, "--scale", scale, "--resume"]
+    command += ["--first-seed", str(first_seed), "--out", out, *(["--jobs", str(jobs)] if jobs else [])]
+    done = subprocess.run(command, check=False)
+    if done.returncode not in (0, 1):
+        sys.exit(done.returncode)
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    if results["broken"]:
+        sys.exit(f"cannot be loaded: {', '.join(results['broken'])}")
+    return [ClaimResult.from_json(claim) for claim in results["claims"]]
 
 
 def record(claim: Claim) -> Row:

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,45 +20,20 @@ from cltr_twostage.evaluation import ESTIMATORS
 from cltr_twostage.simulate import shift_world, tiny_world
 from irworks.data import read_click_log
 from irworks.errors import ArgumentError
+from irworks.testing import Outcome, run_main
 
 TINY = ("--n-candidates", 4, "--k", 3, "--examination", "inverse-rank")
 SHIFT = ("--n-candidates", 8, "--k", 4, "--examination", "inverse-rank", "--rank-weights", "dcg")
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        def refuse(constant: str) -> None:
-            raise AssertionError(f"{constant} is not JSON")
-
-        return json.loads(self.out, parse_constant=refuse)
 
 
 Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def once(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["cltr-twostage", *map(str, arguments)])
-        capsys.readouterr()
-        status: object = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        assert isinstance(status, int)
-        return Outcome(status, *capsys.readouterr())
-
-    return once
+    return partial(run_main, cli.main, "cltr-twostage")
 
 
 @pytest.fixture(scope="module")

@@ -4,53 +4,26 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from irworks.data import read_click_log
+from irworks.testing import Outcome, run_main
 from ltr_twotower import TwoTowerClickModel, cli
 from ltr_twotower.simulate import letor_world
-
-
-@dataclass(frozen=True)
-class Outcome:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        def refuse(constant: str) -> None:
-            raise AssertionError(f"{constant} is not JSON")
-
-        return json.loads(self.out, parse_constant=refuse)
-
 
 Run = Callable[..., Outcome]
 
 
 @pytest.fixture
-def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+def run(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Runs the command in an empty folder."""
     monkeypatch.chdir(tmp_path)
-
-    def once(*arguments: object) -> Outcome:
-        monkeypatch.setattr(sys, "argv", ["ltr-twotower", *map(str, arguments)])
-        capsys.readouterr()
-        status: object = 0
-        try:
-            cli.main()
-        except SystemExit as stop:
-            status = stop.code or 0
-        assert isinstance(status, int)
-        return Outcome(status, *capsys.readouterr())
-
-    return once
+    return partial(run_main, cli.main, "ltr-twotower")
 
 
 @pytest.fixture

@@ -1,41 +1,22 @@
-import json
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from irworks.testing import run_main
 from recgaze import Screen, gaze_from_fixations
 from recgaze.cli import main
 from recgaze.models import load_model
 
 
-@dataclass(frozen=True)
-class Done:
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
 @pytest.fixture
-def run(monkeypatch, capsys):
-    def call(*arguments: object) -> Done:
-        monkeypatch.setattr(sys, "argv", ["recgaze", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main()
-        printed = capsys.readouterr()
-        return Done(int(ended.value.code or 0), printed.out, printed.err)
-
-    return call
+def run():
+    return partial(run_main, main, "recgaze")
 
 
 @pytest.fixture(autouse=True)
