@@ -1,0 +1,130 @@
+"""The files of a new package."""
+
+import keyword
+import re
+import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from string import Template
+from typing import TYPE_CHECKING
+
+from irworks.errors import ArgumentError
+from irworks.scaffold.workspace import Workspace
+
+if TYPE_CHECKING:
+    from importlib.resources.abc import Traversable
+
+__all__ = ["Names", "write_package"]
+
+_KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
+
+
+@dataclass(frozen=True)
+class Names:
+    """What a package is called, and the paper that it implements.
+
+    Attributes:
+        name: Of the distribution, its folder and its command, in kebab-case.
+        title: Of the paper.
+        authors: As they should be cited.
+        venue: Where the paper appeared.
+        year: Of publication.
+        url: Where the paper can be read.
+
+    Raises:
+        ArgumentError: The name is not kebab-case, or Python cannot import it; or a text is empty, or not one line
+            without double quotes and backslashes.
+    """
+
+    name: str
+    title: str
+    authors: str
+    venue: str
+    year: int
+    url: str
+
+    def __post_init__(self) -> None:
+        if not _KEBAB.fullmatch(self.name) or keyword.iskeyword(self.name) or self.name == "irworks":
+            raise ArgumentError(
+                f"name={self.name!r}; expected kebab-case that Python can import, such as dense-scaling"
+            )
+        for field in ("title", "authors", "venue", "url"):
+            text = getattr(self, field)
+            if not text.strip() or re.search(r'["\\\n]', text):
+                raise ArgumentError(f"{field}={text!r}; expected one line without double quotes and backslashes")
+
+    @property
+    def import_name(self) -> str:
+        """What Python imports."""
+        return self.name.replace("-", "_")
+
+    def fill(self, text: str) -> str:
+        """A text of the template with `${name}` and its like filled in."""
+        literals = {f"{field}_literal": _literal(getattr(self, field)) for field in ("title", "authors")}
+        return Template(text).substitute(self.__dict__, import_name=self.import_name, **literals)
+
+
+def _literal(text: str) -> str:
+    """A text as Python writes it, on as many lines as it needs."""
+    parts = textwrap.wrap(text, 90, break_on_hyphens=False)
+    if len(parts) == 1:
+        return f'"{text}"'
+    lines = [f'            "{part} "' for part in parts[:-1]] + [f'            "{parts[-1]}"']
+    return "\n".join(["(", *lines, "        )"])
+
+
+def write_package(workspace: Workspace, names: Names) -> Path:
+    """Write a package that works into `packages/<name>`, all of it or nothing.
+
+    Args:
+        workspace: The clone.
+        names: Of the package and its paper.
+
+    Returns:
+        The folder.
+
+    Raises:
+        ArgumentError: There is such a package already.
+    """
+    folder = workspace.root / "packages" / names.name
+    if folder.exists():
+        raise ArgumentError(f"{folder.relative_to(workspace.root)} is there already; expected a new name")
+    draft = folder.with_name(f".{names.name}.tmp")
+    shutil.rmtree(draft, ignore_errors=True)
+    try:
+        for place, text in _files(names):
+            (draft / place).parent.mkdir(parents=True, exist_ok=True)
+            (draft / place).write_text(text, encoding="utf-8")
+        shutil.copyfile(workspace.root / "LICENSE", draft / "LICENSE")
+        draft.rename(folder)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+    _tidy(folder)
+    return folder
+
+
+def _tidy(folder: Path) -> None:
+    """Order imports and break lines, which depend on how long the name is and where the alphabet puts it."""
+    ruff = Path(sys.executable).with_name("ruff")
+    for command in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
+        subprocess.run([ruff, *command, folder], check=False)
+
+
+def _files(names: Names) -> Iterator[tuple[Path, str]]:
+    """Place and text of each file."""
+    template = resources.files("irworks.scaffold") / "template"
+    source = Path("src") / names.import_name
+    yield source / "py.typed", ""
+    for folder, place in ((template, Path()), (template / "source", source), (template / "tests", Path("tests"))):
+        for entry in sorted(folder.iterdir(), key=lambda entry: entry.name):
+            if entry.is_file():
+                yield place / entry.name.removesuffix(".txt"), _filled(entry, names)
+
+
+def _filled(entry: "Traversable", names: Names) -> str:
+    return names.fill(entry.read_text(encoding="utf-8"))
