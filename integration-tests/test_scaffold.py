@@ -51,6 +51,9 @@ def test_it_passes_the_checks_of_the_house(run):
 def test_its_own_tests_pass_and_those_of_the_plan(run):
     assert "passed" in run("pytest", "-q", "-n", "0", f"packages/{NAME}")
     assert "passed" in run("pytest", "-q", "-n", "0", "integration-tests/test_house.py", "-k", "not quick_and_light")
+    assert "passed" in run(
+        "pytest", "-q", "-n", "0", "integration-tests/test_docs.py", "-k", f"{NAME} or without_a_warning"
+    )
 
 
 def test_it_is_listed_and_its_claim_is_in_the_report(run, clone):

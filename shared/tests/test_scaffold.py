@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from irworks.errors import ArgumentError, DataError
-from irworks.scaffold import Names, Workspace, write_package
+from irworks.scaffold import Names, Workspace, add_package
 from irworks.scaffold.__main__ import app
 from irworks.testing import run_main
 
@@ -34,7 +34,7 @@ def texts(workspace):
 @pytest.mark.parametrize("name", ["aa-first", "eleventh-paper", "zz-last"])
 def test_a_package_is_named_wherever_packages_are_named(workspace, name):
     before = tomllib.loads(texts(workspace)["pyproject.toml"])
-    assert workspace.add(names(name)) == ["pyproject.toml", "README.md", "CHANGELOG.md"]
+    workspace.write(workspace.naming(names(name)))
     after, imported = tomllib.loads(texts(workspace)["pyproject.toml"]), name.replace("-", "_")
     assert set(after["project"]["dependencies"]) == {*before["project"]["dependencies"], name}
     assert after["tool"]["uv"]["sources"][name] == {"workspace": True}
@@ -53,7 +53,7 @@ def test_a_package_is_named_wherever_packages_are_named(workspace, name):
 
 def test_nothing_else_of_those_files_changes(workspace):
     before = texts(workspace)
-    workspace.add(names())
+    workspace.write(workspace.naming(names()))
     for file, text in texts(workspace).items():
         kept = [line for line in before[file].splitlines() if line in text]
         changed = {"pyproject.toml": 6}.get(file, 0)
@@ -63,7 +63,7 @@ def test_nothing_else_of_those_files_changes(workspace):
 def test_a_planned_package_becomes_available(workspace):
     readme = workspace.root / "README.md"
     readme.write_text(texts(workspace)["README.md"] + "\n| `eleventh-paper` | eleven | planned |\n", encoding="utf-8")
-    workspace.add(names())
+    workspace.write(workspace.naming(names()))
     assert readme.read_text(encoding="utf-8").count("eleventh-paper") == 2
     assert "eleven | planned" not in readme.read_text(encoding="utf-8")
 
@@ -74,17 +74,20 @@ def test_a_file_that_has_changed_its_form_changes_none(workspace, file):
     (workspace.root / file).write_text(spoilt, encoding="utf-8")
     before = texts(workspace)
     with pytest.raises(DataError, match=file):
-        workspace.add(names())
+        add_package(workspace, names())
     assert texts(workspace) == before
+    assert not (workspace.root / "packages").exists()
 
 
 def test_a_package_that_is_there_is_not_written_over(workspace):
-    folder = write_package(workspace, names())
+    folder = add_package(workspace, names())
     assert (folder / "src" / "eleventh_paper" / "py.typed").is_file()
     assert (folder / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+    assert "# eleventh-paper" in (workspace.root / "docs/packages/eleventh-paper.md").read_text(encoding="utf-8")
+    assert "::: eleventh_paper" in (workspace.root / "docs/reference/eleventh_paper.md").read_text(encoding="utf-8")
     (folder / "README.md").write_text("mine", encoding="utf-8")
     with pytest.raises(ArgumentError, match=r"packages/eleventh-paper is there already"):
-        write_package(workspace, names())
+        add_package(workspace, names())
     assert (folder / "README.md").read_text(encoding="utf-8") == "mine"
     assert [path.name for path in folder.parent.iterdir()] == ["eleventh-paper"]
 

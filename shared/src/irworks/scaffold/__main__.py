@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from irworks.runtime.terminal import run_command_line
-from irworks.scaffold import Names, Workspace, write_package
+from irworks.scaffold import Names, Workspace, add_package
 
 app = typer.Typer(
     add_completion=False,
@@ -31,9 +31,8 @@ def scaffold(
     It holds a small method that really works, with one claim, so that each room shows what goes there.
     """
     workspace = Workspace.around(root)
-    names = Names(name, title, authors, venue, year, url)
-    folder = write_package(workspace, names)
-    typer.echo(f"{folder.relative_to(workspace.root)} is there, and {', '.join(workspace.add(names))} know it. Next:")
+    folder = add_package(workspace, Names(name, title, authors, venue, year, url))
+    typer.echo(f"{folder.relative_to(workspace.root)} is there, with its pages in docs. Next:")
     typer.echo(f"  uv lock && uv run pytest packages/{name}")
     typer.echo(f"  uv run irworks reproduce {name} --scale smoke")
 

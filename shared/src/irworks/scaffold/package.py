@@ -19,7 +19,7 @@ from irworks.scaffold.workspace import Workspace
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-__all__ = ["Names", "write_package"]
+__all__ = ["Names", "add_package"]
 
 _KEBAB = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 
@@ -78,22 +78,34 @@ def _literal(text: str) -> str:
     return "\n".join(["(", *lines, "        )"])
 
 
-def write_package(workspace: Workspace, names: Names) -> Path:
-    """Write a package that works into `packages/<name>`, all of it or nothing.
+def add_package(workspace: Workspace, names: Names) -> Path:
+    """Write a package that works into `packages/<name>`, its pages into `docs`, and name it where packages are named.
 
     Args:
         workspace: The clone.
         names: Of the package and its paper.
 
     Returns:
-        The folder.
+        The folder of the package.
 
     Raises:
         ArgumentError: There is such a package already.
+        DataError: A file that names the packages is not what it was when this was written; then nothing is changed.
+        MissingDependencyError: tomlkit is not installed.
     """
     folder = workspace.root / "packages" / names.name
     if folder.exists():
         raise ArgumentError(f"{folder.relative_to(workspace.root)} is there already; expected a new name")
+    texts = workspace.naming(names)
+    template = resources.files("irworks.scaffold") / "template" / "docs"
+    texts[f"docs/packages/{names.name}.md"] = _filled(template / "page.md.txt", names)
+    texts[f"docs/reference/{names.import_name}.md"] = _filled(template / "reference.md.txt", names)
+    _write_package(workspace, names, folder)
+    workspace.write(texts)
+    return folder
+
+
+def _write_package(workspace: Workspace, names: Names, folder: Path) -> None:
     draft = folder.with_name(f".{names.name}.tmp")
     shutil.rmtree(draft, ignore_errors=True)
     try:
@@ -105,7 +117,6 @@ def write_package(workspace: Workspace, names: Names) -> Path:
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     _tidy(folder)
-    return folder
 
 
 def _tidy(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The files of a clone that name every package."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,14 +39,11 @@ class Workspace:
                 return cls(place)
         raise ArgumentError(f"root={str(start)!r}; expected a folder in a clone of irworks")
 
-    def add(self, names: "Names") -> list[str]:
-        """Name a package wherever packages are named.
-
-        Returns:
-            The files that were changed.
+    def naming(self, names: "Names") -> dict[str, str]:
+        """The files that name all packages, by their place, as they are with one more.
 
         Raises:
-            DataError: A file is not what it was when this was written; then none is changed.
+            DataError: A file is not what it was when this was written.
             MissingDependencyError: tomlkit is not installed.
         """
         changes: dict[str, Callable[[str, Names], str]] = {
@@ -54,13 +51,14 @@ class Workspace:
             "README.md": _in_table,
             "CHANGELOG.md": _in_changelog,
         }
-        texts = {
-            file: change((self.root / file).read_text(encoding="utf-8"), names) for file, change in changes.items()
-        }
+        return {file: change((self.root / file).read_text(encoding="utf-8"), names) for file, change in changes.items()}
+
+    def write(self, texts: Mapping[str, str]) -> None:
+        """Write files, each whole."""
         for file, text in texts.items():
+            (self.root / file).parent.mkdir(parents=True, exist_ok=True)
             with atomic_write(self.root / file) as handle:
                 handle.write(text)
-        return list(texts)
 
 
 def _in_settings(text: str, names: "Names") -> str:
