@@ -69,6 +69,10 @@ def page(out):
     return Page((out / "index.html").read_text(encoding="utf-8"))
 
 
+def test_the_page_is_small_enough_to_be_sent(out):
+    assert 10_000 < (out / "index.html").stat().st_size < 3_000_000
+
+
 def test_the_results_hold_every_claim_with_every_field(results, members):
     assert results["irworks"] == members[0].project["version"]
     assert results["environment"]["packages"].keys() >= {member.name for member in members}

@@ -1,6 +1,8 @@
 """The page: one file, safe whatever the claims say, readable by everyone; figures that can share a page."""
 
 import re
+import shutil
+import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
@@ -120,6 +122,7 @@ def test_the_page_says_everything_about_a_claim(drawing):
         "A. Author, B. Author (2025). A Paper . Venue.",
         "A world. Another.",
         "What one gets.",
+        "irworks reproduce pack --scale small",
         "CPython 3.11",
     ]:
         assert words in parsed.text, words
@@ -176,6 +179,52 @@ def test_the_page_works_without_scripts(drawing):
     parsed = Page(claims_page(results(result("one"), result("two", figure=drawing))))
     assert [attributes.get("id") for _, attributes in parsed.elements if "hidden" in attributes] == ["filter"]
     assert len([1 for attributes in parsed.all("tr") if attributes.get("data-status")]) == 2
+
+
+def test_what_stands_between_backticks_is_code():
+    parsed = Page(claims_page(results(replace(result(), notes="`joint` & <b>, `a` and ` alone"))))
+    assert "joint & <b>, a and ` alone" in parsed.text
+    assert not parsed.all("b")[1:]
+
+
+@pytest.fixture
+def shown_by_browser(tmp_path):
+    """What a browser makes of a page, opened with a query or at a place in it."""
+    browser = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+    if browser is None:
+        pytest.skip("there is no browser to open the page with")
+
+    def show(claims, address=""):
+        file = write_report(claims, tmp_path)
+        options = [
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={tmp_path / 'profile'}",
+            "--dump-dom",
+        ]
+        done = subprocess.run(
+            [browser, *options, f"file://{file}{address}"], capture_output=True, text=True, timeout=120
+        )
+        return Page(done.stdout)
+
+    return show
+
+
+def visible(parsed):
+    return [
+        attributes["id"] for attributes in parsed.all("article") if "id" in attributes and "hidden" not in attributes
+    ]
+
+
+def test_an_address_can_choose_package_and_verdict_or_a_claim(shown_by_browser):
+    claims = results(result("one"), result("two", verdict=Verdict.PARTLY))
+    assert visible(shown_by_browser(claims)) == ["pack-one", "pack-two"]
+    chosen = shown_by_browser(claims, "?status=partly")
+    assert visible(chosen) == ["pack-two"]
+    assert "1 of 2 claims" in chosen.text
+    assert visible(shown_by_browser(claims, "?status=nonsense")) == ["pack-one", "pack-two"]
+    assert visible(shown_by_browser(claims, "?status=partly#pack-one")) == ["pack-one", "pack-two"]
 
 
 def test_the_report_is_written_as_one_file(tmp_path):

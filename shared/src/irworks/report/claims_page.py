@@ -19,6 +19,7 @@ __all__ = ["claims_page", "duration", "environment_facts", "write_report"]
 
 _ORDER = ("reproduced", "partly", "not reproduced", "not run", "errored", "pending")
 _TITLE = "Papers’ claims, measured"
+_FACTS = {"cpus": "Processors", "memory_gib": "Memory (GiB)"}
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class _Package:
     info: "PackageInfo"
     url: str
     rows: Sequence[_Row]
+    tally: Sequence[tuple[int, str]]
+    command: str
 
 
 def write_report(results: "Results", out: str | Path) -> Path:
@@ -72,15 +75,19 @@ def claims_page(results: "Results") -> str:
         MissingDependencyError: jinja2 is not installed.
     """
     packages = [_package(package, results) for package in results.packages]
-    counts = Counter(row.status for package in packages for row in package.rows)
     return render(
         "claims.html.j2",
         title=_TITLE,
         results=results,
         packages=packages,
-        tally=[(counts[status], status) for status in _ORDER if counts[status]],
+        tally=_tally([row for package in packages for row in package.rows]),
         environment=environment_facts(results.environment),
     )
+
+
+def _tally(rows: Sequence[_Row]) -> list[tuple[int, str]]:
+    counts = Counter(row.status for row in rows)
+    return [(counts[status], status) for status in _ORDER if counts[status]]
 
 
 def _package(package: "PackageInfo", results: "Results") -> _Package:
@@ -88,7 +95,8 @@ def _package(package: "PackageInfo", results: "Results") -> _Package:
     rows += [_pending_row(claim) for claim in results.pending if claim.package == package.name]
     # A link may not run anything: javascript: and its like are left out.
     url = package.paper.url if package.paper.url.startswith(("https://", "http://")) else ""
-    return _Package(package, url, rows)
+    command = f"irworks reproduce {package.name} --scale {results.scale}"
+    return _Package(package, url, rows, _tally(rows), command)
 
 
 def _measured_row(result: "ClaimResult") -> _Row:
@@ -140,7 +148,7 @@ def environment_facts(environment: Mapping[str, Any]) -> list[tuple[str, str]]:
     facts = []
     for name, value in environment.items():
         if text := _fact(value):
-            facts.append((name.replace("_gib", " (GiB)").capitalize(), text))
+            facts.append((_FACTS.get(name, name.capitalize()), text))
     return facts
 
 

@@ -107,12 +107,22 @@ def _environment() -> "Environment":
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(paragraphs=_paragraphs, rows=_rows)
+    environment.filters.update(code=_code, paragraphs=_paragraphs, rows=_rows)
     return environment
 
 
 def _paragraphs(text: str) -> list[str]:
     return [part.strip() for part in re.split(r"\n\s*\n", text) if part.strip()]
+
+
+def _code(text: str) -> Any:
+    """Plain prose as markup, with what stands between backticks as code."""
+    from markupsafe import Markup, escape
+
+    parts = re.split(r"`([^`\n]+)`", text)
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if odd % 2 else escape(part) for odd, part in enumerate(parts)
+    )
 
 
 def _rows(columns: Sequence[Column]) -> Iterable[list[tuple[Column, str]]]:
