@@ -6,18 +6,12 @@ Every method runs in a process of its own, one after another, with one thread pe
 and how it is kept fair, is said in `benchmarks/README.md`.
 """
 
-import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from harness import HERE, ONE_THREAD, PEERS, Arrays, MethodError, Row, cells, measure, show_targets, write_results
+from harness import PEERS, Bench, MethodError, Row, cells, measure, run_parts, show_targets
 from peers.environments import OBP, PeerUnavailableError
-
-from irworks.runtime import environment
 
 OURS = [sys.executable, str(PEERS / "workspace_two_stage.py"), "--method"]
 WORLDS: dict[str, Row] = {
@@ -32,99 +26,56 @@ COLUMNS = [("fit_seconds", 10, ".3f"), ("cpu_seconds", 9, ".2f"), ("peak_mebibyt
 
 def main() -> None:
     """Run everything, print the table, write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of sessions, pairs and documents")
-    parser.add_argument("--no-peer", action="store_true", help="leave Open Bandit Pipeline out")
-    parser.add_argument("--repeats", type=int, default=7, help="timed runs of what takes under a second (median)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), help="parts to run")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "cltr_twostage.json")
-    arguments = parser.parse_args()
-    if arguments.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    load = os.getloadavg()
-    with tempfile.TemporaryDirectory(prefix="cltr-twostage-") as scratch:
-        bench = Bench(Path(scratch), arguments.quick, not arguments.no_peer, arguments.repeats, arguments.seed)
-        for part in arguments.only:
-            PARTS[part](bench)
-    results: Row = {
-        "benchmark": "cltr_twostage",
-        "environment": environment(),
-        "load_average": {"before": load, "after": os.getloadavg()},
-        "threads": ONE_THREAD,
-        "quick": bench.quick,
-        "worlds": WORLDS,
-        "rows": bench.rows,
-        "peer_skipped": bench.peer_skipped,
-        "against_obp": bench.against,
-        "targets": bench.targets,
-    }
-    write_results(results, arguments.out)
-    show(results)
+    quick = "a tenth of sessions, pairs and documents"
+    show(
+        run_parts(
+            "cltr_twostage", __doc__, Pairs, PARTS, peer="Open Bandit Pipeline", quick=quick, also={"worlds": WORLDS}
+        )
+    )
 
 
-class Bench:
-    """One run of the benchmark: its settings, and what it has found so far.
+class Pairs(Bench):
+    """One run of this benchmark; worlds are drawn when they are first needed."""
 
-    Attributes:
-        rows: The table.
-        against: Comparisons with obp.
-        targets: What the project asks, and whether this run showed it.
-        peer_skipped: Why obp was left out; None if it ran.
-    """
-
-    def __init__(self, folder: Path, quick: bool, peer: bool, repeats: int, seed: int) -> None:
-        self.folder, self.quick, self.repeats, self.seed = folder, quick, repeats, seed
-        self.rows: list[Row] = []
-        self.against: list[Row] = []
-        self.targets: dict[str, bool] = {}
-        self.peer_skipped: str | None = None if peer else "left out by --no-peer"
+    def __init__(self, *settings: Any) -> None:
+        super().__init__(*settings)
         self._worlds: dict[tuple[str, int], Path] = {}
 
     def size(self, number: int) -> int:
         """A number of things, or a tenth of it."""
         return number // 10 if self.quick else number
 
-    def run(self, method: str, label: str, data: Path | None = None, **settings: Any) -> tuple[Row, Arrays]:
+    def ours(self, method: str, label: str, data: Path | None = None, **settings: Any) -> Row:
         """Run one of our methods, and add it to the table."""
-        measured, arrays = self._run(method, label, data, settings)
-        row = {"method": method, "label": label, "settings": settings, **measured}
-        self.rows.append(row)
-        return row, arrays
+        row, _ = self.run([*OURS, method], data or self.folder / "none.npz", label, **settings)
+        return row
 
     def world(self, name: str, sessions: int) -> Path:
-        """The file of a world's log, drawn when it is first needed."""
+        """The file of a world's log."""
         key = (name, sessions)
         if key not in self._worlds:
             settings = WORLDS[name] | {"sessions": sessions, "seed": self.seed}
-            _, arrays = self._run("world", f"drawing {sessions:,} sessions of the {name} world", None, settings)
-            self._worlds[key] = self._save(f"{name}-{sessions}", arrays)
+            label = f"drawing {sessions:,} sessions of the {name} world"
+            _, arrays = measure([*OURS, "world"], self.folder / "none.npz", settings, label)
+            self._worlds[key] = self.save(f"{name}-{sessions}", arrays)
         return self._worlds[key]
 
     def with_placements(self, name: str, sessions: int) -> Path:
         """A world's log with the placement probabilities of both pairs."""
-        label = f"exact placements of the {name} world"
-        _, arrays = self._run("placements", label, self.world(name, sessions), {"sessions": sessions})
-        return self._save(f"{name}-{sessions}-placements", arrays)
-
-    def _run(self, method: str, label: str, data: Path | None, settings: Row) -> tuple[Row, Arrays]:
-        return measure([*OURS, method], data or self.folder / "none.npz", settings, label)
-
-    def _save(self, name: str, arrays: Arrays) -> Path:
-        path = self.folder / f"{name}.npz"
-        np.savez(path, **arrays)
-        return path
+        label, settings = f"exact placements of the {name} world", {"sessions": sessions}
+        _, arrays = measure([*OURS, "placements"], self.world(name, sessions), settings, label)
+        return self.save(f"{name}-{sessions}-placements", arrays)
 
 
 # -- the parts --------------------------------------------------------------------------------------------------------
 
 
-def log(bench: Bench) -> None:
+def log(bench: Pairs) -> None:
     """Reading a log of a million sessions."""
     sessions = bench.size(1_000_000)
     for name in ("natural", "large"):
         shape = "{queries} queries x {docs} documents, k = {k}".format(**WORLDS[name])
-        row, _ = bench.run(
+        row = bench.ours(
             "aggregate",
             f"aggregate {sessions:,} sessions, {shape}",
             bench.world(name, sessions),
@@ -136,10 +87,10 @@ def log(bench: Bench) -> None:
         )
 
 
-def pairs(bench: Bench) -> None:
+def pairs(bench: Pairs) -> None:
     """Evaluating a thousand pairs of policies on one fitted estimator."""
     generators = 4 if bench.quick else 40
-    row, _ = bench.run(
+    row = bench.ours(
         "pairs",
         f"evaluate {generators * 25:,} pairs on the collapsed log, two processes",
         bench.world("natural", bench.size(1_000_000)),
@@ -151,13 +102,13 @@ def pairs(bench: Bench) -> None:
     bench.targets[f"{row['pairs']:,} policy pairs evaluated in under 60 s by two processes"] = row["fit_seconds"] < 60
 
 
-def obp(bench: Bench) -> None:
+def obp(bench: Pairs) -> None:
     """Item-position IPS from a million logged rows, and obp's."""
     for name, sessions in (("natural", bench.size(250_000)), ("wide", bench.size(100_000))):
         data = bench.with_placements(name, sessions)
         k = WORLDS[name]["k"]
         shape = f"{sessions * k:,} rows, k = {k}"
-        ours, _ = bench.run("item_position", f"ItemPositionIPS with interval, {shape}", data, repeats=bench.repeats)
+        ours = bench.ours("item_position", f"ItemPositionIPS with interval, {shape}", data, repeats=bench.repeats)
         peer = _obp_row(bench, data, sessions, shape)
         if peer is None:
             return
@@ -174,7 +125,7 @@ def obp(bench: Bench) -> None:
             bench.targets[f"{shape}: 10x faster than {what}, wall and CPU"] = faster
 
 
-def _obp_row(bench: Bench, data: Path, sessions: int, shape: str) -> Row | None:
+def _obp_row(bench: Pairs, data: Path, sessions: int, shape: str) -> Row | None:
     if bench.peer_skipped:
         return None
     print(f"peer     {OBP.label}: its environment is made on first use", flush=True)
@@ -187,14 +138,14 @@ def _obp_row(bench: Bench, data: Path, sessions: int, shape: str) -> Row | None:
     except (PeerUnavailableError, MethodError) as reason:
         bench.peer_skipped = str(reason)
         return None
-    return {"method": "obp_iips", "label": label, "settings": settings, **measured}
+    return {"label": label, "settings": settings, **measured}
 
 
-def exposure(bench: Bench) -> None:
+def exposure(bench: Pairs) -> None:
     """Exposure of a pair of policies, exact and by Monte Carlo."""
     shapes = [(80, 30, 10, 4), (20, 100, 20, 10), (1, 1_000, 50, 10)]
     for queries, docs, n_candidates, k in shapes[:2] if bench.quick else shapes:
-        bench.run(
+        bench.ours(
             "exposure",
             f"exact exposure, {queries} queries x {docs} documents, {n_candidates} candidates, k = {k}",
             queries=queries,
@@ -207,12 +158,12 @@ def exposure(bench: Bench) -> None:
         )
 
 
-def generator(bench: Bench) -> None:
+def generator(bench: Pairs) -> None:
     """Candidates from a million documents."""
     docs = bench.size(1_000_000)
     settings = {"docs": docs, "dim": 64, "queries": 100, "n_candidates": 200, "seed": bench.seed}
     for temperature, index in ((1.0, "flat"), (0.2, "flat"), (0.2, "IVF1024,Flat")):
-        row, _ = bench.run(
+        row = bench.ours(
             "generator",
             f"200 of {docs:,} documents for 100 queries, {index}, temperature {temperature:g}",
             **settings,
@@ -223,11 +174,11 @@ def generator(bench: Bench) -> None:
         bench.targets[target] = row["build_seconds"] + row["first_seconds"] < 60 and row["distinct"]
 
 
-def learn(bench: Bench) -> None:
+def learn(bench: Pairs) -> None:
     """Learning both stages in turn."""
     steps = bench.size(400)
     for held_out in (0.0, 0.2):
-        row, _ = bench.run(
+        row = bench.ours(
             "learn",
             f"learn, {steps} alternating steps, 80 queries x 30 documents, {held_out:.0%} held out",
             world="natural",
@@ -278,7 +229,7 @@ def show(results: Row) -> None:
         print(f"{row['label']:<76}{cells(row, COLUMNS)}")
         for line in notes(row):
             print(f"    {line}")
-    for found in results["against_obp"]:
+    for found in results["against"]:
         print(f"\n{found['shape']}: obp's seconds over ours")
         for name, value in found.items():
             if isinstance(value, float):

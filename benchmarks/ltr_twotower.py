@@ -147,7 +147,7 @@ def clax_rows(data: Path, arrays: Arrays, tuning: list[tuple[int, float]]) -> tu
             settings = {"feed": feed, "batch_size": batch_size, "learning_rate": rate}
             settings |= {"patience": 0, "epochs": MAX_EPOCHS, "seed": 42}
             try:
-                command = [str(python), str(PEERS / "clax_two_tower.py")]
+                command = [str(python), str(PEERS / "clax_two_tower.py"), "--method", "fit"]
                 measured, parameters = measure(command, data, settings, label, THREADS)
             except MethodError as error:
                 return [], f"CLAX failed: {error}"

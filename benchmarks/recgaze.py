@@ -6,18 +6,11 @@ Every method runs in a process of its own, one after another, with one thread pe
 and how it is kept fair, is said in `benchmarks/README.md`.
 """
 
-import argparse
-import os
 import sys
-import tempfile
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from harness import HERE, ONE_THREAD, PEERS, MethodError, Row, cells, measure, show_targets, write_results
+from harness import ONE_THREAD, PEERS, Bench, MethodError, Row, cells, measure, run_parts, show_targets
 from peers.environments import PYMOVEMENTS, PeerUnavailableError
-
-from irworks.runtime import environment
 
 EVENTS = [sys.executable, str(PEERS / "workspace_recgaze_events.py"), "--method"]
 STUDY = [sys.executable, str(PEERS / "workspace_recgaze_study.py"), "--method"]
@@ -38,78 +31,26 @@ DETECTORS: dict[str, tuple[Row, Row, float]] = {
 
 def main() -> None:
     """Run everything, print the table, write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--quick", action="store_true", help="a tenth of the users of the large study")
-    parser.add_argument("--no-peer", action="store_true", help="leave pymovements out")
-    parser.add_argument("--repeats", type=int, default=7, help="timed runs of what takes under a second (median)")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=sorted(PARTS), default=list(PARTS), help="parts to run")
-    parser.add_argument("--out", type=Path, default=HERE / "results" / "recgaze.json")
-    arguments = parser.parse_args()
-    if arguments.repeats < 1:
-        parser.error("--repeats must be at least 1")
-    load = os.getloadavg()
-    with tempfile.TemporaryDirectory(prefix="recgaze-") as scratch:
-        bench = Bench(Path(scratch), arguments.quick, not arguments.no_peer, arguments.repeats, arguments.seed)
-        for part in arguments.only:
-            PARTS[part](bench)
-    results: Row = {
-        "benchmark": "recgaze",
-        "environment": environment(),
-        "load_average": {"before": load, "after": os.getloadavg()},
-        "threads": THREADS,
-        "quick": bench.quick,
-        "rows": bench.rows,
-        "peer_skipped": bench.peer_skipped,
-        "against_pymovements": bench.against,
-        "targets": bench.targets,
-    }
-    write_results(results, arguments.out)
-    show(results)
+    quick = "a tenth of the users of the large study"
+    show(run_parts("recgaze", __doc__, Gazes, PARTS, peer="pymovements", quick=quick))
 
 
-class Bench:
-    """One run of the benchmark: its settings, and what it has found so far.
+class Gazes(Bench):
+    """One run of this benchmark."""
 
-    Attributes:
-        rows: The table.
-        against: Comparisons with pymovements.
-        targets: What the project asks, and whether this run showed it.
-        peer_skipped: Why pymovements was left out; None if it ran.
-    """
-
-    def __init__(self, folder: Path, quick: bool, peer: bool, repeats: int, seed: int) -> None:
-        self.folder, self.quick, self.repeats, self.seed = folder, quick, repeats, seed
-        self.rows: list[Row] = []
-        self.against: list[Row] = []
-        self.targets: dict[str, bool] = {}
-        self.peer_skipped: str | None = None if peer else "left out by --no-peer"
-
-    def run(self, command: list[str], data: Path, label: str, **settings: Any) -> Row:
-        """Run one method, and add it to the table."""
-        measured, _ = measure(command, data, settings, label, THREADS)
-        row = {"label": label, "settings": settings, **measured}
-        self.rows.append(row)
-        return row
-
-    def empty(self) -> Path:
-        """An archive for methods that make their own world."""
-        path = self.folder / "none.npz"
-        np.savez(path)
-        return path
+    threads = THREADS
 
 
 # -- the parts --------------------------------------------------------------------------------------------------------
 
 
-def events(bench: Bench) -> None:
+def events(bench: Gazes) -> None:
     """Detectors on 64,000 samples, and 3,000 points on 240 boxes."""
     settings = {"samples": 64_000, "rate": 500, "noise_px": 1.5, "points": 3_000, "seed": bench.seed}
-    _, arrays = measure([*EVENTS, "world"], bench.empty(), settings, "drawing 64,000 samples", THREADS)
-    world = bench.folder / "gaze.npz"
-    np.savez(world, **arrays)
+    _, arrays = measure([*EVENTS, "world"], bench.folder / "none.npz", settings, "drawing 64,000 samples", THREADS)
+    world = bench.save("gaze", arrays)
     for method, (ours, theirs, times) in DETECTORS.items():
-        row = bench.run([*EVENTS, method], world, f"recgaze {method}", repeats=bench.repeats, **ours)
+        row, _ = bench.run([*EVENTS, method], world, f"recgaze {method}", repeats=bench.repeats, **ours)
         peer = _peer(bench, method, world, theirs)
         if peer is None:
             continue
@@ -127,34 +68,34 @@ def events(bench: Bench) -> None:
     bench.run([*EVENTS, "adaptive"], world, "recgaze adaptive", repeats=bench.repeats)
 
 
-def _peer(bench: Bench, method: str, world: Path, settings: Row) -> Row | None:
+def _peer(bench: Gazes, method: str, world: Path, settings: Row) -> Row | None:
     if bench.peer_skipped:
         return None
     # What takes a second is timed once.
     repeats = bench.repeats if method == "ivt" else 1
     try:
         command = [str(PYMOVEMENTS.interpreter()), str(PEERS / "pymovements_events.py"), "--method", method]
-        return bench.run(command, world, f"pymovements {method}", repeats=repeats, **settings)
+        return bench.run(command, world, f"pymovements {method}", repeats=repeats, **settings)[0]
     except (PeerUnavailableError, MethodError) as reason:
         bench.peer_skipped = str(reason)
         return None
 
 
-def study(bench: Bench) -> None:
+def study(bench: Gazes) -> None:
     """A study of RecGaze's size: load it, and analyse it in full."""
-    row = bench.run(
-        [*STUDY, "study"], bench.empty(), "load and analyse 87 users x 40 screens", users=87, seed=bench.seed
-    )
+    label = "load and analyse 87 users x 40 screens"
+    row, _ = bench.run([*STUDY, "study"], bench.folder / "none.npz", label, users=87, seed=bench.seed)
     bench.targets["a study of 87 x 40 loaded in under 5 s"] = row["load_seconds"] < 5
     bench.targets["a study of 87 x 40 analysed in under 60 s"] = row["fit_seconds"] < 60
 
 
-def large(bench: Bench) -> None:
+def large(bench: Gazes) -> None:
     """A study a hundred times as large, read from disk in blocks."""
     blocks = 10 if bench.quick else 100
-    small = bench.run([*STUDY, "stream"], bench.empty(), "stream 1 block of 87 users", blocks=1, seed=bench.seed)
-    row = bench.run(
-        [*STUDY, "stream"], bench.empty(), f"stream {blocks} blocks of 87 users", blocks=blocks, seed=bench.seed
+    none = bench.folder / "none.npz"
+    small, row = (
+        bench.run([*STUDY, "stream"], none, f"stream {n} blocks of 87 users", blocks=n, seed=bench.seed)[0]
+        for n in (1, blocks)
     )
     bounded = row["peak_mebibytes"] < small["peak_mebibytes"] + 10 * blocks
     bench.targets[f"{blocks} times the study in bounded memory: under 10 MiB more for each block"] = bounded
@@ -176,7 +117,7 @@ def show(results: Row) -> None:
         more = [f"{name} {row[name]:.3g}" for name in row if name.endswith("_seconds") and name not in SHOWN]
         if more:
             print(f"    {'; '.join(more)}")
-    for found in results["against_pymovements"]:
+    for found in results["against"]:
         ratios = ", ".join(f"{name} {value:.1f}" for name, value in found.items() if isinstance(value, float))
         print(f"pymovements' seconds over ours, {found['method']}: {ratios}")
     if results["peer_skipped"]:

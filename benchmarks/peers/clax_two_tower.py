@@ -9,11 +9,8 @@ Two ways of feeding it are timed, because feeding dominates:
     prepared  batches sliced from arrays, which the trainer accepts too: kinder than the library's own way
 """
 
-import argparse
-import json
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -25,7 +22,7 @@ from clax import PositionBasedModel, Trainer
 from clax.datasets.utils import SessionCollator
 from flax import nnx
 from flax.training.early_stopping import EarlyStopping
-from meter import cpu_seconds, peak_mebibytes
+from meter import cpu_seconds, peak_mebibytes, serve
 from torch.utils.data import DataLoader, Dataset
 
 EVAL_BATCH = 4096
@@ -143,18 +140,6 @@ class CompileClock:
         return total
 
 
-def main() -> None:
-    """Fit once, write theta and gamma beside the measurements."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
-    measured, parameters = fit(np.load(arguments.data), **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **parameters)
-    arguments.out.write_text(json.dumps(measured))
-
-
 def fit(
     world: Any, *, feed: str, batch_size: int, learning_rate: float, patience: int, epochs: int, seed: int
 ) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
@@ -220,4 +205,4 @@ def _copy_state(model: nnx.Module) -> Any:
 
 
 if __name__ == "__main__":
-    main()
+    serve({"fit": fit}, lambda: None)

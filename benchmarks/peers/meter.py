@@ -1,14 +1,20 @@
-"""What every measured process reports about itself. Standard library only: it runs in every peer's environment."""
+"""What every measured process does and says of itself. Of other libraries it needs numpy, which every peer has."""
 
+import argparse
+import json
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from time import perf_counter
 from typing import Any, TypeVar
 
+import numpy as np
+
 Result = TypeVar("Result")
+Measured = dict[str, Any]
+Arrays = dict[str, np.ndarray]
 
 
 def cpu_seconds() -> float:
@@ -51,3 +57,26 @@ def repeat(work: Callable[[], Result], times: int, *, warm: bool = False) -> tup
     cpu = (cpu_seconds() - cpu) / times
     timing = {"fit_seconds": median(seconds), "best_seconds": min(seconds), "all_seconds": seconds, "cpu_seconds": cpu}
     return result, timing
+
+
+def serve(methods: Mapping[str, Callable[..., tuple[Measured, Arrays]]], prepare: Callable[[], object]) -> None:
+    """Run one method, as `harness.measure` starts it: write what it measured, and its arrays beside that.
+
+    Args:
+        methods: By name; each is given the arrays of the world and the settings.
+        prepare: Loads what the methods import where they use it: no method's imports are timed.
+    """
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--method", choices=sorted(methods), required=True)
+    parser.add_argument("--data", type=Path, required=True, help="arrays of the world, .npz; may be absent")
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--settings", type=json.loads, required=True)
+    arguments = parser.parse_args()
+    prepare()
+    world: Arrays = {}
+    if arguments.data.exists():
+        with np.load(arguments.data) as archive:
+            world = dict(archive)
+    measured, arrays = methods[arguments.method](world, **arguments.settings)
+    np.savez(arguments.out.with_suffix(".npz"), **arrays)
+    arguments.out.write_text(json.dumps(measured))

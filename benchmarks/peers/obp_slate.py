@@ -9,19 +9,18 @@ Methods:
     iips      `SlateIndependentIPS`, timed
 """
 
-import argparse
 import importlib.util
-import json
 import sys
 import types
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from meter import cpu_seconds, peak_mebibytes, repeat
+from meter import Arrays, Measured, cpu_seconds, peak_mebibytes, repeat, serve
 
 ESTIMATORS = (
     "SlateIndependentIPS",
@@ -29,9 +28,6 @@ ESTIMATORS = (
     "SelfNormalizedSlateIndependentIPS",
     "SelfNormalizedSlateStandardIPS",
 )
-
-Measured = dict[str, Any]
-Arrays = dict[str, np.ndarray]
 
 
 def slate_estimators() -> types.ModuleType:
@@ -160,21 +156,6 @@ def versions() -> dict[str, str]:
 METHODS: dict[str, Callable[..., tuple[Measured, Arrays]]] = {method.__name__: method for method in (values, iips)}
 
 
-def main() -> None:
-    """Run one method; write what it measured, and its arrays."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
-    obp = slate_estimators()
-    with np.load(arguments.data) as archive:
-        world = dict(archive)
-    measured, arrays = METHODS[arguments.method](world, obp, **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **arrays)
-    arguments.out.write_text(json.dumps(measured))
-
-
 if __name__ == "__main__":
-    main()
+    obp = slate_estimators()
+    serve({name: partial(method, obp=obp) for name, method in METHODS.items()}, lambda: None)

@@ -7,20 +7,14 @@ Methods:
     map_aois    fixations to rectangles, timed
 """
 
-import argparse
-import json
 import sys
 import warnings
 from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from meter import peak_mebibytes, repeat
-
-Measured = dict[str, Any]
-Arrays = dict[str, np.ndarray]
+from meter import Arrays, Measured, peak_mebibytes, repeat, serve
 
 
 def values(
@@ -177,24 +171,11 @@ METHODS: dict[str, Callable[..., tuple[Measured, Arrays]]] = {
 }
 
 
-def main() -> None:
-    """Run one method; write what it measured, and its arrays."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
+def prepare() -> None:
+    """Load what the methods import where they use it, without its warnings."""
     warnings.simplefilter("ignore")
-    # Loaded here: no method's imports are timed.
     import pymovements.events  # noqa: F401
-
-    with np.load(arguments.data) as archive:
-        world = dict(archive)
-    measured, arrays = METHODS[arguments.method](world, **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **arrays)
-    arguments.out.write_text(json.dumps(measured))
 
 
 if __name__ == "__main__":
-    main()
+    serve(METHODS, prepare)

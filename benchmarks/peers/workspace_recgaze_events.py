@@ -10,17 +10,11 @@ Methods:
     map_aois    `CarouselLayout.locate`, timed
 """
 
-import argparse
-import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-from meter import peak_mebibytes, repeat
-
-Measured = dict[str, Any]
-Arrays = dict[str, np.ndarray]
+from meter import Arrays, Measured, peak_mebibytes, repeat, serve
 
 
 def world(_: Arrays, *, samples: int, rate: int, noise_px: float, points: int, seed: int) -> tuple[Measured, Arrays]:
@@ -183,27 +177,12 @@ METHODS: dict[str, Callable[..., tuple[Measured, Arrays]]] = {
 }
 
 
-def main() -> None:
-    """Run one method; write what it measured, and its arrays."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
-    # Loaded here: no method's imports are timed.
+def prepare() -> None:
+    """Load what the methods import where they use it."""
     import recgaze.events
     import recgaze.locate
     import recgaze.synthetic  # noqa: F401
 
-    data: Arrays = {}
-    if arguments.data.exists():
-        with np.load(arguments.data) as archive:
-            data = dict(archive)
-    measured, arrays = METHODS[arguments.method](data, **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **arrays)
-    arguments.out.write_text(json.dumps(measured))
-
 
 if __name__ == "__main__":
-    main()
+    serve(METHODS, prepare)

@@ -5,24 +5,19 @@ Methods:
     stream      a study of many blocks of users: written, and analysed block by block from disk, timed
 """
 
-import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
-from meter import peak_mebibytes, repeat
+from meter import Arrays, Measured, peak_mebibytes, repeat, serve
 
 from recgaze import RecGazeDataset, simulate_study
 from recgaze.browse import Block, Browsing
 
-Measured = dict[str, Any]
 
-
-def study(*, users: int, seed: int) -> Measured:
+def study(_: Arrays, *, users: int, seed: int) -> tuple[Measured, Arrays]:
     """Every table and test of browsing, with 2,000 draws of users; and what came before it."""
     start = perf_counter()
     made = simulate_study(users, rng=np.random.default_rng(seed)).dataset
@@ -44,10 +39,10 @@ def study(*, users: int, seed: int) -> Measured:
         return found
 
     _, timing = repeat(analyse, 1)
-    return out | timing
+    return out | timing | {"peak_mebibytes": peak_mebibytes()}, {}
 
 
-def stream(*, blocks: int, seed: int) -> Measured:
+def stream(_: Arrays, *, blocks: int, seed: int) -> tuple[Measured, Arrays]:
     """The same from disk, block by block."""
     with tempfile.TemporaryDirectory() as folder:
         start = perf_counter()
@@ -61,7 +56,7 @@ def stream(*, blocks: int, seed: int) -> Measured:
             return found
 
         found, timing = repeat(analyse, 1)
-    return out | timing | {"users": len(found.study.tally.users)}
+    return out | timing | {"users": len(found.study.tally.users), "peak_mebibytes": peak_mebibytes()}, {}
 
 
 def _blocks(blocks: int, seed: int) -> Iterator[RecGazeDataset]:
@@ -78,19 +73,5 @@ def _read(folder: str) -> Iterator[Block]:
 METHODS = {method.__name__: method for method in (study, stream)}
 
 
-def main() -> None:
-    """Run one method and write what it measured."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, default={})
-    arguments = parser.parse_args()
-    measured = METHODS[arguments.method](**arguments.settings)
-    measured["peak_mebibytes"] = peak_mebibytes()
-    arguments.out.write_text(json.dumps(measured))
-    np.savez(arguments.out.with_suffix(".npz"))
-
-
 if __name__ == "__main__":
-    main()
+    serve(METHODS, lambda: None)

@@ -4,21 +4,15 @@ This file is apart from the benchmark because a script of that name hides the pa
 imports.
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from importlib import import_module
 from multiprocessing import get_context
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from meter import cpu_seconds, peak_mebibytes, repeat
-
-Measured = dict[str, Any]
-Arrays = dict[str, np.ndarray]
+from meter import Arrays, Measured, cpu_seconds, peak_mebibytes, repeat, serve
 
 # What the processes that share one method's work find when they are forked.
 INHERITED: dict[str, Any] = {}
@@ -300,24 +294,6 @@ METHODS: dict[str, Callable[..., tuple[Measured, Arrays]]] = {
 }
 
 
-def main() -> None:
-    """Run one method; write what it measured, and its arrays."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
-    import_everything()
-    data: Arrays = {}
-    if arguments.data.exists():
-        with np.load(arguments.data) as archive:
-            data = dict(archive)
-    measured, arrays = METHODS[arguments.method](data, **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **arrays)
-    arguments.out.write_text(json.dumps(measured))
-
-
 def import_everything() -> None:
     """Load what the methods import where they use it: no method's imports are timed, nor are the peer's."""
     for name in (
@@ -364,4 +340,4 @@ def _weighted_error(found: np.ndarray, truth: np.ndarray, weight: np.ndarray) ->
 
 
 if __name__ == "__main__":
-    main()
+    serve(METHODS, import_everything)

@@ -4,16 +4,13 @@ Started by `benchmarks/ltr_twotower.py`. This file is apart from it because a sc
 `ltr_twotower` from its own imports.
 """
 
-import argparse
-import json
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from time import perf_counter
 from typing import Any
 
 import numpy as np
-from meter import peak_mebibytes, repeat
+from meter import peak_mebibytes, repeat, serve
 
 Measured = dict[str, Any]
 Parameters = dict[str, np.ndarray]
@@ -135,22 +132,6 @@ METHODS: dict[str, Callable[..., tuple[Measured, Parameters]]] = {
 }
 
 
-def main() -> None:
-    """Run one method; write its measurements and, where it has them, theta and gamma."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--method", choices=sorted(METHODS), required=True)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--settings", type=json.loads, required=True)
-    arguments = parser.parse_args()
-    import_everything()
-    with np.load(arguments.data) as archive:
-        world = dict(archive)
-    measured, parameters = METHODS[arguments.method](world, **arguments.settings)
-    np.savez(arguments.out.with_suffix(".npz"), **parameters)
-    arguments.out.write_text(json.dumps(measured))
-
-
 def import_everything() -> None:
     """Load what the fits import where they use it: no method's imports are timed, nor are the peer's."""
     for name in ("pandas", "scipy.optimize", "scipy.sparse.csgraph", "ltr_twotower"):
@@ -171,4 +152,4 @@ def _parameters(model: Any, world: Any) -> Parameters:
 
 
 if __name__ == "__main__":
-    main()
+    serve(METHODS, import_everything)
