@@ -5,7 +5,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cltr_twostage import MixturePolicy, Pool, TwoStagePolicy, check_logging, cli, write_scores
-from cltr_twostage.data import ScoreTable
+from cltr_twostage.scores import ScoreTable
 from cltr_twostage.simulate import natural_world, tiny_world
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError

@@ -2,7 +2,7 @@
 
 from cltr_twostage.agreement import LoggingCheck, check_logging
 from cltr_twostage.attribution import Attribution, attribute
-from cltr_twostage.data import Pool, ScoreTable, read_scores, write_scores
+from cltr_twostage.data import Pool
 from cltr_twostage.direct import DirectMethod, DoublyRobust, NaiveClicks
 from cltr_twostage.enumeration import Enumeration, Proof, enumerate_two_stage, prove
 from cltr_twostage.estimate import Estimate
@@ -17,6 +17,7 @@ from cltr_twostage.learning.safe import Safe
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
 from cltr_twostage.report import GainReport, explain_gain
+from cltr_twostage.scores import ScoreTable, read_scores, write_scores
 from cltr_twostage.slate import SlateIPS
 from cltr_twostage.stage import Stage
 from cltr_twostage.train import LearningWarning, TwoStageLearner

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.data import ScoreTable
+from cltr_twostage.scores import ScoreTable
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
 

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.data import Pool, read_table
+from cltr_twostage.data import Pool
 from cltr_twostage.policy import TwoStagePolicy
+from cltr_twostage.scores import read_table
 from irworks.data import ClickLog, read_click_log
 from irworks.data.click_columns import LongColumns
 from irworks.data.columns import Place, numbers

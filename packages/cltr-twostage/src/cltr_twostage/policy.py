@@ -7,9 +7,10 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.data import Pool, ScoreTable
+from cltr_twostage.data import Pool
 from cltr_twostage.exposure import Exposure, Placement, checked_rank_weights
 from cltr_twostage.sampling import sampled_placement
+from cltr_twostage.scores import ScoreTable
 from cltr_twostage.stage import Stage, stage_scores
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import PlackettLucePolicy

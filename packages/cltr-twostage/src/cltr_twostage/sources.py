@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cltr_twostage.data import Pool, ScoreTable, read_scores, read_table
+from cltr_twostage.data import Pool
 from cltr_twostage.examination import dcg_weights, inverse_rank, read_examination
 from cltr_twostage.files import load_policy
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
+from cltr_twostage.scores import ScoreTable, read_scores, read_table
 from irworks.data import ClickLog
 from irworks.data.columns import Place, check_present, numbers
 from irworks.errors import ArgumentError, DataError

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.data import Pool, checked_scores
+from cltr_twostage.data import Pool
+from cltr_twostage.scores import checked_scores
 from irworks.errors import ArgumentError
 from irworks.simulate.plackett_luce import require_at_least_one
 

@@ -221,9 +221,9 @@ def _towers(tower: TowerChoice, seen: "StageFeatures", hidden: list[int], seed: 
 
 def _write(learner: "TwoStageLearner", out: Path) -> dict[str, str]:
     """The learned policy as a folder, a pair also as a score table, how it was learned, and what scores documents."""
-    from cltr_twostage.data import ScoreTable, write_scores
     from cltr_twostage.learning.files import HISTORY, write_history
     from cltr_twostage.policy import TwoStagePolicy
+    from cltr_twostage.scores import ScoreTable, write_scores
 
     policy, files = learner.policy_, {"policy": "policy", "history": HISTORY, "learner": "learner"}
     policy.save(out / files["policy"])

@@ -95,7 +95,7 @@ class LogColumns:
 
     def read(self, path: Path) -> "ClickLog":
         """Read a log."""
-        from cltr_twostage.data import refuse_folder
+        from cltr_twostage.scores import refuse_folder
         from irworks.data import read_click_log
 
         refuse_folder(path)

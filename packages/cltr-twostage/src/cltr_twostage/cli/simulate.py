@@ -116,7 +116,7 @@ def _write(world: "World", log: "pd.DataFrame", truth: dict[str, Any], out: Path
     import numpy as np
     import pandas as pd
 
-    from cltr_twostage.data import ScoreTable, write_scores
+    from cltr_twostage.scores import ScoreTable, write_scores
     from irworks.runtime import atomic_path, atomic_write
     from irworks.runtime.terminal import strict_json
 
