@@ -283,6 +283,11 @@ def test_the_fingerprint_changes_with_everything_that_decides_the_values():
     assert Settings(seeds=3).fingerprint(claim()) == Settings().fingerprint(claim())
 
 
+def test_checks_without_names_are_refused():
+    with pytest.raises(ArgumentError, match="needs checks by name"):
+        verdict_from([True, False])
+
+
 def test_the_command_of_a_claim_can_be_pasted_into_a_shell():
     settings = Settings(scale="full", seeds=2, first_seed=40, options={"mslr": "/a path/with spaces"})
     assert settings.command(claim()) == (

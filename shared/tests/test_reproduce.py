@@ -316,3 +316,18 @@ def test_a_claim_finds_its_data_where_irworks_data_points(tmp_path, monkeypatch)
 
 
 DATA = os.environ.get("IRWORKS_DATA", "")
+
+
+def test_an_option_that_no_claim_takes_is_refused_and_the_nearest_is_named(tmp_path):
+    with pytest.raises(ArgumentError, match=r"no option is named 'tresure'.*Did you mean 'treasure'"):
+        run(tmp_path / "out", "quick", options={"tresure": "yes"})
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["index.html", "results.json"])
+def test_files_of_another_origin_are_not_written_over(tmp_path, name):
+    (tmp_path / name).write_text("mine", encoding="utf-8")
+    with pytest.raises(ArgumentError, match=f"holds {name}, but no run of claims"):
+        run(tmp_path, "quick")
+    assert (tmp_path / name).read_text(encoding="utf-8") == "mine"
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == [name]

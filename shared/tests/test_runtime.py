@@ -394,3 +394,12 @@ def test_folders_that_a_killed_writer_left_are_cleared(tmp_path):
     (scratch / "half.txt").write_text("half")
     assert remove_leftovers(tmp_path) >= 1
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("writer", [atomic_path, atomic_folder])
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(writer):
+    if not Path("/proc/self").exists():
+        pytest.skip("no folder here in which nobody can write")
+    with pytest.raises(OSError) as caught, writer("/proc/irworks-result"):
+        Path("/proc/irworks-result").write_text("x", encoding="utf-8")
+    assert str(caught.value.filename) == "/proc/irworks-result"

@@ -109,7 +109,8 @@ def reproduce(
     """Run the claims of the installed packages and write a report.
 
     OUT/index.html is the page, OUT/results.json and OUT/results.parquet hold the same for machines. Exit status: 0 if
-    every claim ran (whatever the verdicts), 1 if one failed, 2 for a mistake on the command line.
+    no claim failed (whatever the verdicts; one without its data counts as not run), 1 if one failed, 2 for a mistake
+    on the command line.
     """
     from irworks.claims import Settings, discover, select
     from irworks.claims import reproduce as run_claims
@@ -197,6 +198,8 @@ def list_claims(as_json: JsonFlag = False) -> None:
     for claims in found.sets:
         _line(console, f"{claims.package}: {claims.paper.title}")
         console.print(_grid([(f"  {claim.id}", claim.says, claim.where) for claim in claims]))
+        for name, text in claims.options.items():
+            _line(console, f"  --option {name}=...: {text}")
     if not found.sets:
         _line(console, "No package with claims is installed; try: pip install ltr-twotower")
 
@@ -209,6 +212,7 @@ def _describe(claims: "ClaimSet") -> dict[str, Any]:
         "package": claims.package,
         "paper": asdict(claims.paper),
         "about": claims.about,
+        "options": claims.options,
         "claims": [{name: getattr(claim, name) for name in fields} for claim in claims],
     }
 

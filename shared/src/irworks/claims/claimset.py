@@ -31,10 +31,13 @@ class ClaimSet:
         package: The distribution that holds the claims.
         paper: The paper that makes them.
         about: What a reader of the package gets, in plain prose.
+        options: What a user may pass as `--option NAME=VALUE`, and what it is: `{"mslr": "folder of MSLR-WEB30K"}`.
     """
 
-    def __init__(self, *, package: str, paper: Paper, about: str = "") -> None:
-        self.package, self.paper, self.about = package, paper, about
+    def __init__(
+        self, *, package: str, paper: Paper, about: str = "", options: Mapping[str, str] | None = None
+    ) -> None:
+        self.package, self.paper, self.about, self.options = package, paper, about, dict(options or {})
         self._claims: dict[str, Claim] = {}
 
     def claim(
@@ -85,7 +88,7 @@ class ClaimSet:
 
     def only(self, ids: Collection[str]) -> "ClaimSet":
         """Return a set with those of the claims that are named."""
-        chosen = ClaimSet(package=self.package, paper=self.paper, about=self.about)
+        chosen = ClaimSet(package=self.package, paper=self.paper, about=self.about, options=self.options)
         chosen._claims = {claim.id: claim for claim in self if claim.id in ids}
         return chosen
 

@@ -9,7 +9,7 @@ from importlib.metadata import EntryPoint, entry_points
 from irworks.claims.claimset import ClaimSet
 from irworks.errors import ArgumentError
 
-__all__ = ["Discovery", "discover", "select"]
+__all__ = ["Discovery", "discover", "require_options", "select"]
 
 GROUP = "irworks.claims"
 
@@ -89,8 +89,20 @@ def select(found: Discovery, claims: Sequence[str] = ()) -> Discovery:
     return Discovery(tuple(subset for subset in chosen if len(subset)), found.broken)
 
 
+def require_options(sets: Sequence[ClaimSet], options: Iterable[str]) -> None:
+    """Refuse options that no claim would look at.
+
+    Raises:
+        ArgumentError: None of the packages takes an option of that name.
+    """
+    known = {name: text for claims in sets for name, text in claims.options.items()}
+    for name in options:
+        if name not in known:
+            raise ArgumentError(_unknown("option", name, [f"{one} ({text})" for one, text in known.items()], "known"))
+
+
 def _unknown(what: str, name: str, known: Iterable[str], adjective: str) -> str:
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
+    close = difflib.get_close_matches(name, [one.partition(" (")[0] for one in known], n=1)
     guess = f" Did you mean {close[0]!r}?" if close else ""
     return f"no {what} is named {name!r}; {adjective}: {', '.join(known) or 'none'}.{guess}"

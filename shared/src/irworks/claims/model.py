@@ -42,8 +42,10 @@ def verdict_from(checks: Mapping[str, bool]) -> Verdict:
         `REPRODUCED`, `PARTLY` or `NOT_REPRODUCED`.
 
     Raises:
-        ArgumentError: There is nothing to decide on.
+        ArgumentError: There is nothing to decide on, or what was checked has no names.
     """
+    if not isinstance(checks, Mapping):
+        raise ArgumentError(f"verdict_from needs checks by name, such as {{'covers': True}}, found {checks!r}")
     if not checks:
         raise ArgumentError("verdict_from needs at least one check, found none")
     if all(checks.values()):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from irworks.claims.claimset import ClaimSet
+from irworks.claims.discovery import require_options
 from irworks.claims.model import Claim
 from irworks.claims.results import ClaimResult, PackageInfo, Results
 from irworks.claims.schedule import Estimate, in_starting_order
@@ -74,7 +75,8 @@ def reproduce(
         All results, in the order of declaration.
 
     Raises:
-        ArgumentError: There is no claim to run, or a setting is wrong.
+        ArgumentError: There is no claim to run, a setting is wrong, no package takes an option of that name, or `out`
+            holds files of another origin.
         MissingDependencyError: jinja2 or ray is not installed.
         IrworksError: Another run writes to `out`.
     """
@@ -82,7 +84,9 @@ def reproduce(
         raise ArgumentError("there is no claim to run: no package with claims is installed or selected")
     if importlib.util.find_spec("jinja2") is None:
         raise MissingDependencyError("jinja2", "the report page", "irworks[report]")
-    run = _Run(sets, settings or Settings(), Store(out), broken or {}, on_event or (lambda event: None))
+    settings = settings or Settings()
+    require_options(sets, settings.options)
+    run = _Run(sets, settings, Store(out), broken or {}, on_event or (lambda event: None))
     with run.store.locked():
         return run.go(jobs=jobs, engine=engine, address=address, resume=resume)
 

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from irworks.claims.results import RECORD_FIELDS, ClaimResult, Results
-from irworks.errors import IrworksError
+from irworks.errors import ArgumentError, IrworksError
 from irworks.report.tables import Table
 from irworks.runtime import atomic_write, remove_leftovers, run_dir
 
 __all__ = ["Store"]
 
 _FORMAT = 1
+_SUMMARIES = ("index.html", "results.json", "results.parquet")
 
 
 class Store:
@@ -28,11 +29,14 @@ class Store:
         out: The folder; made if it is absent.
 
     Raises:
-        ArgumentError: `out` cannot be a folder.
+        ArgumentError: `out` cannot be a folder, or holds files of another origin that a run would write over.
     """
 
     def __init__(self, out: str | Path) -> None:
         self.out = Path(out).absolute()
+        strange = [name for name in _SUMMARIES if (self.out / name).exists() and not (self.out / "claims").is_dir()]
+        if strange:
+            raise ArgumentError(f"{self.out} holds {', '.join(strange)}, but no run of claims; expected another folder")
         self._claims = run_dir(self.out / "claims")
         remove_leftovers(self.out, recursive=False)
 

@@ -36,11 +36,23 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_name(target)
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(target)
+        with _in_the_name_of(target, temporary):
+            yield temporary
+            _sync(temporary)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _in_the_name_of(target: Path, temporary: Path) -> Iterator[None]:
+    """An error of the system speaks of the file that was asked for: nobody has heard of the temporary one."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None or str(error.filename) != str(temporary):
+            raise
+        raise type(error)(error.errno, error.strerror, str(target)) from None
 
 
 @contextmanager
@@ -59,7 +71,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path).absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch, aside = _temporary_name(target), _temporary_name(target)
-    scratch.mkdir()
+    with _in_the_name_of(target, scratch):
+        scratch.mkdir()
     try:
         yield scratch
         if target.exists():

@@ -22,7 +22,11 @@ def run_command_line(app: "typer.Typer") -> None:
 
     try:
         app()
-    except (IrworksError, OSError) as error:
+    except OSError as error:
+        text = f"{error.filename}: {error.strerror.lower()}" if error.filename and error.strerror else str(error)
+        typer.echo(f"error: {text}", err=True)
+        sys.exit(2)
+    except IrworksError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(2)
 

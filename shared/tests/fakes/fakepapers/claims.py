@@ -9,6 +9,7 @@ from irworks.claims import ClaimSet, Context, Evidence, NotRun, Paper, Verdict
 
 CLAIMS = ClaimSet(
     package="fakepapers",
+    options={"treasure": "yes", "diary": "a file", "gate": "a file"},
     paper=Paper(
         "On Nothing in Particular", ("A. Nobody", "B. Nobody"), "Journal of Tests", "https://example.org/p", 2024
     ),
