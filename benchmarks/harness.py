@@ -150,7 +150,7 @@ def run_parts(
     return results
 
 
-def write_results(results: Row, path: Path) -> None:
+def write_results(results: Row | list[Row], path: Path) -> None:
     """Write the results as JSON, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path, mode="w") as handle:

@@ -2,8 +2,9 @@
 
     uv run python benchmarks/verdicts.py [PACKAGE ...] [--runs 10] [--scale small]
 
-Writes the table `benchmarks/verdicts.md`, and beside it in `results/` the numbers behind each verdict. A run of all
-packages takes ten times as long as `irworks reproduce`, and goes on where it was interrupted.
+Writes the table `benchmarks/verdicts.md`, and beside it `verdicts.json`, in which the packages that are not named keep
+their rows; the runs themselves stay in `results/`. All packages take ten times as long as `irworks reproduce`; what was
+interrupted goes on.
 """
 
 import argparse
@@ -12,43 +13,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from harness import HERE, Row, write_results
 
 from irworks.claims import ClaimResult
-from irworks.runtime import atomic_write, environment
+from irworks.runtime import atomic_write
 
 # The seeds of a claim are 0, 1, ...: it was written, and its sizes were chosen, with these. No run uses one of them.
 APART = 10_000
+ROWS = HERE / "verdicts.json"
 LETTERS = {"reproduced": "R", "partly": "p", "not reproduced": "N", "not run": "-", "errored": "E"}
-
-
-@dataclass(frozen=True)
-class Claim:
-    """One claim over all runs.
-
-    Attributes:
-        results: How it came out, run by run.
-    """
-
-    results: Sequence[ClaimResult]
-
-    @property
-    def verdicts(self) -> list[str]:
-        """The verdict of each run."""
-        return [result.status for result in self.results]
-
-    @property
-    def usual(self) -> str:
-        """The most frequent verdict."""
-        return Counter(self.verdicts).most_common(1)[0][0]
-
-    @property
-    def flips(self) -> int:
-        """In how many runs the verdict was another than usual."""
-        return sum(verdict != self.usual for verdict in self.verdicts)
 
 
 def main() -> None:
@@ -58,7 +33,6 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--scale", choices=("smoke", "small", "full"), default="small")
     parser.add_argument("--jobs", type=int, help="claims at once; by default one per processor")
-    parser.add_argument("--out", type=Path, default=HERE / "verdicts.md", help="the table")
     arguments = parser.parse_args()
     if arguments.runs < 1:
         parser.error("--runs must be at least 1")
@@ -68,11 +42,14 @@ def main() -> None:
         print(f"run {number} of {arguments.runs}", flush=True)
         out = folder / arguments.scale / f"run-{number:02d}"
         runs.append(reproduce(arguments.packages, arguments.scale, number * APART, arguments.jobs, out))
-    claims = [Claim(results) for results in zip(*runs, strict=True)]
-    write_results({"environment": environment(), "claims": [record(claim) for claim in claims]}, folder / "table.json")
-    with atomic_write(arguments.out, mode="w") as handle:
-        handle.write(table(claims, arguments.scale))
-    print(table(claims, arguments.scale))
+    records = [record(results) for results in zip(*runs, strict=True)]
+    measured = {row["package"] for row in records}
+    kept = [row for row in json.loads(ROWS.read_text()) if row["package"] not in measured] if ROWS.exists() else []
+    rows = sorted(kept + records, key=lambda row: row["package"])
+    write_results(rows, ROWS)
+    with atomic_write(ROWS.with_suffix(".md"), mode="w") as handle:
+        handle.write(table(rows))
+    print(table(rows))
 
 
 def reproduce(packages: list[str], scale: str, first_seed: int, jobs: int | None, out: Path) -> list[ClaimResult]:
@@ -88,36 +65,41 @@ def reproduce(packages: list[str], scale: str, first_seed: int, jobs: int | None
     return [ClaimResult.from_json(claim) for claim in results["claims"]]
 
 
-def record(claim: Claim) -> Row:
-    """What is written of a claim: the numbers of each verdict."""
-    first = claim.results[0]
-    runs = [{"seeds": list(run.seeds), "verdict": run.status, "values": dict(run.values)} for run in claim.results]
-    return {"package": first.package, "id": first.id, "usual": claim.usual, "flips": claim.flips, "runs": runs}
+def record(results: Sequence[ClaimResult]) -> Row:
+    """A row of the table: one claim over all runs."""
+    first, verdicts = results[0], [result.status for result in results]
+    usual, number = Counter(verdicts).most_common(1)[0]
+    return {
+        "package": first.package,
+        "id": first.id,
+        "scale": first.scale,
+        "seeds": [list(result.seeds) for result in results],
+        "verdicts": verdicts,
+        "usual": usual,
+        "flips": len(verdicts) - number,
+    }
 
 
-def table(claims: Sequence[Claim], scale: str) -> str:
+def table(rows: Sequence[Row]) -> str:
     """The table, as Markdown."""
-    n_runs = len(claims[0].results)
-    measured = [claim for claim in claims if claim.usual != "not run"]
-    steady = sum(not claim.flips for claim in measured)
+    ran = [row for row in rows if row["usual"] != "not run"]
     letters = ", ".join(f"{letter} {name}" for name, letter in LETTERS.items())
     lines = [
         "# Do the verdicts depend on the seeds?",
         "",
-        f"Each claim was measured {n_runs} times at scale `{scale}`, with seeds that no other run has and that the",
-        f"claim was not written with. A letter a run: {letters}",
-        f"(failed). {steady} of the {len(measured)} claims that ran came out the same every time.",
+        f"Each claim was measured {len(rows[0]['verdicts'])} times at scale `{rows[0]['scale']}`, with seeds that no other",
+        f"run has and that the claim was not written with. A letter a run: {letters} (failed).",
+        f"{sum(not row['flips'] for row in ran)} of the {len(ran)} claims that ran came out the same every time.",
         "",
-        "Made by `uv run python benchmarks/verdicts.py`, which also keeps the numbers behind each verdict.",
+        "Made by `uv run python benchmarks/verdicts.py`.",
         "",
         "| package | claim | seeds a run | verdicts | usual | flips |",
         "|---|---|---|---|---|---|",
     ]
-    for claim in claims:
-        first, outcome = claim.results[0], "".join(LETTERS[verdict] for verdict in claim.verdicts)
-        lines.append(
-            f"| {first.package} | {first.id} | {len(first.seeds)} | `{outcome}` | {claim.usual} | {claim.flips} |"
-        )
+    for row in rows:
+        outcome = "".join(LETTERS[verdict] for verdict in row["verdicts"])
+        cells = (row["package"], row["id"], len(row["seeds"][0]), f"`{outcome}`", row["usual"], row["flips"])
+        lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join([*lines, ""])
 
 
