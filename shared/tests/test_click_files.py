@@ -812,3 +812,79 @@ def test_one_stray_position_in_a_long_log_is_an_error_and_not_a_full_memory(monk
     frame.loc[17, "position"] = 9000
     with pytest.raises(DataError, match=r"row 17, column 'position'.*found 9000; expected at most 5 with so many"):
         ClickLog.from_frame(frame)
+
+
+# -- what test_fuzz_readers.py found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("column", ["session_id", "query_id", "doc_id"])
+@pytest.mark.parametrize("value", [[1], {"a": 1}], ids=["list", "record"])
+def test_ids_that_are_lists_or_records_are_refused(column, value, tmp_path):
+    long_frame(**{column: [value] * 6}).to_parquet(tmp_path / "log.parquet")
+    for read in (read_click_log, lambda path: list(scan_click_log(path))):
+        with pytest.raises(DataError, match=f"row 0, column '{column}': an id is a list or a record"):
+            read(tmp_path / "log.parquet")
+
+
+@pytest.mark.parametrize("dtype", ["datetime64[ns]", "timedelta64[ns]", "complex128"])
+@pytest.mark.parametrize("column", ["position", "propensity", "f_age"])
+def test_times_and_complex_numbers_are_no_numbers(column, dtype):
+    with pytest.raises(DataError, match=f"row 0, column '{column}': not a number"):
+        ClickLog.from_frame(long_frame(**{column: np.ones(6).astype("int64").astype(dtype)}))
+
+
+def wide_text(folder, **cells):
+    """A wide log of one row, its cells as they stand in the file."""
+    cells = {"query_id": "q", "query_doc_ids": '["a", "b"]', "positions": "[1, 2]", "clicks": "[0, 1]"} | cells
+    path = folder / "log.csv"
+    pd.DataFrame({name: [cell] for name, cell in cells.items()}).to_csv(path, index=False)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("cells", "says"),
+    [
+        ({"query_doc_ids": "[" * 100_000}, "line 2, column 'query_doc_ids': not a list"),
+        ({"query_doc_ids": '["\\ud800", "b"]'}, "line 2, column 'query_doc_ids': half of a surrogate pair"),
+        ({"positions": f"[1, {10**400}]"}, "line 2, column 'positions': position out of range"),
+    ],
+    ids=["nested", "surrogate", "huge"],
+)
+def test_a_list_that_cannot_be_read_is_named(cells, says, tmp_path):
+    with pytest.raises(DataError, match=says):
+        read_click_log(wide_text(tmp_path, **cells))
+
+
+@pytest.mark.parametrize(
+    "ids", [["a", "a\0"], ["a\0", "a\0\0"], [1.5, 2**60, 2**60 + 1]], ids=["NUL", "NULs", "large beside a fraction"]
+)
+def test_ids_in_lists_stay_apart(ids, tmp_path):
+    ranks = list(range(1, len(ids) + 1))
+    path = wide_text(tmp_path, query_doc_ids=json.dumps(ids), positions=str(ranks), clicks=str([0] * len(ids)))
+    assert rows_of(read_click_log(path))["doc_id"] == ids
+
+
+@pytest.mark.parametrize("column", ["session_id", "query_id"])
+def test_a_message_is_one_short_line_whatever_the_ids(column):
+    name = "a\n" * 5000
+    frame = long_frame(session_id=[name] * 6) if column == "session_id" else long_frame(query_id=[name] * 6)
+    with pytest.raises(DataError) as caught:
+        ClickLog.from_frame(frame)
+    assert str(caught.value).isprintable()
+    assert len(str(caught.value)) < 1000
+
+
+def test_no_flipped_bit_in_a_page_of_our_own_parquet_files_changes_a_value(tmp_path):
+    log, path = ClickLog.from_frame(long_frame()), tmp_path / "log.parquet"
+    log.to_parquet(path)
+    content = path.read_bytes()
+    column = pq.ParquetFile(path).metadata.row_group(0).column(5)
+    start = column.dictionary_page_offset or column.data_page_offset
+    refused = 0
+    for at in range(start, start + column.total_compressed_size):
+        path.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+        try:
+            assert_same_log(read_click_log(path), log)
+        except DataError:
+            refused += 1
+    assert refused > column.total_compressed_size / 2

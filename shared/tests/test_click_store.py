@@ -238,7 +238,7 @@ def test_lost_ids_are_a_data_error(name, memory_map, saved):
 
 @pytest.mark.parametrize(
     "header",
-    ["", "{", "[1]", "3", "null", '{"format": 1}', '{"format": 1, "feature_names": null, "source": "x"}', "\x00\xff"],
+    ["", "{", "[1]", "3", "null", '{"format": 2}', '{"format": 2, "feature_names": null, "crc32": {}}', "\x00\xff"],
 )
 def test_a_damaged_header_is_a_data_error(header, saved):
     (saved / "log.json").write_bytes(header.encode("latin-1"))
@@ -248,7 +248,7 @@ def test_a_damaged_header_is_a_data_error(header, saved):
 def test_a_folder_of_a_later_format_says_so(saved):
     header = json.loads((saved / "log.json").read_text())
     (saved / "log.json").write_text(json.dumps(header | {"format": 99}))
-    with pytest.raises(DataError, match=r"found 99; expected 1\)"):
+    with pytest.raises(DataError, match=r"found 99; expected 2\)"):
         ClickLog.open(saved)
 
 
@@ -257,3 +257,33 @@ def test_what_is_not_a_saved_log_is_a_data_error(tmp_path):
     (tmp_path / "empty").mkdir()
     for name in ("absent", "file", "empty"):
         assert_unreadable(tmp_path / name, True)
+
+
+# -- what test_fuzz_readers.py found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [*(f"{name}.npy" for name in EVERY_FILE), "query_ids.json", "doc_ids.npy"])
+def test_a_flipped_bit_is_noticed_where_a_file_is_read(name, saved):
+    content = bytearray((saved / name).read_bytes())
+    content[-1] ^= 1
+    (saved / name).write_bytes(content)
+    assert_unreadable(saved, memory_map=False)
+    if name in ("query_ids.json", "doc_ids.npy"):
+        assert_unreadable(saved, memory_map=True)
+
+
+@every_way
+@pytest.mark.parametrize("name", ["propensities", "features"])
+def test_a_lost_optional_column_is_not_taken_for_one_that_never_was(name, memory_map, saved):
+    (saved / f"{name}.npy").unlink()
+    assert_unreadable(saved, memory_map)
+
+
+@every_way
+@pytest.mark.parametrize(
+    ("name", "kind", "other"), [("docs", "<i4", "<f4"), ("docs", "<i4", ">i4"), ("mask", "|b1", "|i1")]
+)
+def test_a_column_of_another_type_is_a_data_error(name, kind, other, memory_map, saved):
+    file = saved / f"{name}.npy"
+    file.write_bytes(file.read_bytes().replace(kind.encode(), other.encode()))
+    assert_unreadable(saved, memory_map)

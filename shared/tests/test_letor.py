@@ -446,3 +446,49 @@ def test_reading_is_several_times_faster_than_scikit_learn(tmp_path):
     load_svmlight_file(io.BytesIO(text), dtype=np.float32, query_id=True, zero_based=False)
     theirs = time.process_time() - start
     assert ours * 2 < theirs
+
+
+# -- what test_fuzz_readers.py found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("1 qid:a\0 1:2", "line 1: the query id holds a NUL"),
+        (f"1 qid:1 {'7' * 5000}:2", "line 1: a feature index is too large"),
+        (f"1 qid:1 1:{'7' * 5000}", "line 1: the value of feature 1 is not a finite number"),
+    ],
+    ids=["NUL", "index of 5,000 digits", "value of 5,000 digits"],
+)
+def test_ids_with_nuls_and_endless_digits_are_refused(tmp_path, line, says):
+    with pytest.raises(DataError, match=says):
+        read(write(tmp_path, f"{line}\n"))
+
+
+@pytest.mark.parametrize("blank", [" ", "\t", "\v", "\f", "\r"])
+def test_every_blank_separates_wherever_it_stands(tmp_path, blank):
+    # The plus sign sends the block to the parser that goes pair by pair.
+    for text in ("1 qid:a", "+1 qid:a"):
+        data = read(write(tmp_path, f"{text}{blank}1:2{blank}\n"))
+        assert (data.query_ids.tolist(), data.features.tolist()) == (["a"], [[2.0]])
+        with pytest.raises(DataError, match="line 1"):
+            read(write(tmp_path, f"{text}{blank}b 1:2\n"))
+
+
+@pytest.mark.parametrize("ids", [["0", "-0"], ["7" * 5000, "7"]], ids=["minus zero", "5,000 digits"])
+def test_query_ids_that_no_int64_spells_are_texts(tmp_path, ids):
+    path = write(tmp_path, "".join(f"1 qid:{query} 1:2\n" for query in ids))
+    assert read(path).query_ids.tolist() == ids
+
+
+def test_a_query_size_of_endless_digits_is_refused(tmp_path):
+    write(tmp_path, "7" * 5000, "rank.txt.query")
+    with pytest.raises(DataError, match="line 1: not a query size"):
+        read(write(tmp_path, "1 1:2\n"))
+
+
+def test_endless_digits_with_a_bad_end_are_refused_in_no_time(tmp_path):
+    start = time.perf_counter()
+    with pytest.raises(DataError, match="not a finite number"):
+        read(write(tmp_path, f"1 qid:1 1:{'7' * 300_000}x\n"))
+    assert time.perf_counter() - start < 5

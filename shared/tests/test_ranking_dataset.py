@@ -1,3 +1,4 @@
+import dataclasses
 from dataclasses import replace
 
 import numpy as np
@@ -205,7 +206,15 @@ def test_a_file_that_is_not_ours_is_refused(data, tmp_path):
 
 def test_loading_never_unpickles(tmp_path):
     path = tmp_path / "set.npz"
-    np.savez(path, irworks_ranking=np.array(1), labels=1, offsets=1, query_ids=1, features=np.array([{}], dtype=object))
+    np.savez(
+        path,
+        irworks_ranking=np.array(2),
+        optional=[],
+        labels=1,
+        offsets=1,
+        query_ids=1,
+        features=np.array([{}], dtype=object),
+    )
     with pytest.raises(DataError, match="not a readable ranking data set"):
         RankingDataset.load(path)
 
@@ -214,6 +223,41 @@ def test_loading_never_unpickles(tmp_path):
 def test_a_saved_set_that_lacks_an_array_is_refused(data, tmp_path, missing):
     parts = {"features": data.features, "labels": data.labels, "offsets": data.offsets, "query_ids": data.query_ids}
     del parts[missing]
-    np.savez(tmp_path / "set.npz", irworks_ranking=np.array(1), **parts)
+    np.savez(tmp_path / "set.npz", irworks_ranking=np.array(2), optional=np.array([], dtype=np.str_), **parts)
     with pytest.raises(DataError, match="not a readable ranking data set"):
         RankingDataset.load(tmp_path / "set.npz")
+
+
+# -- what test_fuzz_readers.py found -----------------------------------------------------------------------------------
+
+
+def test_an_archive_that_lost_its_document_ids_is_refused(data, tmp_path):
+    path = tmp_path / "set.npz"
+    dataclasses.replace(data, doc_ids=np.arange(data.n_docs)).save(path)
+    with np.load(path) as stored:
+        parts = {name: stored[name] for name in stored.files if name != "doc_ids"}
+    np.savez(path, **parts)
+    with pytest.raises(DataError, match="not a readable ranking data set"):
+        RankingDataset.load(path)
+
+
+def test_damage_that_no_parser_expects_is_one_clear_error(data, tmp_path):
+    path = tmp_path / "set.npz"
+    data.save(path)
+    content = path.read_bytes()
+    # The way in which the first array is packed, as the directory at the end of the archive says.
+    method = content.index(b"PK\x01\x02") + 10
+    for damaged in (content[:method] + b"\x63" + content[method + 1 :], b"\x93NUMPY" + content, b"PK", b""):
+        path.write_bytes(damaged)
+        with pytest.raises(DataError, match="not a readable ranking data set"):
+            RankingDataset.load(path)
+
+
+def test_arrays_that_make_no_data_set_are_refused_with_the_name_of_their_file(data, tmp_path):
+    path = tmp_path / "set.npz"
+    data.save(path)
+    with np.load(path) as stored:
+        parts = dict(stored.items())
+    np.savez(path, **parts | {"offsets": parts["offsets"][:-1]})
+    with pytest.raises(DataError, match=r"set\.npz: not a ranking data set: offsets"):
+        RankingDataset.load(path)

@@ -4,6 +4,8 @@ import gzip
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from irworks.data.columns import Place, check_present, line_of_row, numbers, plain, zeros_and_ones
@@ -99,3 +101,76 @@ def test_zeros_and_ones_are_booleans():
 def test_a_value_of_an_array_is_told_as_a_plain_one():
     assert type(plain(np.float64(1.5))) is float
     assert plain("x") == "x"
+
+
+# -- what test_fuzz_readers.py found -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("last", ['"b\n2,c\n', '"b\r2,c\r', '"b\n2,"c"\n'])
+def test_a_quote_that_never_ends_swallows_no_lines(tmp_path, name, last):
+    text = f"x,id\n0,a\n1,{last}".encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    with pytest.raises(DataError, match=r"line 3: a quoted field does not end where it should"):
+        read_csv(tmp_path / name, ["id"])
+
+
+def test_a_quoted_text_of_several_lines_is_one_cell(tmp_path):
+    (tmp_path / "a.csv").write_text('id,x\n"a\nb",1\n"c ""d""\n",2\n')
+    assert read_csv(tmp_path / "a.csv", ["id"]).to_dict("list") == {"id": ["a\nb", 'c "d"\n'], "x": [1, 2]}
+
+
+def test_a_column_name_that_is_no_utf8_is_one_clear_error(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"a,\xff\n1,2\n")
+    with pytest.raises(DataError, match=r"^a\.csv: not a readable CSV file: .*utf-8") as caught:
+        read_csv(tmp_path / "a.csv", [])
+    assert str(caught.value).isprintable()
+
+
+def test_ids_beside_an_empty_cell_stay_what_they_are(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x\n9007199254740993,1\n,2\n")
+    assert read_csv(tmp_path / "a.csv", ["id"])["id"].tolist()[0] == "9007199254740993"
+
+
+def test_of_two_columns_with_one_name_each_keeps_its_cells(tmp_path):
+    (tmp_path / "a.csv").write_text("a,a\nx,1.0\ny,2.5\n")
+    frame = read_csv(tmp_path / "a.csv", [])
+    assert frame.iloc[:, 0].tolist() == ["x", "y"]
+    assert frame.iloc[:, 1].tolist() == [1.0, 2.5]
+
+
+@pytest.mark.parametrize("text", ["2020-01-01", "0000-01-01", "2020-01-01 12:30:00", "2020-01-01T12:30:00Z", "12:30"])
+def test_dates_and_times_are_no_numbers(tmp_path, text):
+    (tmp_path / "a.csv").write_text(f"x\n{text}\n")
+    with pytest.raises(DataError, match="not a number"):
+        numbers(read_csv(tmp_path / "a.csv", []), "x", Place("a.csv"), "a number")
+
+
+@pytest.mark.parametrize("value", [10**400, -(10**400)])
+def test_an_integer_beyond_every_float_is_infinite(value):
+    frame = pd.DataFrame({"x": pd.Series([1, value], dtype=object)})
+    assert np.abs(numbers(frame, "x", Place("t"), "a number")).tolist() == [1, np.inf]
+
+
+def test_numbers_written_as_text_are_rounded_as_python_rounds_them():
+    texts = [f"+{value:.25e}" for value in np.random.default_rng(0).uniform(size=1000).tolist()]
+    frame = pd.DataFrame({"x": texts})
+    assert numbers(frame, "x", Place("t"), "a number").tolist() == [float(text) for text in texts]
+
+
+def test_a_parquet_text_that_is_no_utf8_is_refused(tmp_path):
+    text = pa.Array.from_buffers(
+        pa.string(), 1, [None, pa.py_buffer(np.array([0, 2], np.int32)), pa.py_buffer(b"\xffx")]
+    )
+    pq.write_table(pa.table({"x": text}), tmp_path / "a.parquet")
+    for read in (read_parquet, lambda file: list(scan_parquet(file, 10))):
+        with pytest.raises(DataError, match=r"^a\.parquet: not a readable Parquet file: .*UTF8"):
+            read(tmp_path / "a.parquet")
+
+
+def test_a_part_with_fewer_rows_than_the_footer_says_is_refused(tmp_path, monkeypatch):
+    pd.DataFrame({"x": np.arange(10)}).to_parquet(tmp_path / "a.parquet")
+    whole = pq.ParquetFile.iter_batches
+    monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda self, batch_size: iter([*whole(self, batch_size)][:-1]))
+    with pytest.raises(DataError, match=r"2 rows too few \(expected 10"):
+        list(scan_parquet(tmp_path / "a.parquet", 4))

@@ -82,7 +82,7 @@ class Store:
             table = _read(folder / "table.json")
             columns = Table.from_json(json.loads(table)) if table else None
             return replace(result, figure=_read(folder / "figure.svg"), table=columns)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     def write_summary(self, results: Results) -> None:

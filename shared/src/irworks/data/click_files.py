@@ -15,7 +15,8 @@ from irworks.data.click_columns import LongColumns, empty_log
 from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 from irworks.data.clicks import ClickLog
 from irworks.data.columns import Place, numbers, plain, zeros_and_ones
-from irworks.data.tables import csv_delimiter, is_parquet, one_line, read_csv, read_parquet, scan_parquet
+from irworks.data.damage import legible, one_line
+from irworks.data.tables import csv_delimiter, is_parquet, read_csv, read_parquet, scan_parquet
 from irworks.errors import ArgumentError
 from irworks.runtime import atomic_path
 
@@ -91,7 +92,7 @@ def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: 
     for batch in parts:
         table = batch if rest is None else pd.concat([rest, batch], ignore_index=True)
         session = _session_column(table, LongColumns(**columns), file.name)
-        cut = len(table) if session is None else _start_of_last(table[session])
+        cut = len(table) if session is None else _start_of_last(table, session, Place(file.name, first=first_row))
         rest = table.iloc[cut:].reset_index(drop=True)
         if cut:
             yield _part(table.iloc[:cut], session, columns, file.name, first_row, seen)
@@ -142,7 +143,7 @@ def write_click_log(log: ClickLog, path: str | Path) -> None:
             frame.to_csv(scratch, index=False, sep=csv_delimiter(file), compression=gzip)
             return
         try:
-            frame.to_parquet(scratch, index=False, compression="zstd")
+            frame.to_parquet(scratch, index=False, compression="zstd", write_page_checksum=True)
         except pa.ArrowException as error:
             raise ArgumentError(
                 f"the log cannot be a Parquet file: {one_line(error)}; expected ids of one type in a column (make all "
@@ -156,9 +157,9 @@ def _session_column(table: "pd.DataFrame", columns: LongColumns, source: str) ->
     return columns.present([str(name) for name in table.columns], source).session
 
 
-def _start_of_last(session: "pd.Series[Any]") -> int:
+def _start_of_last(table: "pd.DataFrame", session: str, place: Place) -> int:
     """Row at which the last session of a part begins: it may go on in the next part."""
-    codes = session.to_numpy()
+    codes, _ = _factorized(table, session, place)
     changes = np.flatnonzero(codes[1:] != codes[:-1])
     return int(changes[-1]) + 1 if len(changes) else 0
 
@@ -248,15 +249,9 @@ def _propensities(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[n
 
 
 def _codes(frame: "pd.DataFrame", column: str | None, place: Place) -> tuple[NDArray[np.int32], NDArray[Any]]:
-    import pandas as pd
-
     if column is None:
         return np.zeros(len(frame), dtype=np.int32), np.array(["all"], dtype=object)
-    try:
-        codes, ids = pd.factorize(frame[column], sort=True)
-    except TypeError:
-        # Ids of types that have no common order stand in order of appearance; made text, 1 and "1" would be one.
-        codes, ids = pd.factorize(frame[column])
+    codes, ids = _factorized(frame, column, place, sort=True)
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
         raise place.error("an id is missing", row, column, "an empty value", "an id")
@@ -265,16 +260,31 @@ def _codes(frame: "pd.DataFrame", column: str | None, place: Place) -> tuple[NDA
     return codes.astype(np.int32), vocabulary if vocabulary.dtype.kind in "iub" else vocabulary.astype(object)
 
 
+def _factorized(
+    frame: "pd.DataFrame", column: str, place: Place, *, sort: bool = False
+) -> tuple[NDArray[np.int64], Any]:
+    """As `pandas.factorize`, of ids; those of types without a common order stand in order of appearance."""
+    import pandas as pd
+
+    try:
+        return pd.factorize(frame[column], sort=sort)
+    except TypeError:
+        # Not as texts, which would make 1 and "1" one id.
+        compound = frame[column].map(lambda value: isinstance(value, (list, dict, set, np.ndarray))).to_numpy()
+    if compound.any():
+        row = int(np.flatnonzero(compound)[0])
+        raise place.error("an id is a list or a record", row, column, frame[column].iloc[row], "a number or a text")
+    return pd.factorize(frame[column])
+
+
 def _sessions(
     frame: "pd.DataFrame", columns: LongColumns, query: NDArray[np.int32], query_ids: NDArray[Any], place: Place
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Code of each row's session, in order of appearance, and the first row of each."""
-    import pandas as pd
-
     if columns.session is None:
         rows = np.arange(len(frame))
         return rows, rows
-    codes, _ = pd.factorize(frame[columns.session])
+    codes, _ = _factorized(frame, columns.session, place)
     if (codes < 0).any():
         row = int(np.flatnonzero(codes < 0)[0])
         raise place.error("an id is missing", row, columns.session, "an empty value", "an id")
@@ -285,11 +295,11 @@ def _sessions(
         row = int(np.flatnonzero(mixed)[0])
         earlier = int(first[codes[row]])
         raise place.error(
-            f"session {plain(frame[columns.session].iloc[row])!r} has two queries",
+            f"session {legible(repr(plain(frame[columns.session].iloc[row])))} has two queries",
             row,
             columns.query,
             query_ids[query[row]],
-            f"{plain(query_ids[query[earlier]])!r} as at {place.where(earlier)}",
+            f"{legible(repr(plain(query_ids[query[earlier]])))} as at {place.where(earlier)}",
         )
     return codes.astype(np.int64), first
 
@@ -358,7 +368,7 @@ def _with_features(
         if differs.any():
             row = int(np.flatnonzero(differs)[0])
             raise place.error(
-                f"a feature of the pair {log.pair_name(int(pair[row]))} changes between rows",
+                f"a feature of the pair {legible(log.pair_name(int(pair[row])))} changes between rows",
                 row,
                 name,
                 values[row],

@@ -60,7 +60,11 @@ def long_from_wide(
         keep = zeros_and_ones(long, "mask", place, "mask")
         long, place = long[keep].reset_index(drop=True), replace(place, rows=row[keep])
     doc, position, click = WIDE_COLUMNS
-    return long.infer_objects(), LongColumns(query, doc, position, click, session, propensity, features=()), place
+    inferred = long.infer_objects()
+    if inferred[doc].dtype.kind == "f":
+        # Large integers beside fractions would be rounded, and two ids become one.
+        inferred[doc] = long[doc]
+    return inferred, LongColumns(query, doc, position, click, session, propensity, features=()), place
 
 
 def _check_lengths(found: NDArray[np.int64], expected: NDArray[np.int64], name: str, place: Place) -> None:
@@ -82,18 +86,29 @@ def _as_list(value: Any, row: int, column: str, place: Place) -> NDArray[Any]:
     if isinstance(value, str):
         try:
             items = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             items = None
-    if not isinstance(items, (list, tuple, np.ndarray)):
+    if not isinstance(items, (list, tuple)) and not (isinstance(items, np.ndarray) and items.ndim):
         raise place.error("not a list", row, column, value, "a list, such as [3, 1, 2]")
     if isinstance(items, np.ndarray) and items.ndim == 1 and items.dtype != object:
         return items
     kinds = {type(item) for item in items}
     if any(issubclass(kind, (list, tuple, dict, np.ndarray)) for kind in kinds):
         raise place.error("a list within a list", row, column, value, "a flat list, such as [3, 1, 2]")
-    array = np.asarray(items, dtype=None if len(kinds) == 1 else object)
-    # As objects where numpy would make them all text, or large integers floats.
+    if not _is_text("".join(item for item in items if isinstance(item, str))):
+        raise place.error("half of a surrogate pair", row, column, value, "text that UTF-8 can hold")
+    # As objects where numpy would make them all text, or cut NULs off the end of texts, or large integers floats.
+    array = np.asarray(items, dtype=None if len(kinds) == 1 and kinds != {str} else object)
     return np.asarray(items, dtype=object) if array.dtype.kind == "f" and kinds == {int} else array
+
+
+def _is_text(text: str) -> bool:
+    """Whether pandas and files can hold a text: JSON can write half a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _concatenated(parts: list[NDArray[Any]]) -> NDArray[Any]:

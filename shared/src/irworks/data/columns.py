@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import islice
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +17,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["Place", "check_present", "line_of_row", "numbers", "plain", "zeros_and_ones"]
+
+_UNREACHABLE = 1 << 1023
 
 
 def check_present(wanted: Sequence[str], names: Sequence[str], source: str) -> None:
@@ -90,10 +94,15 @@ class Place:
 def line_of_row(file: Path, row: int) -> int:
     """1-based line of a data row of a CSV file. Readers skip blank lines, so only counting them in tells the line."""
     import gzip
+    import zlib
 
-    with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
-        filled = (number for number, line in enumerate(lines, start=1) if line.strip(b"\r\n"))
-        return next(islice(filled, row + 1, None), row + 2)
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+            filled = (number for number, line in enumerate(lines, start=1) if line.strip(b"\r\n"))
+            return next(islice(filled, row + 1, None), row + 2)
+    except (OSError, EOFError, zlib.error):
+        # The message is about a row; that the rest of the file is damaged too must not hide it.
+        return row + 2
 
 
 def numbers(frame: "pd.DataFrame", column: str, place: Place, expected: str) -> NDArray[np.float64]:
@@ -111,14 +120,36 @@ def numbers(frame: "pd.DataFrame", column: str, place: Place, expected: str) -> 
     Raises:
         DataError: A value is missing or not a number: with its row.
     """
-    import pandas as pd
-
-    values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    values = _as_floats(frame[column])
     bad = np.isnan(values)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         raise place.error("not a number", row, column, frame[column].iloc[row], expected)
     return values
+
+
+def _as_floats(values: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Numbers, and texts that say one; NaN for all else."""
+    import pandas as pd
+
+    if values.dtype.kind in "mMc":
+        # Neither times, though pandas counts nanoseconds, nor complex numbers, though numpy takes their real part.
+        return np.full(len(values), np.nan)
+    if values.dtype.kind != "O":
+        return pd.to_numeric(values, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan)
+    objects = values.astype(object).map(_real)
+    numbers = pd.to_numeric(objects, errors="coerce").to_numpy(dtype=np.float64, na_value=np.nan, copy=True)
+    said = ~np.isnan(numbers)
+    # Again: pandas rounds some texts to a neighbour of the nearest float64.
+    numbers[said] = objects.to_numpy()[said].astype(np.float64)
+    return numbers
+
+
+def _real(value: Any) -> Any:
+    """A number or a text as it is, but an integer that no float64 comes near as infinity; NaN for all else."""
+    if isinstance(value, int) and abs(value) >= _UNREACHABLE:
+        return np.inf if value > 0 else -np.inf
+    return value if isinstance(value, (str, bytes, Real, Decimal, np.bool_)) else np.nan
 
 
 def zeros_and_ones(frame: "pd.DataFrame", column: str, place: Place, name: str) -> NDArray[np.bool_]:

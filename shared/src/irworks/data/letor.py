@@ -237,7 +237,7 @@ def _offsets_of_counts(path: Path, source: Path, n_docs: int) -> NDArray[np.int6
         token = text.strip()
         if not token:
             continue
-        if not token.isdigit() or int(token) < 1 or len(token) > 18:
+        if not token.isdigit() or len(token) > 18 or int(token) < 1:
             found = token.decode("utf-8", "backslashreplace")
             expected = "a number of documents, at least 1"
             raise DataError("not a query size", source=path, row=f"line {number}", found=found, expected=expected)

@@ -13,7 +13,7 @@ from irworks.runtime import atomic_write
 __all__ = ["LetorCache"]
 
 _LOG = logging.getLogger(__name__)
-_VERSION = 1
+_VERSION = 2
 _SAMPLE = 1 << 20
 
 
@@ -42,7 +42,7 @@ class LetorCache:
             return RankingDataset.load(self._data)
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError, DataError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError, DataError) as error:
             _LOG.warning("%s: the cached copy cannot be read and is made anew: %s", self._data, error)
             return None
 

@@ -19,10 +19,12 @@ __all__ = ["MAX_FEATURES", "Block", "Grammar", "ZeroIndexError", "parse_block", 
 
 MAX_FEATURES = 1 << 20
 
-_NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
-_INTEGER = re.compile(rb"-?(?:0|[1-9]\d*)")
+_NUMBER = re.compile(rb"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
+# No longer than an int64 is; -0 is not the way to write a number.
+_INTEGER = re.compile(rb"0|-?[1-9]\d{0,18}")
 _COMMENT = re.compile(rb"#[^\n]*")
-_BLANKS = bytes.maketrans(b"\t\r", b"  ")
+# All that `bytes.split`, and so `parse_lines`, takes for a blank.
+_BLANKS = bytes.maketrans(b"\t\r\v\f", b"    ")
 _SPACE, _COLON, _NEWLINE, _ZERO = b" :\n0"
 # Nine digits fit an int32 and eighteen an int64, whatever they are.
 _INDEX_DIGITS, _QID_DIGITS = 9, 18
@@ -87,14 +89,15 @@ def parse_block(text: bytes, first_line: int, grammar: Grammar) -> Block:
         ZeroIndexError: As `Grammar.guess_index` says.
     """
     tidy = _tidy(text)
-    block = _parse_tidy(tidy, first_line, grammar)
+    # Arrays of texts lose NULs at the end of an id; line by line they are refused.
+    block = None if b"\0" in tidy else _parse_tidy(tidy, first_line, grammar)
     return parse_lines(tidy, first_line, grammar) if block is None else block
 
 
 def _tidy(text: bytes) -> bytes:
     if b"#" in text:
         text = _COMMENT.sub(b"", text)
-    if b"\r" in text or b"\t" in text:
+    if any(blank in text for blank in (b"\r", b"\t", b"\v", b"\f")):
         text = text.translate(_BLANKS)
     return text
 
@@ -282,6 +285,8 @@ class _Place:
             qid = pairs.pop(0)[4:]
             if not qid or b":" in qid:
                 self.fail("the query id is not whole", b"qid:" + qid, "qid:Q")
+            if b"\0" in qid:
+                self.fail("the query id holds a NUL", b"qid:" + qid, "a text without NULs")
         return label, qid, self.features(pairs)
 
     def features(self, pairs: list[bytes]) -> dict[int, float]:
@@ -312,7 +317,8 @@ class _Place:
         if not re.fullmatch(rb"\d+", index):
             expected = f"a whole number from {self.grammar.first_index}"
             self.fail("a feature index is not a whole number", pair, expected)
-        column = int(index) - self.grammar.first_index
+        # Python refuses to read thousands of digits; as many as here are too large whatever they are.
+        column = int(index.lstrip(b"0")[: _INDEX_DIGITS + 1] or b"0") - self.grammar.first_index
         if column < 0:
             if self.grammar.guess_index:
                 raise ZeroIndexError

@@ -1,7 +1,5 @@
 """`RankingDataset`: queries, their candidate documents, features and relevance labels."""
 
-import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,16 +9,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irworks.data.damage import refused
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_path
 
 __all__ = ["RankingDataset"]
 
-_FORMAT = 1
-_REQUIRED = ("irworks_ranking", "features", "labels", "offsets", "query_ids")
-_OPTIONAL = ("doc_ids", "feature_names")
+_FORMAT = 2
+_REQUIRED = ("features", "labels", "offsets", "query_ids")
 _CHECKED_AT_ONCE = 1 << 22
-_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -217,8 +214,9 @@ class RankingDataset:
             parts["doc_ids"] = self.doc_ids
         if self.feature_names is not None:
             parts["feature_names"] = np.asarray(self.feature_names, dtype=np.str_)
+        optional = np.asarray([name for name in parts if name not in _REQUIRED], dtype=np.str_)
         with atomic_path(target) as scratch:
-            np.savez(scratch, allow_pickle=False, irworks_ranking=np.asarray(_FORMAT), **parts)
+            np.savez(scratch, allow_pickle=False, irworks_ranking=np.asarray(_FORMAT), optional=optional, **parts)
 
     @classmethod
     def load(cls, path: str | Path) -> Self:
@@ -227,11 +225,15 @@ class RankingDataset:
         Raises:
             DataError: The file is absent, damaged, or not one of ours.
         """
-        arrays = _stored(path)
-        if int(arrays.pop("irworks_ranking")) != _FORMAT:
-            raise DataError("a ranking data set of another version", source=path, expected=f"version {_FORMAT}")
-        names = arrays.pop("feature_names", None)
-        return cls(**arrays, feature_names=None if names is None else tuple(names.tolist()))
+        if not Path(path).is_file():
+            raise DataError("no such file", source=path)
+        with refused("not a readable ranking data set", path, expected="what save wrote"):
+            arrays = _stored(path)
+            names = arrays.pop("feature_names", None)
+            try:
+                return cls(**arrays, feature_names=None if names is None else tuple(names.tolist()))
+            except DataError as error:
+                raise DataError(f"not a ranking data set: {error}", source=path, expected="what save wrote") from None
 
     def _query_numbers(self, index: NDArray[Any]) -> NDArray[np.int64]:
         if index.ndim != 1 or len(index) == 0:
@@ -261,15 +263,12 @@ class RankingDataset:
 
 
 def _stored(path: str | Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in _REQUIRED}
-            return arrays | {name: stored[name] for name in _OPTIONAL if name in stored.files}
-    except FileNotFoundError:
-        raise DataError("no such file", source=path) from None
-    except _UNREADABLE as error:
-        problem = f"not a readable ranking data set: {error}"
-        raise DataError(problem, source=path, expected="what save wrote") from None
+    # Opened here: numpy leaves a file open that turns out not to be an archive.
+    with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+        if int(stored["irworks_ranking"]) != _FORMAT:
+            raise DataError("a ranking data set of another version", source=path, expected=f"version {_FORMAT}")
+        # Listed, so that an archive that lost its end does not pass for one without document ids.
+        return {name: stored[name] for name in [*_REQUIRED, *stored["optional"].tolist()]}
 
 
 def _check_together(ids: NDArray[Any], starts: NDArray[Any]) -> None:

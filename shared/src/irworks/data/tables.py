@@ -4,18 +4,26 @@ For the readers of click logs, score tables and the like: read the file here, th
 `irworks.data.columns`.
 """
 
+import csv as python_csv
+import gzip
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from irworks.data.columns import Place, line_of_row
+from irworks.data.damage import one_line, refused
 from irworks.errors import DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_delimiter", "is_parquet", "one_line", "read_csv", "read_parquet", "scan_parquet"]
+__all__ = ["csv_delimiter", "is_parquet", "read_csv", "read_parquet", "scan_parquet"]
+
+# Of which `pyarrow.ArrowInvalid` and `UnicodeDecodeError` are kinds of `ValueError`.
+_MALFORMED = (ValueError, OSError, EOFError)
+_NOT_PARQUET = "not a readable Parquet file"
+_CUT_SHORT = "It may be truncated or still being written"
 
 
 def is_parquet(file: Path) -> bool:
@@ -59,20 +67,53 @@ def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
     )
     try:
         table = csv.read_csv(file, parse_options=parse, convert_options=convert)
-    except (pa.ArrowInvalid, OSError, EOFError) as error:
+        names = table.column_names
+    except _MALFORMED as error:
         raise _unreadable_csv(file, parse, convert, error) from None
-    for place, name in enumerate(table.column_names):
+    if any(_holds_line_break(column) for column in table.columns):
+        _check_quotes(file)
+    for place, name in enumerate(names):
         if name in ids:
             table = table.set_column(place, name, _narrowed(table.column(place)))
-    frame: pd.DataFrame = table.to_pandas()
-    return frame
+    return _to_frame(table, integer_object_nulls=False)
+
+
+def _holds_line_break(column: Any) -> bool:
+    """Whether one of the texts of a column has several lines."""
+    import pyarrow as pa
+
+    if not (pa.types.is_string(column.type) or pa.types.is_binary(column.type)):
+        return False
+    texts = (chunk.buffers()[2] for chunk in column.chunks)
+    return any(b"\n" in text or b"\r" in text for text in (data.to_pybytes() for data in texts if data is not None))
+
+
+def _check_quotes(file: Path) -> None:
+    """Check that every quoted field ends: one that does not takes in the lines after it, and Arrow lets it pass."""
+    opened = gzip.open if file.suffix == ".gz" else open
+    begin = 1
+    with opened(file, "rt", encoding="utf-8", errors="replace", newline="") as text:
+        rows = python_csv.reader(text, delimiter=csv_delimiter(file), strict=True)
+        try:
+            for _ in rows:
+                begin = rows.line_num + 1
+        except python_csv.Error as error:
+            raise DataError(
+                "a quoted field does not end where it should",
+                source=file.name,
+                row=f"line {begin}",
+                found=str(error),
+                expected='a closing quote before the next delimiter, and quotes within the field doubled ("")',
+            ) from None
 
 
 def _narrowed(column: Any) -> Any:
-    """Strings as integers where that loses nothing."""
+    """Strings as integers where that loses nothing: not beside nulls, which would make them floats."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if column.null_count:
+        return column
     for kind in (pa.int64(), pa.uint64()):
         try:
             integers = pc.cast(column, kind)
@@ -84,7 +125,6 @@ def _narrowed(column: Any) -> Any:
 
 
 def _unreadable_csv(file: Path, parse: Any, convert: Any, error: Exception) -> DataError:
-    import pyarrow as pa
     from pyarrow import csv
 
     if "Empty CSV file" in str(error):
@@ -93,7 +133,7 @@ def _unreadable_csv(file: Path, parse: Any, convert: Any, error: Exception) -> D
         # Slower, but alone the one that counts rows.
         options = csv.ReadOptions(use_threads=False)
         csv.read_csv(file, read_options=options, parse_options=parse, convert_options=convert)
-    except (pa.ArrowInvalid, OSError, EOFError) as detailed:
+    except _MALFORMED as detailed:
         error = detailed
     counted = re.search(r"Row #(\d+): (.*)", one_line(error))
     if counted is None:
@@ -108,18 +148,12 @@ def read_parquet(file: Path) -> "pd.DataFrame":
     Raises:
         DataError: The file is missing, truncated or not Parquet.
     """
-    import pandas as pd
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not file.exists():
         raise DataError("no such file", source=file)
-    try:
-        # As objects: integers beside nulls would become floats, and large ids others.
-        frame: pd.DataFrame = pq.read_table(file).to_pandas(integer_object_nulls=True)
-        return frame
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable_parquet(file, error) from None
+    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
+        return _checked_frame(pq.read_table(file, page_checksum_verification=True))
 
 
 def scan_parquet(file: Path, batch_rows: int) -> "Iterator[pd.DataFrame]":
@@ -128,29 +162,52 @@ def scan_parquet(file: Path, batch_rows: int) -> "Iterator[pd.DataFrame]":
     Raises:
         DataError: As `read_parquet`; or the file has no row.
     """
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not file.is_file():
         raise DataError("no such file", source=file)
-    try:
-        with pq.ParquetFile(file) as parquet:
-            if parquet.metadata.num_rows == 0:
-                raise Place(file.name).empty()
-            for batch in parquet.iter_batches(batch_size=batch_rows):
-                yield batch.to_pandas(integer_object_nulls=True)
-    except (pa.ArrowException, OSError) as error:
-        raise _unreadable_parquet(file, error) from None
+    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
+        parquet = pq.ParquetFile(file, page_checksum_verification=True)
+    with parquet:
+        if parquet.metadata.num_rows == 0:
+            raise Place(file.name).empty()
+        batches = parquet.iter_batches(batch_size=batch_rows)
+        missing = parquet.metadata.num_rows
+        while (frame := _next_frame(batches, file)) is not None:
+            missing -= len(frame)
+            yield frame
+        if missing:
+            # Arrow takes a column that ends early for the end of the file.
+            raise DataError(
+                f"{_NOT_PARQUET}: {abs(missing)} rows too {'few' if missing > 0 else 'many'}",
+                source=file.name,
+                expected=f"{parquet.metadata.num_rows}, as its footer says",
+                hint=_CUT_SHORT,
+            )
 
 
-def _unreadable_parquet(file: Path, error: Exception) -> DataError:
-    return DataError(
-        f"not a readable Parquet file: {one_line(error)}",
-        source=file.name,
-        hint="It may be truncated or still being written",
+def _next_frame(batches: "Iterator[Any]", file: Path) -> "pd.DataFrame | None":
+    import pyarrow as pa
+
+    # Not around the whole loop: what the caller raises between two parts is no fault of the file.
+    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
+        batch = next(batches, None)
+        return None if batch is None else _checked_frame(pa.Table.from_batches([batch]))
+
+
+def _checked_frame(table: Any) -> "pd.DataFrame":
+    # Arrow trusts the file: texts that are no UTF-8 would fail where they are used.
+    table.validate(full=True)
+    # As objects: integers beside nulls would become floats, and large ids others.
+    return _to_frame(table, integer_object_nulls=True)
+
+
+def _to_frame(table: Any, *, integer_object_nulls: bool) -> "pd.DataFrame":
+    """An Arrow table for pandas: an index that was written beside the columns is a column as the others are."""
+    # Numbered on the way: of two columns with one name, pandas would make the second what the first is. Dates are not
+    # made objects, because Python has none for the year 0.
+    numbered = table.rename_columns([str(place) for place in range(table.num_columns)])
+    frame: pd.DataFrame = numbered.to_pandas(
+        integer_object_nulls=integer_object_nulls, ignore_metadata=True, date_as_object=False
     )
-
-
-def one_line(error: Exception) -> str:
-    """The first line of an error's message."""
-    return str(error).strip().splitlines()[0].rstrip(".") if str(error).strip() else type(error).__name__
+    return frame.set_axis(table.column_names, axis=1)
