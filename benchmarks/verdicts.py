@@ -87,8 +87,8 @@ def table(rows: Sequence[Row]) -> str:
     lines = [
         "# Do the verdicts depend on the seeds?",
         "",
-        f"Each claim was measured {len(rows[0]['verdicts'])} times at scale `{rows[0]['scale']}`, with seeds that no other",
-        f"run has and that the claim was not written with. A letter a run: {letters} (failed).",
+        f"Each claim was measured {len(rows[0]['verdicts'])} times at scale `{rows[0]['scale']}`, with seeds that no",
+        f"other run has and that the claim was not written with. A letter a run: {letters} (failed).",
         f"{sum(not row['flips'] for row in ran)} of the {len(ran)} claims that ran came out the same every time.",
         "",
         "Made by `uv run python benchmarks/verdicts.py`.",

@@ -36,6 +36,14 @@ def test_a_log_of_many_queries_and_short_lists_agrees_too():
     assert check_logging(log, policy).agrees
 
 
+def test_a_list_in_a_hundred_may_be_cut_short():
+    world, log = world_and_log()
+    mask = log.shown.copy()
+    mask[::150, -1] = False
+    cut = ClickLog(log.query, log.docs, log.clicks & mask, mask, query_ids=log.query_ids, doc_ids=log.doc_ids)
+    assert check_logging(cut, world.logging).agrees
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "change",

@@ -593,6 +593,17 @@ def test_an_interrupted_run_goes_on_from_its_checkpoint(run: Run, tiny: Path) ->
     assert_one_line(run(*common, "--out", "x", "--resume"), "--checkpoint")
 
 
+def test_a_feature_far_from_zero_is_not_rounded_away(run: Run, tiny: Path) -> None:
+    features = pd.read_parquet("tiny/features.parquet")
+    ranker = [name for name in features if name.startswith("r_")]
+    features[ranker] = features[ranker] + 1.7e9  # seconds since 1970
+    features.to_parquet("features.parquet")
+    done = run("learn", "log.csv", "--logging", "logging.csv", *TINY, "--features", "features.parquet", "--out", "out")
+    assert done.status == 0, done.err
+    scores = pd.read_parquet("out/scores.parquet")["score_r"]
+    assert scores.nunique() > len(scores) / 2
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -1,11 +1,21 @@
 """Exposure IPS, item-position IPS and the ranker-only baseline: by enumeration, loops over the log, and simulation."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-from cltr_twostage import ClickLog, ExposureIPS, ItemPositionIPS, MixturePolicy, Pool, RankerOnlyIPS, TwoStagePolicy
+from cltr_twostage import (
+    ClickLog,
+    ExposureIPS,
+    ItemPositionIPS,
+    MixturePolicy,
+    Pool,
+    RankerOnlyIPS,
+    SupportWarning,
+    TwoStagePolicy,
+)
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import PositionBased, placement_probabilities, simulate_clicks
 
@@ -352,6 +362,22 @@ def test_what_is_handed_out_cannot_change_other_estimates(tiny_world):
     fitted = ExposureIPS(world.examination).fit(world.simulate(100, 0), world.logging)
     with pytest.raises(ValueError, match="read-only"):
         fitted.logging_exposure_[0] = 1.0
+
+
+def test_an_array_in_the_order_of_another_pool_is_told():
+    rng = np.random.default_rng(0)
+    policy = TwoStagePolicy(*rng.normal(scale=2, size=(2, 12)), 4, 2, pool=[0, 6, 12])
+    query = rng.integers(2, size=2000)
+    shown = policy.sample(query, rng)
+    ids = {"query_ids": policy.pool.query_ids, "doc_ids": policy.pool.doc_ids}
+    log = ClickLog(query, shown, rng.random(shown.shape) < 0.3, **ids)
+    exposure = policy.exposure([1, 0.5]).value
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ExposureIPS([1, 0.5]).fit(log, exposure, pool=policy.pool)
+    mixed = np.sort(exposure)[::-1] + 1e-6
+    with pytest.warns(SupportWarning, match=r"logging sums to .* lists of 2 to 1\.5: is the array in the order"):
+        ExposureIPS([1, 0.5]).fit(log, mixed, pool=policy.pool)
 
 
 def test_an_array_that_was_given_may_be_changed_afterwards(tiny_world):

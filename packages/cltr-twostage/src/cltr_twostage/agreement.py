@@ -21,6 +21,8 @@ FloatArray = NDArray[np.float64]
 DOUBT = 1e-3
 # Exact placements are exact to less than this.
 EXACT = 1e-9
+# Lists that are cut short in so small a share of sessions bend an estimate by no more than that.
+CUT = 0.01
 # Sampled ones are off by less than this many standard errors, and than this over the number of draws where rare.
 REACH, RARE = 5.0, 12.0
 
@@ -70,8 +72,8 @@ def check_logging(
     """Compare how often each document stood at each rank with how often the logging policy puts it there.
 
     Clicks and examination play no part. What it finds: another policy, temperature, `n_candidates` or version than was
-    in production; impressions that were filtered from the log, as where only what scrolled into view was kept. No
-    finding is no proof: a small log shows large differences only.
+    in production; impressions that were filtered from the log, as where only what scrolled into view was kept. A
+    list in a hundred may be cut short. No finding is no proof: a small log shows large differences only.
 
     Args:
         log: What was shown.
@@ -98,7 +100,7 @@ def check_logging(
     least = EXACT if exact else RARE / n_samples
     by_document = _log_bound(shown, sessions[pool.owner()], expected, REACH * error + least)
     filled, fills = (np.add.reduceat(table, pool.offsets[:-1], axis=0) for table in (shown, expected))
-    by_rank = _log_bound(filled, sessions, np.minimum(fills, 1.0), least)
+    by_rank = _log_bound(filled, sessions, np.minimum(fills, 1.0), max(least, CUT))
     n_places = np.log(2.0 * max(1, int((sessions[pool.owner()] > 0).sum() + (sessions > 0).sum()) * ranks))
     # A rank that is left empty is behind each document that is missing there.
     if by_rank.min() + n_places < np.log(DOUBT) or by_rank.min() <= by_document.min():

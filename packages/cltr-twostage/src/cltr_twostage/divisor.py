@@ -1,5 +1,6 @@
 """What every weight divides by: how likely the logging policies were to show what the log shows."""
 
+import warnings
 from collections.abc import Hashable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,7 +11,15 @@ from numpy.typing import NDArray
 
 from cltr_twostage.collapse import CollapsedLog
 from cltr_twostage.data import Pool
-from cltr_twostage.estimator import Logging, logging_policies, longest_list, part_shares, require_policy_per_log
+from cltr_twostage.estimator import (
+    Logging,
+    SupportWarning,
+    logging_policies,
+    longest_list,
+    part_shares,
+    require_policy_per_log,
+    users_level,
+)
 from cltr_twostage.policy import Policy
 from irworks.errors import ArgumentError
 
@@ -28,6 +37,8 @@ _TABLES: WeakKeyDictionary[Policy, dict[Hashable, Drawn]] = WeakKeyDictionary()
 REMEMBERED = 4
 # An exposure that was written with six digits is off by less.
 TOLERANCE = 1e-5
+# Sampled or rounded exposures may sum to so much more than the ranks of a list have.
+SURPLUS = 0.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +90,24 @@ def logging_table(estimator: "_RatioEstimator", logging: Logging) -> LoggingTabl
         raise ArgumentError(
             f'logging is a {type(logging).__name__}; expected a policy, several, an array of exposures, or "counts"'
         ) from None
-    return LoggingTable(_checked_table(table, estimator._table_shape(), estimator._largest_entry(), log.pool))
+    table = _checked_table(table, estimator._table_shape(), estimator._largest_entry(), log.pool)
+    _warn_of_another_order(estimator, table)
+    return LoggingTable(table)
+
+
+def _warn_of_another_order(estimator: "_RatioEstimator", table: FloatArray) -> None:
+    """No query exposes more than its ranks have: where one does, the rows of the array are those of another pool."""
+    log, most = estimator.collapsed_, estimator._largest_sum()
+    found = np.where(log.query_counts > 0, estimator._of_query(table), 0.0)
+    if (found > most * (1 + SURPLUS)).any():
+        query = int(found.argmax())
+        warnings.warn(
+            f"logging sums to {found[query]:.4g} over the documents of query {log.pool.query_ids[query]}, and lists of "
+            f"{log.k} to {most:.4g}: is the array in the order of the pool? That is fit(..., pool=), by default "
+            "Pool.from_log(log)",
+            SupportWarning,
+            stacklevel=users_level(),
+        )
 
 
 def _remembered_table(estimator: "_RatioEstimator", policy: Policy) -> Drawn:

@@ -168,6 +168,10 @@ class _RatioEstimator(Estimator):
         """What no entry of a logging table can exceed."""
         return float(self.examination[: self.collapsed_.k].max())
 
+    def _largest_sum(self) -> float:
+        """What the entries of a query sum to where every rank is filled."""
+        return float(self.examination[: self.collapsed_.k].sum())
+
     def _gain(self) -> FloatArray | float:
         return 1.0
 
@@ -297,6 +301,9 @@ class ItemPositionIPS(_RatioEstimator):
 
     def _largest_entry(self) -> float:
         return 1.0
+
+    def _largest_sum(self) -> float:
+        return float(self.collapsed_.k)
 
     def _gain(self) -> FloatArray:
         k = self.collapsed_.k

@@ -32,7 +32,6 @@ __all__ = [
 ]
 
 FloatArray = NDArray[np.float64]
-FeatureArray = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,14 +100,14 @@ class StageFeatures:
     """Features of both stages for the rows of a pool.
 
     Attributes:
-        generator: float32 [n_rows, n_generator_features].
-        ranker: float32 [n_rows, n_ranker_features].
+        generator: float64 [n_rows, n_generator_features].
+        ranker: float64 [n_rows, n_ranker_features].
         generator_names: Columns of the generator's features.
         ranker_names: Columns of the ranker's features.
     """
 
-    generator: FeatureArray
-    ranker: FeatureArray
+    generator: FloatArray
+    ranker: FloatArray
     generator_names: tuple[str, ...]
     ranker_names: tuple[str, ...]
 
@@ -317,13 +316,13 @@ def _refuse_strangers(source: PolicySource, first: PolicySource) -> None:
     )
 
 
-def _feature(frame: "pd.DataFrame", column: str, place: Place) -> FeatureArray:
-    exact = numbers(frame, column, place, "a finite number")
-    with np.errstate(over="ignore"):
-        values = exact.astype(np.float32)
-    if not np.isfinite(values).all():
-        row = int(np.flatnonzero(~np.isfinite(values))[0])
-        raise place.error("a feature is not finite", row, column, exact[row], "a finite number (of 32 bits)")
+def _feature(frame: "pd.DataFrame", column: str, place: Place) -> FloatArray:
+    values = numbers(frame, column, place, "a finite number")
+    # Neural towers compute in 32 bits.
+    bad = ~(np.abs(values) <= np.finfo(np.float32).max)
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise place.error("a feature is not finite", row, column, values[row], "a finite number (of 32 bits)")
     return values
 
 
