@@ -625,7 +625,7 @@ def test_an_error_far_down_a_large_csv_file_names_its_line(tmp_path):
 def test_text_in_another_encoding_is_refused_not_garbled(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes("doc_id,position,click\na,1,0\né,1,0\n".encode("latin-1"))
-    with pytest.raises(DataError, match="UTF8") as caught:
+    with pytest.raises(DataError, match="not UTF-8 text") as caught:
         read_click_log(path, query=None)
     assert caught.value.row == "line 3"
 

@@ -339,7 +339,7 @@ def change_bytes(content, rng):
 def text_file(cells, change, rng, folder):
     """Damaged cells in a file: its path, the delimiter, and its text as bytes (None: the file cannot be unpacked)."""
     ending, delimiter = rng.choice([("csv", ","), ("csv", ","), ("tsv", "\t"), ("csv.gz", ","), ("tsv.gz", "\t")])
-    written_with = rng.choices([delimiter, "\t", ";"], [30, 1, 1])[0]
+    written_with = rng.choices([delimiter, "\t", ";"], [20, 2, 4])[0]
     stage = rng.randrange(4)
     for _ in range(rng.choice([1, 1, 2]) if stage in (0, 3) else 0):
         cells = change(cells, rng) if len(cells) > 1 else cells
@@ -371,11 +371,18 @@ class UnclearError(Exception):
     """The text has a meaning for some and none for others: an error, or what satisfies the contract of a log."""
 
 
-def parse_text(content, delimiter):
-    """Header and rows as texts, by the csv module; bytes that are not UTF-8 come out as surrogates."""
-    if content is None:
+def parse_text(content, usual, ids=("session_id", "query_id", "doc_id")):
+    """Header and rows as texts, by the csv module; bytes that are not UTF-8 come out as surrogates.
+
+    A header without the delimiter of the file's name, but with others, says what the delimiter is; and where that is no
+    comma, columns of numbers may have a decimal comma.
+    """
+    if content is None or content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError
     text = content.decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+    first = re.split(r"[\r\n]", text.lstrip("\r\n"))[0]
+    delimiter = usual if usual in first else max(";\t,", key=first.count)
+    delimiter = delimiter if delimiter in first else usual
     rows = [row for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter) if row]
     if any(len(row) != len(rows[0]) for row in rows) or len(rows) < 2:
         raise UnreadableError
@@ -385,7 +392,13 @@ def parse_text(content, delimiter):
         except csv.Error:
             # A quote that never ends has swallowed the lines after it.
             raise UnreadableError from None
-    return rows[0], rows[1:]
+    columns = [list(column) for column in zip(*rows[1:], strict=True)]
+    for name, column in zip(rows[0], columns, strict=True):
+        filled = [cell for cell in column if cell]
+        german = all(re.fullmatch(r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?", cell, re.ASCII) for cell in filled)
+        if delimiter != "," and name not in ids and german:
+            column[:] = [cell.replace(",", ".") for cell in column]
+    return rows[0], [list(row) for row in zip(*columns, strict=True)]
 
 
 def number(text):
@@ -688,7 +701,7 @@ def test_every_cell_of_a_text_table_is_the_one_in_the_file(rng, tmp_path):
     ids = rng.sample(LONG, rng.randint(0, 3))
     frame = outcome(lambda: read_csv(path, ids), path.name)
     try:
-        header, rows = parse_text(content, delimiter)
+        header, rows = parse_text(content, delimiter, ids)
         require(whole("".join(header)))
     except UnreadableError:
         assert frame is None or len(frame) == 0

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from irworks.data.columns import Place, check_present, line_of_row, numbers, plain, zeros_and_ones
-from irworks.data.tables import csv_delimiter, is_parquet, read_csv, read_parquet, scan_parquet
+from irworks.data.tables import csv_delimiter, is_parquet, read_csv, read_parquet, read_table, scan_parquet
 from irworks.errors import DataError
 
 
@@ -122,7 +122,7 @@ def test_a_quoted_text_of_several_lines_is_one_cell(tmp_path):
 
 def test_a_column_name_that_is_no_utf8_is_one_clear_error(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,\xff\n1,2\n")
-    with pytest.raises(DataError, match=r"^a\.csv: not a readable CSV file: .*utf-8") as caught:
+    with pytest.raises(DataError, match=r"^a\.csv, line 1: not UTF-8 text") as caught:
         read_csv(tmp_path / "a.csv", [])
     assert str(caught.value).isprintable()
 
@@ -174,3 +174,61 @@ def test_a_part_with_fewer_rows_than_the_footer_says_is_refused(tmp_path, monkey
     monkeypatch.setattr(pq.ParquetFile, "iter_batches", lambda self, batch_size: iter([*whole(self, batch_size)][:-1]))
     with pytest.raises(DataError, match=r"2 rows too few \(expected 10"):
         list(scan_parquet(tmp_path / "a.parquet", 4))
+
+
+# -- tables of other spreadsheets -------------------------------------------------------------------------------------
+
+
+def test_semicolons_and_decimal_commas_are_understood(tmp_path):
+    (tmp_path / "a.csv").write_text("id;x;n\n7;0,25;1\n8;-1,5e3;2\n9;;3\n")
+    frame = read_csv(tmp_path / "a.csv", ["id"])
+    assert frame["id"].tolist() == [7, 8, 9]
+    assert frame["x"].tolist()[:2] == [0.25, -1500.0]
+    assert frame["n"].tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize(("header", "row"), [("id;x", "1;0.5"), ("id\tx", "1\t0.5"), ("id\tx", "1\t0,5")])
+def test_the_header_says_what_stands_between_fields(tmp_path, header, row):
+    (tmp_path / "a.csv").write_text(f"{header}\n{row}\n")
+    assert read_csv(tmp_path / "a.csv", ["id"])["x"].tolist() == [0.5]
+
+
+def test_a_comma_in_the_header_leaves_semicolons_what_they_are(tmp_path):
+    (tmp_path / "a.csv").write_text("id,x;y\na;b,c\n")
+    assert read_csv(tmp_path / "a.csv", ["id"]).columns.tolist() == ["id", "x;y"]
+
+
+def test_ids_with_a_comma_stay_ids_and_grouped_thousands_no_numbers(tmp_path):
+    (tmp_path / "a.csv").write_text("id;x;y\n1,5;1.000,5;0,5\n1,6;2.000,5;0,6\n")
+    frame = read_csv(tmp_path / "a.csv", ["id"])
+    assert frame["id"].tolist() == ["1,5", "1,6"]
+    assert frame["x"].tolist() == ["1.000,5", "2.000,5"]
+    assert frame["y"].tolist() == [0.5, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("id,x\n1,größe\n".encode("cp1252"), r"a\.csv, line 2: not UTF-8 text.*Save it in UTF-8"),
+        ("id,x\n1,2\n".encode("utf-16"), r"a\.csv: not UTF-8 text.*UTF-16.*Save it in UTF-8"),
+    ],
+)
+def test_another_encoding_is_told(tmp_path, content, message):
+    (tmp_path / "a.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        read_csv(tmp_path / "a.csv", [])
+
+
+def test_a_table_is_read_by_its_name_whatever_the_case(tmp_path):
+    (tmp_path / "A.CSV").write_text("x\n1\n")
+    frame, place = read_table(tmp_path / "A.CSV")
+    assert (frame["x"].tolist(), place.where(0)) == ([1], "line 2")
+    frame.to_parquet(tmp_path / "a.parquet")
+    assert read_table(tmp_path / "a.parquet")[1].where(0) == "row 0"
+
+
+def test_a_folder_in_the_place_of_a_table_is_told(tmp_path):
+    (tmp_path / "a.csv").mkdir()
+    for read in (lambda file: read_csv(file, []), read_table):
+        with pytest.raises(DataError, match="a folder, and no table"):
+            read(tmp_path / "a.csv")

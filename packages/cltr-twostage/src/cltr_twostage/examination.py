@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cltr_twostage.scores import read_table
+from irworks.data.tables import read_table
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate.plackett_luce import require_at_least_one
 

@@ -9,10 +9,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
 from cltr_twostage.policy import TwoStagePolicy
-from cltr_twostage.scores import read_table
 from irworks.data import ClickLog, read_click_log
 from irworks.data.click_columns import LongColumns
 from irworks.data.columns import Place, numbers
+from irworks.data.tables import read_table
 from irworks.errors import DataError
 
 if TYPE_CHECKING:

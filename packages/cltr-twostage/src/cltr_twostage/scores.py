@@ -15,9 +15,8 @@ from irworks.simulate.plackett_luce import MAX_SCORE
 if TYPE_CHECKING:
     import pandas as pd
 
-    from irworks.data.columns import Place
 
-__all__ = ["ScoreTable", "checked_scores", "read_scores", "read_table", "refuse_folder", "write_scores"]
+__all__ = ["ScoreTable", "checked_scores", "read_scores", "write_scores"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -183,33 +182,10 @@ def read_scores(
     Raises:
         DataError: The file is missing or malformed, or a row breaks the contract: with its line.
     """
+    from irworks.data.tables import read_table
+
     frame, place = read_table(Path(path), (query, doc))
     return _scores_from_frame(frame, (query, doc, candidate, ranker), place)
-
-
-def read_table(file: Path, ids: Sequence[str] = ()) -> "tuple[pd.DataFrame, Place]":
-    """A table from CSV or Parquet, by the name of the file, and how to speak of its rows.
-
-    Args:
-        file: The file.
-        ids: Columns of a CSV file that hold ids, for which see `irworks.data.tables.read_csv`.
-
-    Raises:
-        DataError: The name says neither, or the file is missing or malformed.
-    """
-    from irworks.data.columns import Place
-    from irworks.data.tables import is_parquet, read_csv, read_parquet
-
-    refuse_folder(file)
-    if is_parquet(file):
-        return read_parquet(file), Place(file.name)
-    return read_csv(file, ids), Place(file.name, csv=file)
-
-
-def refuse_folder(file: Path) -> None:
-    """Raise a DataError for a folder in the place of a table, but for one of Parquet files, by its name."""
-    if file.is_dir() and file.suffix not in (".parquet", ".pq"):
-        raise DataError("a folder, and no table", source=file, expected="a file: .parquet, .csv, .tsv or .csv.gz")
 
 
 def write_scores(table: ScoreTable, path: str | Path) -> None:

@@ -13,9 +13,10 @@ from cltr_twostage.examination import dcg_weights, inverse_rank, read_examinatio
 from cltr_twostage.files import load_policy
 from cltr_twostage.mixture import MixturePolicy
 from cltr_twostage.policy import TwoStagePolicy
-from cltr_twostage.scores import ScoreTable, read_scores, read_table
+from cltr_twostage.scores import ScoreTable, read_scores
 from irworks.data import ClickLog
 from irworks.data.columns import Place, check_present, numbers
+from irworks.data.tables import read_table
 from irworks.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:

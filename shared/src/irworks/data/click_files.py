@@ -139,7 +139,7 @@ def write_click_log(log: ClickLog, path: str | Path) -> None:
     parquet = is_parquet(file)
     with atomic_path(file) as scratch:
         if not parquet:
-            gzip: Literal["gzip"] | None = "gzip" if file.suffix == ".gz" else None
+            gzip: Literal["gzip"] | None = "gzip" if file.suffix.lower() == ".gz" else None
             frame.to_csv(scratch, index=False, sep=csv_delimiter(file), compression=gzip)
             return
         try:

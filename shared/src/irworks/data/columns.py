@@ -97,7 +97,7 @@ def line_of_row(file: Path, row: int) -> int:
     import zlib
 
     try:
-        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as lines:
+        with gzip.open(file) if file.suffix.lower() == ".gz" else file.open("rb") as lines:
             filled = (number for number, line in enumerate(lines, start=1) if line.strip(b"\r\n"))
             return next(islice(filled, row + 1, None), row + 2)
     except (OSError, EOFError, zlib.error):

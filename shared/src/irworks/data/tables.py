@@ -4,9 +4,11 @@ For the readers of click logs, score tables and the like: read the file here, th
 `irworks.data.columns`.
 """
 
+import contextlib
 import csv as python_csv
 import gzip
 import re
+import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +20,17 @@ from irworks.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["csv_delimiter", "is_parquet", "read_csv", "read_parquet", "scan_parquet"]
+__all__ = ["csv_delimiter", "is_parquet", "read_csv", "read_parquet", "read_table", "refuse_folder", "scan_parquet"]
 
 # Of which `pyarrow.ArrowInvalid` and `UnicodeDecodeError` are kinds of `ValueError`.
-_MALFORMED = (ValueError, OSError, EOFError)
+_MALFORMED = (ValueError, OSError, EOFError, zlib.error)
 _NOT_PARQUET = "not a readable Parquet file"
+# A header is looked for in so much of a file.
+_HEADER_BYTES = 1 << 16
 _CUT_SHORT = "It may be truncated or still being written"
+_NOT_UTF8 = "Save it in UTF-8; or read it with pandas.read_csv(encoding=...) and pass the frame"
+# A number as half of Europe writes it; dots are not told from those that group thousands.
+_DECIMAL_COMMA = r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?"
 
 
 def is_parquet(file: Path) -> bool:
@@ -32,7 +39,7 @@ def is_parquet(file: Path) -> bool:
     Raises:
         DataError: It is neither.
     """
-    suffix = file.suffix if file.suffix != ".gz" else Path(file.stem).suffix
+    suffix = (file.suffix if file.suffix.lower() != ".gz" else Path(file.stem).suffix).lower()
     if suffix in {".parquet", ".pq"}:
         return True
     if suffix in {".csv", ".tsv", ".txt"}:
@@ -40,13 +47,41 @@ def is_parquet(file: Path) -> bool:
     raise DataError("not a table by its name", source=file, found=suffix, expected=".parquet, .csv, .tsv or .csv.gz")
 
 
+def refuse_folder(file: Path) -> None:
+    """Raise a DataError for a folder in the place of a table, but for one of Parquet files, by its name."""
+    if file.is_dir() and file.suffix.lower() not in (".parquet", ".pq"):
+        raise DataError("a folder, and no table", source=file, expected="a file: .parquet, .csv, .tsv or .csv.gz")
+
+
+def read_table(file: Path, ids: Sequence[str] = ()) -> "tuple[pd.DataFrame, Place]":
+    """Read CSV or Parquet, by the name of the file.
+
+    Args:
+        file: The file.
+        ids: Columns of a CSV file that hold ids, for which see `read_csv`.
+
+    Returns:
+        The table, and how to speak of its rows.
+
+    Raises:
+        DataError: The name says neither, or as `read_csv` and `read_parquet`.
+    """
+    refuse_folder(file)
+    if is_parquet(file):
+        return read_parquet(file), Place(file.name)
+    return read_csv(file, ids), Place(file.name, csv=file)
+
+
 def csv_delimiter(file: Path) -> str:
-    """A tab for `.tsv` and `.tsv.gz`, else a comma."""
-    return "\t" if ".tsv" in file.suffixes else ","
+    """What to write between fields: a tab for `.tsv` and `.tsv.gz`, else a comma."""
+    return "\t" if ".tsv" in [suffix.lower() for suffix in file.suffixes] else ","
 
 
 def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
-    """Read a CSV file.
+    """Read a CSV file in UTF-8.
+
+    Fields are separated by commas, in `.tsv` by tabs; where the header has no comma, by the semicolons or tabs that it
+    has instead, and then numbers may have a decimal comma.
 
     Args:
         file: The file.
@@ -59,23 +94,63 @@ def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
     import pyarrow as pa
     from pyarrow import csv
 
+    refuse_folder(file)
     if not file.is_file():
         raise DataError("no such file", source=file)
-    parse = csv.ParseOptions(delimiter=csv_delimiter(file))
+    delimiter = _delimiter(file)
+    parse = csv.ParseOptions(delimiter=delimiter)
     convert = csv.ConvertOptions(
         column_types={name: pa.string() for name in ids}, strings_can_be_null=True, null_values=[""]
     )
     try:
         table = csv.read_csv(file, parse_options=parse, convert_options=convert)
         names = table.column_names
+        if delimiter != "," and any(
+            _has_decimal_comma(table.column(i)) for i, name in enumerate(names) if name not in ids
+        ):
+            convert.decimal_point = ","
+            table = csv.read_csv(file, parse_options=parse, convert_options=convert)
     except _MALFORMED as error:
         raise _unreadable_csv(file, parse, convert, error) from None
+    if any(pa.types.is_binary(column.type) for column in table.columns):
+        raise _not_utf8(file)
     if any(_holds_line_break(column) for column in table.columns):
-        _check_quotes(file)
+        _check_quotes(file, delimiter)
     for place, name in enumerate(names):
         if name in ids:
             table = table.set_column(place, name, _narrowed(table.column(place)))
     return _to_frame(table, integer_object_nulls=False)
+
+
+def _delimiter(file: Path) -> str:
+    """What stands between the names of the header.
+
+    Raises:
+        DataError: The file is in UTF-16.
+    """
+    opened = gzip.open if file.suffix.lower() == ".gz" else open
+    try:
+        with opened(file, "rb") as text:
+            header = re.split(rb"[\r\n]", text.read(_HEADER_BYTES).lstrip(b"\r\n"), maxsplit=1)[0]
+    except _MALFORMED:
+        # What is wrong is told where the file is read.
+        return csv_delimiter(file)
+    if header.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise DataError("not UTF-8 text", source=file.name, found="UTF-16", hint=_NOT_UTF8)
+    usual = csv_delimiter(file).encode()
+    others = [mark for mark in (b";", b"\t", b",") if mark in header and mark != usual]
+    return (usual if usual in header or not others else max(others, key=header.count)).decode()
+
+
+def _has_decimal_comma(column: Any) -> bool:
+    """Whether a column of texts is one of numbers, some with a decimal comma."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not pa.types.is_string(column.type):
+        return False
+    numbers = pc.match_substring_regex(column, f"^{_DECIMAL_COMMA}$")
+    return bool(pc.all(numbers, min_count=1).as_py()) and bool(pc.any(pc.match_substring(column, ",")).as_py())
 
 
 def _holds_line_break(column: Any) -> bool:
@@ -88,12 +163,12 @@ def _holds_line_break(column: Any) -> bool:
     return any(b"\n" in text or b"\r" in text for text in (data.to_pybytes() for data in texts if data is not None))
 
 
-def _check_quotes(file: Path) -> None:
+def _check_quotes(file: Path, delimiter: str) -> None:
     """Check that every quoted field ends: one that does not takes in the lines after it, and Arrow lets it pass."""
-    opened = gzip.open if file.suffix == ".gz" else open
+    opened = gzip.open if file.suffix.lower() == ".gz" else open
     begin = 1
     with opened(file, "rt", encoding="utf-8", errors="replace", newline="") as text:
-        rows = python_csv.reader(text, delimiter=csv_delimiter(file), strict=True)
+        rows = python_csv.reader(text, delimiter=delimiter, strict=True)
         try:
             for _ in rows:
                 begin = rows.line_num + 1
@@ -135,11 +210,35 @@ def _unreadable_csv(file: Path, parse: Any, convert: Any, error: Exception) -> D
         csv.read_csv(file, read_options=options, parse_options=parse, convert_options=convert)
     except _MALFORMED as detailed:
         error = detailed
+    if isinstance(error, UnicodeDecodeError) or "invalid UTF8" in str(error):
+        return _not_utf8(file)
     counted = re.search(r"Row #(\d+): (.*)", one_line(error))
     if counted is None:
         return DataError(f"not a readable CSV file: {one_line(error)}", source=file.name)
     line = line_of_row(file, int(counted[1]) - 2)
     return DataError(f"not a readable CSV file: {counted[2]}", source=file.name, row=f"line {line}")
+
+
+def _not_utf8(file: Path) -> DataError:
+    return DataError("not UTF-8 text", source=file.name, row=_first_line_of_other_text(file), hint=_NOT_UTF8)
+
+
+def _first_line_of_other_text(file: Path) -> str | None:
+    """The first line that is no UTF-8, where it can be found."""
+    opened = gzip.open if file.suffix.lower() == ".gz" else open
+    with contextlib.suppress(*_MALFORMED), opened(file, "rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not _is_utf8(line):
+                return f"line {number}"
+    return None
+
+
+def _is_utf8(line: bytes) -> bool:
+    try:
+        line.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def read_parquet(file: Path) -> "pd.DataFrame":

@@ -95,8 +95,8 @@ class LogColumns:
 
     def read(self, path: Path) -> "ClickLog":
         """Read a log."""
-        from cltr_twostage.scores import refuse_folder
         from irworks.data import read_click_log
+        from irworks.data.tables import refuse_folder
 
         refuse_folder(path)
         return read_click_log(path, **vars(self.long_columns()))
