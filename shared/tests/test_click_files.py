@@ -622,6 +622,30 @@ def test_an_error_far_down_a_large_csv_file_names_its_line(tmp_path):
         assert caught.value.row == f"line {n + 2}"
 
 
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"sep": ";"}, r"sep=';' names no column of a log; expected query=, doc=.*ClickLog.from_frame"),
+        ({"doc_id": "x"}, r"doc_id='x' names no column of a log"),
+        ({"features": "f_x"}, r"features='f_x'; expected a list of columns, such as \['f_x'\]"),
+        ({"position": None}, "position=None; expected the name of a column"),
+        ({"query": 3}, "query=3; expected the name of a column"),
+    ],
+)
+def test_arguments_that_name_no_column_are_refused(tmp_path, arguments, message):
+    with pytest.raises(ArgumentError, match=message):
+        read_click_log(write(long_frame(), tmp_path, "csv"), **arguments)
+    with pytest.raises(ArgumentError, match=message):
+        ClickLog.from_frame(long_frame(), **arguments)
+
+
+def test_what_is_no_file_and_what_is_no_frame_is_told():
+    with pytest.raises(ArgumentError, match="path is a DataFrame; expected a file, or a frame for ClickLog.from_frame"):
+        read_click_log(long_frame())
+    with pytest.raises(ArgumentError, match="frame is a str; expected a pandas data frame"):
+        ClickLog.from_frame("log.csv")
+
+
 def test_text_in_another_encoding_is_refused_not_garbled(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes("doc_id,position,click\na,1,0\né,1,0\n".encode("latin-1"))

@@ -1,10 +1,11 @@
 """The names of the columns of a click log."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 from irworks.data.columns import Place, check_present
-from irworks.errors import DataError
+from irworks.errors import ArgumentError, DataError
 
 __all__ = ["LongColumns", "empty_log"]
 
@@ -30,6 +31,28 @@ class LongColumns:
     session: str | None = "session_id"
     propensity: str | None = "propensity"
     features: Sequence[str] | None = None
+
+    @classmethod
+    def named(cls, columns: Mapping[str, Any]) -> "LongColumns":
+        """The columns that a caller names.
+
+        Raises:
+            ArgumentError: There is no such column in a log, or what should be a name is none.
+        """
+        known = [entry.name for entry in fields(cls)]
+        for name, column in columns.items():
+            if name not in known:
+                hint = "; of another CSV than UTF-8 with commas or semicolons, pass the frame to ClickLog.from_frame"
+                raise ArgumentError(
+                    f"{name}={column!r} names no column of a log; expected {', '.join(f'{one}=' for one in known)}"
+                    f"{hint if name in ('sep', 'delimiter', 'encoding', 'decimal') else ''}"
+                )
+            optional = name in ("query", "session", "propensity", "features")
+            if name == "features" and isinstance(column, str):
+                raise ArgumentError(f"features={column!r}; expected a list of columns, such as [{column!r}]")
+            if name != "features" and not isinstance(column, str) and not (column is None and optional):
+                raise ArgumentError(f"{name}={column!r}; expected the name of a column")
+        return cls(**columns)
 
     def present(self, names: Sequence[str], source: str) -> "LongColumns":
         """These columns with the optional ones that the table lacks set to None.

@@ -4,6 +4,7 @@ Long form: `session_id, query_id, doc_id, position, click[, propensity][, f_*]`.
 Wide form, as CLAX batches: `query_doc_ids, positions, clicks[, mask][, query_id]`, each a list per row.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +17,7 @@ from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 from irworks.data.clicks import ClickLog
 from irworks.data.columns import Place, numbers, plain, zeros_and_ones
 from irworks.data.damage import legible, one_line
-from irworks.data.tables import csv_delimiter, is_parquet, read_csv, read_parquet, scan_parquet
+from irworks.data.tables import csv_delimiter, is_parquet, read_table, scan_parquet
 from irworks.errors import ArgumentError
 from irworks.runtime import atomic_path
 
@@ -46,7 +47,9 @@ def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: A
         DataError: A missing column, a value out of range, a document or position twice in a session, features that
             differ between rows of one (query, document) pair: with the row, the column, what was found and expected.
     """
-    return _from_frame(frame, LongColumns(**columns), Place(source))
+    if not hasattr(frame, "set_axis"):
+        raise ArgumentError(f"frame is a {type(frame).__name__}; expected a pandas data frame")
+    return _from_frame(frame, LongColumns.named(columns), Place(source))
 
 
 def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
@@ -54,16 +57,17 @@ def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
 
     Args:
         path: The file.
-        **columns: Column names, the fields of `LongColumns`.
+        **columns: Column names: `query=`, `doc=`, `position=`, `click=`, `session=`, `propensity=`, `features=`.
 
     Raises:
+        ArgumentError: `path` is no path, or an argument names no column of a log.
         DataError: The file is missing, truncated or malformed, or a value breaks the contract (see `log_from_frame`).
     """
-    file = Path(path)
-    wanted = LongColumns(**columns)
-    if is_parquet(file):
-        return _from_frame(read_parquet(file), wanted, Place(file.name))
-    return _from_frame(read_csv(file, wanted.ids()), wanted, Place(file.name, csv=file))
+    if not isinstance(path, str | os.PathLike):
+        raise ArgumentError(f"path is a {type(path).__name__}; expected a file, or a frame for ClickLog.from_frame")
+    wanted = LongColumns.named(columns)
+    frame, place = read_table(Path(path), wanted.ids())
+    return _from_frame(frame, wanted, place)
 
 
 def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: Any) -> Iterator[ClickLog]:
@@ -91,7 +95,7 @@ def scan_click_log(path: str | Path, *, batch_rows: int = 1_000_000, **columns: 
     seen: set[int] = set()
     for batch in parts:
         table = batch if rest is None else pd.concat([rest, batch], ignore_index=True)
-        session = _session_column(table, LongColumns(**columns), file.name)
+        session = _session_column(table, LongColumns.named(columns), file.name)
         cut = len(table) if session is None else _start_of_last(table, session, Place(file.name, first=first_row))
         rest = table.iloc[cut:].reset_index(drop=True)
         if cut:
@@ -183,7 +187,7 @@ def _part(
                 "consecutive rows",
             )
         seen |= new
-    return _from_frame(table.reset_index(drop=True), LongColumns(**columns), place)
+    return _from_frame(table.reset_index(drop=True), LongColumns.named(columns), place)
 
 
 # -- checking ---------------------------------------------------------------------------------------------------------
