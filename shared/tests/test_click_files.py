@@ -640,7 +640,7 @@ def test_arguments_that_name_no_column_are_refused(tmp_path, arguments, message)
 
 
 def test_what_is_no_file_and_what_is_no_frame_is_told():
-    with pytest.raises(ArgumentError, match="path is a DataFrame; expected a file, or a frame for ClickLog.from_frame"):
+    with pytest.raises(ArgumentError, match="path is a DataFrame; expected a file, or a frame"):
         read_click_log(long_frame())
     with pytest.raises(ArgumentError, match="frame is a str; expected a pandas data frame"):
         ClickLog.from_frame("log.csv")
