@@ -377,6 +377,87 @@ def test_a_log_of_one_document_queries_is_fitted(run: Run) -> None:
     assert "Only one rank was shown" in check.out
 
 
+@pytest.mark.parametrize("fill", [0, 1])
+def test_a_log_in_which_nothing_or_everything_was_clicked_is_no_success(run: Run, fill: int) -> None:
+    log = write(small_table().assign(click=fill))
+
+    check, fit, report = run("check", log), run("fit", log, "--out", "model"), run("report", log)
+
+    assert check.status == 3
+    assert run("check", log, "--json").json["identified"] is False
+    assert report.out.splitlines()[1].startswith("Cannot tell.")
+    for text in (check.out, fit.err, report.out):
+        assert "there is nothing to learn theta from" in text
+
+
+@pytest.mark.parametrize("policy", ["component-normalize", "warn"])
+def test_ranks_that_cannot_be_compared_stand_in_groups(run: Run, simulated: Callable[..., Path], policy: str) -> None:
+    alone = run("fit", simulated("log.csv", "--temperature", 0), "--out", "model", "--unidentified", policy).out
+    together = run("fit", simulated("other.csv"), "--out", "model", "--unidentified", policy).out
+
+    rows = [line.split() for line in alone.splitlines() if line.split()[0].isdigit()]
+    assert [row[:2] for row in rows] == [[str(rank), str(rank)] for rank in range(1, 11)]
+    assert "only between ranks of the same group" in alone
+    assert ("whose first rank is set to 0" in alone) == (policy == "component-normalize")
+    assert "group" not in together
+
+
+def test_the_warning_of_a_fit_names_the_command_that_plans_swaps(run: Run, simulated: Callable[..., Path]) -> None:
+    done = run("fit", simulated("log.parquet", "--temperature", 0), "--out", "model")
+
+    assert "ltr-twotower check LOG --swaps" in done.err
+
+
+@pytest.mark.parametrize("options", [["--tower", "deep"], ["--combine", "pbm"]], ids=["deep", "pbm"])
+def test_standard_errors_that_there_are_not_are_explained(
+    run: Run, simulated: Callable[..., Path], options: list[str]
+) -> None:
+    if "deep" in options:
+        pytest.importorskip("torch")
+
+    done = run("fit", simulated("log.parquet"), "--out", "model", *options)
+
+    assert "standard errors are nan: there are none for a" in done.out
+    assert "nan:" not in run("fit", "log.parquet", "--out", "model").out
+
+
+@pytest.mark.parametrize(
+    ("options", "source"),
+    [
+        ([], "the propensities in the log"),
+        (["--weight", "known"], "the propensities in the log"),
+        (["--weight", "count"], "propensities counted in the log"),
+        (["--propensity", "none"], "propensities counted in the log"),
+        (["--weight", "model", "--clip", "10"], "propensities modelled on the features"),
+    ],
+)
+def test_a_report_says_where_its_weights_come_from(
+    run: Run, simulated: Callable[..., Path], options: list[str], source: str
+) -> None:
+    done = run("report", simulated("log.parquet"), *options)
+
+    assert f"Weights from {source}: effective sample size" in done.out
+
+
+def test_the_help_of_a_report_names_one_default_for_its_weights(run: Run) -> None:
+    lines = run("report", "--help").out
+    about = lines[lines.index("--weight") : lines.index("--clip")]
+
+    assert "known ones if logged" in " ".join(about.split())
+    assert "[default" not in about
+
+
+@pytest.mark.parametrize("command", ["simulate", "check", "fit", "report"])
+def test_counts_are_whole_numbers_in_json(run: Run, simulated: Callable[..., Path], command: str) -> None:
+    log = simulated("log.parquet")
+    arguments = {"simulate": ["--out", "x.csv"], "fit": [log, "--out", "m"]}.get(command, [log])
+
+    found = run(command, *arguments, "--json").json
+
+    for name in ("sessions", "impressions", "clicks", "queries", "documents", "ranks"):
+        assert isinstance(found[name], int)
+
+
 # -- simulate, help ---------------------------------------------------------------------------------------------------
 
 
@@ -393,6 +474,12 @@ def test_every_world_is_written_with_its_truth(run: Run, world: str, policy: str
     assert len(truth["theta"]) == log.n_ranks
     assert log.doc_vocabulary.max() < len(truth["relevance_logit"])
     assert (log.features is None) == (world == "toy")
+
+
+def test_the_full_path_of_the_truth_is_printed(run: Run) -> None:
+    done = run("simulate", "--out", "log.csv", "--sessions", 20)
+
+    assert f"the truth is in {Path('log.csv.truth.json').resolve()}" in done.out
 
 
 def test_a_seed_gives_a_log_and_another_seed_another(run: Run, simulated: Callable[..., Path]) -> None:

@@ -221,7 +221,7 @@ def test_a_folder_of_something_else_is_left_alone(log: ClickLog, tmp_path: Path,
 def test_a_file_in_the_way_is_left_alone(log: ClickLog, tmp_path: Path) -> None:
     (tmp_path / "model").write_text("mine")
 
-    with pytest.raises(DataError, match="not a saved model"):
+    with pytest.raises(DataError, match="a file of this name exists"):
         TwoTowerClickModel().fit(log).save_pretrained(tmp_path / "model")
 
     assert (tmp_path / "model").read_text() == "mine"
@@ -258,14 +258,41 @@ def test_a_bias_module_of_the_user_is_refused_before_anything_is_written(log: Cl
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ids_of_mixed_types_are_refused_with_a_reason(log: ClickLog, tmp_path: Path) -> None:
-    ids = np.array([code if code % 2 else f"d{code}" for code in range(log.n_docs)], dtype=object)
-    model = TwoTowerClickModel().fit(replace(log, doc_ids=ids))
+@pytest.mark.parametrize(
+    "kind",
+    [lambda i: i if i % 2 else f"d{i}", lambda i: 2**70 + i, lambda i: (i, "a"), lambda i: frozenset([i])],
+    ids=["mixed", "larger than 64 bits", "tuples", "sets"],
+)
+@pytest.mark.parametrize("what", ["query", "document"])
+def test_ids_that_a_file_would_not_give_back_are_refused_with_a_reason(
+    log: ClickLog, tmp_path: Path, kind: Any, what: str
+) -> None:
+    field, size = ("query_ids", log.n_queries) if what == "query" else ("doc_ids", log.n_docs)
+    ids = np.empty(size, dtype=object)
+    ids[:] = [kind(i) for i in range(size)]
+    model = TwoTowerClickModel().fit(replace(log, **{field: ids}))
 
-    with pytest.raises(DataError, match="ids"):
+    with pytest.raises(DataError, match=f"the {what} ids of the log cannot be saved"):
         model.save_pretrained(tmp_path / "model")
 
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_saved_before_names_of_features_were_kept_takes_them_as_they_come(
+    log: ClickLog, tmp_path: Path
+) -> None:
+    model = TwoTowerClickModel("linear").fit(log)
+    model.save_pretrained(tmp_path / "model")
+    config = json.loads((tmp_path / "model" / "config.json").read_text())
+    del config["feature_names"]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+
+    loaded = TwoTowerClickModel.from_pretrained(tmp_path / "model")
+
+    assert_same(loaded, model, log)
+    assert loaded.feature_names_ is None
+    renamed = replace(log, feature_names=("a", "b", "c"))
+    np.testing.assert_array_equal(loaded.predict_relevance(renamed), model.predict_relevance(log))
 
 
 # -- reading ----------------------------------------------------------------------------------------------------------
@@ -310,7 +337,7 @@ def test_a_model_of_another_format_or_package_is_told(saved: Path, change: dict[
 def test_every_missing_entry_of_the_config_is_told(saved: Path) -> None:
     config = json.loads((saved / "config.json").read_text())
 
-    for name in config:
+    for name in config.keys() - {"feature_names"}:
         (saved / "config.json").write_text(json.dumps({key: value for key, value in config.items() if key != name}))
         with pytest.raises(DataError, match=name):
             TwoTowerClickModel.from_pretrained(saved)

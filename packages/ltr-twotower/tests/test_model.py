@@ -1,5 +1,6 @@
 """`TwoTowerClickModel`: what it learns, what it says where the log is silent, streaming, and misuse."""
 
+import pickle
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +20,11 @@ from ltr_twotower import (
     NotIdentifiedWarning,
     PlacementPropensity,
     TwoTowerClickModel,
+    UnknownPairsWarning,
     check_identifiability,
+    logging_policy_report,
+    profile_likelihood,
+    swap_graph,
 )
 from ltr_twotower.simulate import World, linear_world, omitted_features_world, query_effect_world, toy_world
 
@@ -166,6 +171,44 @@ def test_an_unseen_document_gets_the_mean_relevance(mixed: ClickLog) -> None:
     new = mixed.pairs.query >= 10
     np.testing.assert_array_equal(relevance[~new], model.gamma_)
     np.testing.assert_array_equal(relevance[new], model.gamma_.mean())
+
+
+def with_ids(log: ClickLog, **ids: Callable[[int], Any]) -> ClickLog:
+    """The log with other ids: `doc_id=str` makes those of the documents text."""
+    table = log.to_frame()
+    return ClickLog.from_frame(table.assign(**{name: [new(i) for i in table[name]] for name, new in ids.items()}))
+
+
+def test_a_log_of_strangers_is_scored_with_a_warning(mixed: ClickLog) -> None:
+    model = TwoTowerClickModel().fit(mixed)
+    elsewhere = with_ids(mixed, query_id=lambda query: query + 1000)
+
+    for use in (model.predict_relevance, model.predict_proba, model.score):
+        with pytest.warns(UnknownPairsWarning, match=r"knows none of the .* pairs of .*mean relevance$") as caught:
+            use(elsewhere)
+        assert len(caught) == 1
+
+
+@pytest.mark.parametrize(("column", "what"), [("query_id", "query"), ("doc_id", "document")])
+def test_ids_of_another_type_are_named_where_no_pair_is_known(mixed: ClickLog, column: str, what: str) -> None:
+    model = TwoTowerClickModel().fit(mixed)
+
+    with pytest.warns(UnknownPairsWarning, match=f"; {what} ids are numbers in the model and text in the log$"):
+        model.score(with_ids(mixed, **{column: str}))
+
+
+@pytest.mark.filterwarnings("error")
+def test_one_known_pair_is_enough_to_be_silent(mixed: ClickLog) -> None:
+    model = TwoTowerClickModel().fit(mixed.select(mixed.query < 3))
+
+    model.score(mixed)
+
+
+def test_parts_whose_ids_differ_in_type_are_refused_with_the_way_out(mixed: ClickLog) -> None:
+    model = TwoTowerClickModel().partial_fit(mixed)
+
+    with pytest.raises(DataError, match=r"the document ids .*numbers and text.*Read both parts with one type"):
+        model.partial_fit(with_ids(mixed, doc_id=lambda doc: f"{doc}"))
 
 
 def test_pairs_are_found_by_their_ids_whatever_their_codes() -> None:
@@ -477,7 +520,7 @@ def test_features_that_change_between_parts_are_refused(featured: ClickLog) -> N
 
     with pytest.raises(DataError, match="different features"):
         model.partial_fit(replace(featured, features=featured.features + 1))
-    with pytest.raises(DataError, match="number of features"):
+    with pytest.raises(DataError, match="missing: f_0, f_1, f_2; extra: a, b"):
         model.partial_fit(replace(featured, features=featured.features[:, :2], feature_names=("a", "b")))
     with pytest.raises(ArgumentError, match="needs features"):
         model.partial_fit(replace(featured, features=None, feature_names=()))
@@ -574,6 +617,8 @@ def test_a_contrast_of_ranks_that_do_not_exist_is_refused(mixed: ClickLog, ranks
         lambda model, log: model.contrast(1, 2),
         lambda model, log: model.identifiability(),
         lambda model, log: model.examination_,
+        lambda model, log: model.position_bias_,
+        lambda model, log: model.stderr_,
         lambda model, log: model.save_pretrained("nowhere"),
     ],
 )
@@ -582,11 +627,49 @@ def test_an_unfitted_model_says_so(mixed: ClickLog, use: Callable[[TwoTowerClick
         use(TwoTowerClickModel(), mixed)
 
 
+def test_what_a_model_has_not_is_told_from_what_it_has_not_yet(mixed: ClickLog) -> None:
+    unfitted, fitted = TwoTowerClickModel(), TwoTowerClickModel().fit(mixed)
+
+    assert not hasattr(unfitted, "position_bias_")
+    assert hasattr(fitted, "position_bias_")
+    assert pickle.loads(pickle.dumps(fitted)).position_bias_.tolist() == fitted.position_bias_.tolist()
+    for model, name in ((unfitted, "theta"), (fitted, "theta_")):
+        with pytest.raises(AttributeError, match="TwoTowerClickModel has no attribute 'theta") as raised:
+            getattr(model, name)
+        assert not isinstance(raised.value, NotFittedError)
+
+
+def test_a_misspelt_option_is_told_before_any_log_is_read() -> None:
+    with pytest.raises(ArgumentError, match="relevance='liner'; expected one of 'embedding', 'linear', 'deep'"):
+        TwoTowerClickModel("liner")
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda log: TwoTowerClickModel().fit(log).predict_proba("clicks.csv"),
+        lambda log: TwoTowerClickModel().fit(log).score("clicks.csv"),
+        lambda log: TwoTowerClickModel().partial_fit("clicks.csv"),
+        lambda log: check_identifiability("clicks.csv"),
+        lambda log: swap_graph("clicks.csv"),
+        lambda log: logging_policy_report(TwoTowerClickModel(), "clicks.csv"),
+        lambda log: logging_policy_report(log, TwoTowerClickModel()),
+        lambda log: profile_likelihood(TwoTowerClickModel(), "clicks.csv", 2),
+        lambda log: profile_likelihood(log, TwoTowerClickModel(), 2),
+        lambda log: PlacementPropensity("known").fit("clicks.csv"),
+        lambda log: PlacementPropensity("known").propensities("clicks.csv"),
+    ],
+)
+def test_a_path_or_swapped_arguments_are_told_everywhere(mixed: ClickLog, use: Callable[[ClickLog], Any]) -> None:
+    with pytest.raises(ArgumentError, match=r"a str is no click log; make one with read_click_log|a ClickLog$"):
+        use(mixed)
+
+
 def test_relevance_of_the_wrong_kind_of_thing_is_refused(mixed: ClickLog, featured: ClickLog) -> None:
     linear = TwoTowerClickModel("linear").fit(featured)
 
     for wrong in (np.ones((2, 7)), np.ones(3), [["a", "b", "c"]], mixed):
-        with pytest.raises(ArgumentError, match="features"):
+        with pytest.raises((ArgumentError, DataError), match="features"):
             linear.predict_relevance(wrong)
     with pytest.raises(ArgumentError, match="pass a log"):
         TwoTowerClickModel().fit(mixed).predict_relevance(np.ones((2, 3)))

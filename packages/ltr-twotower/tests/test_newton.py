@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import expit
@@ -65,7 +66,9 @@ def sklearn_fit(log: ClickLog, tower: str, weights: np.ndarray, l2: float) -> tu
     shown = log.shown
     rank = np.broadcast_to(np.arange(log.n_ranks), shown.shape)[shown]
     pair = log.pairs.index[shown]
-    document = np.eye(len(log.pairs))[pair] if tower == "embedding" else log.features[pair].astype(float)
+    table = log.features.astype(float)
+    # The ridge acts on features of mean 0 and deviation 1.
+    document = np.eye(len(log.pairs))[pair] if tower == "embedding" else scipy.stats.zscore(table)[pair]
     design = np.hstack([np.eye(log.n_ranks)[rank], document])
     clicked, w = log.clicks[shown], weights[shown]
     model = LogisticRegression(C=1 / l2, fit_intercept=False, solver="newton-cholesky", tol=1e-12, max_iter=200)

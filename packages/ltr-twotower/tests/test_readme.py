@@ -9,7 +9,7 @@ README = Readme(Path(__file__).parents[1] / "README.md")
 
 
 def test_the_example_runs_and_prints_the_numbers_that_the_text_states():
-    (example,) = README.blocks("python")
+    example, _ = README.blocks("python")
     printed = run_python(example)
     before, after = re.search(r"falls from ([\d.]+) to ([\d.]+)", README.text).groups()
     assert "Policy bias." in printed
@@ -21,6 +21,8 @@ def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch):
     README.run_commands("ltr-twotower")
     assert (tmp_path / "report.html").stat().st_size > 10_000
     assert (tmp_path / "model" / "config.json").is_file()
+    _, use = README.blocks("python")
+    assert -1 < float(run_python(use).splitlines()[-1]) < 0
 
 
 def test_every_module_is_named_in_the_section_inside():

@@ -351,3 +351,22 @@ def test_a_propensity_names_its_options() -> None:
 
     assert "known" in text
     assert "clip=10.0" in text
+
+
+@pytest.mark.parametrize("tiny", [1e-320, 1e-300, 1e-160])
+@pytest.mark.parametrize("use", ["fit", "weights", "model"])
+def test_a_propensity_whose_weight_overflows_is_refused_unless_it_is_clipped(
+    mixed: ClickLog, tiny: float, use: str
+) -> None:
+    chances = mixed.propensities.copy()
+    chances[3, 1] = tiny
+    log = replace(mixed, propensities=chances)
+
+    def attempt(propensity: PlacementPropensity) -> Any:
+        if use == "model":
+            return TwoTowerClickModel(sample_weight=propensity).fit(log).position_bias_
+        return getattr(propensity, use)(log)
+
+    with pytest.raises(DataError, match=rf"so small that its weight overflows \(found {tiny}.*clip"):
+        attempt(PlacementPropensity("known"))
+    attempt(PlacementPropensity("known", clip=20))

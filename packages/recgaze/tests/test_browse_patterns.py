@@ -15,7 +15,7 @@ from recgaze import browse
 from recgaze.browse import Planted, Tally, choice_sets, examination_hypothesis, planted_study, rejection_rate, tally
 from recgaze.browse.choice import ConditionalLogit
 from recgaze.browse.fpattern import fit_counts
-from recgaze.browse.hypothesis import _score_test
+from recgaze.browse.hypothesis import _choice, _score_test
 from recgaze.browse.patterns import in_triangle
 
 SMALL = Planted(users=10, screens=8, rows=4, pages=2, visible=3, rate=0.8)
@@ -281,6 +281,80 @@ def test_one_click_a_screen_looks_like_a_violation_to_the_method_for_independent
     study = planted_study(rng(15))
     assert examination_hypothesis(study, rng=rng(), n=20).verdict == "not rejected"
     assert examination_hypothesis(study, rng=rng(), n=20, method="independent").verdict == "violated"
+
+
+def sets_of_films(draw, *, quality, users=150, tasks=20, looks=6):
+    """Choice sets on a grid of 4 x 3 whose films alone say what is clicked, each at one place for all users."""
+    user, task = np.divmod(np.arange(users * tasks), tasks)
+    cell = draw.random((len(user), 12)).argsort(axis=1)[:, :looks]
+    utility = draw.normal(0, quality, (tasks, 12))[task[:, None], cell] + draw.gumbel(size=cell.shape)
+    return browse.ChoiceSets(
+        users=np.arange(users),
+        user=user.astype(np.int32),
+        task=task.astype(np.int16),
+        sizes=np.full(len(user), looks, dtype=np.int32),
+        cell=cell.ravel().astype(np.int16),
+        rating=np.full(cell.size, 3, dtype=np.int8),
+        clicked=(utility == utility.max(axis=1, keepdims=True)).ravel(),
+        rows=4,
+        columns=3,
+        visible=3,
+    )
+
+
+def test_the_luck_of_films_is_an_effect_of_these_places_and_none_of_places():
+    found = {"given": 0, "drawn": 0}
+    for draw in rng(19).spawn(20):
+        sets = sets_of_films(draw, quality=0.7)
+        for films in found:
+            found[films] += examination_hypothesis(sets, rng=draw, n=2, films=films).verdict == "violated"
+    # More than 4 of 20 rejections have a chance of 1 in 400 at 5 percent.
+    assert found["drawn"] <= 4
+    assert found["given"] >= 12
+    sure = examination_hypothesis(sets, rng=rng(), n=500, films="given").effects
+    wide = examination_hypothesis(sets, rng=rng(), n=500).effects
+    np.testing.assert_allclose(wide.value, sure.value)
+    assert (wide.high - wide.low > 1.5 * (sure.high - sure.low)).all()
+
+
+def test_films_are_drawn_from_several_screens_where_each_has_its_click():
+    sets = sets_of_films(rng(20), quality=0.5, tasks=1)
+    with pytest.raises(ArgumentError, match="1 screens of films"):
+        examination_hypothesis(sets, rng=rng())
+    assert examination_hypothesis(sets, rng=rng(), films="given").films == "given"
+    with pytest.raises(ArgumentError, match='with method="independent" "given"'):
+        examination_hypothesis(sets, rng=rng(), method="independent", films="drawn")
+
+
+def test_the_variance_of_users_and_screens_is_that_of_the_formula():
+    sets = sets_of_films(rng(21), quality=0.7, users=30, tasks=6)
+    logit, _, place, _ = _choice(sets)
+    null, screen = logit.fit(~place), sets.task.astype(np.int64)
+    alone = replace(logit, group=np.arange(len(screen)))
+    # Cameron, Gelbach and Miller: pairs of sets of one user or of one screen, each once.
+    scores = alone.at(null)[1][:, place]
+    related = (sets.user[:, None] == sets.user) | (screen[:, None] == screen)
+    spread, total = scores.T @ related @ scores, scores.sum(axis=0)
+    expected = total @ np.linalg.inv(spread) @ total
+    assert _score_test(logit, null, place, screen)[0] == pytest.approx(expected)
+
+
+def test_looks_at_a_clicked_arrow_are_no_looks_at_the_poster_beside_it():
+    from recgaze import Aoi, Behaviour, simulate_study
+
+    made = simulate_study(40, rng=rng(22), behaviour=Behaviour(pattern="uniform"), tasks=range(1, 31), gaps=False)
+    data, steps = made.dataset, made.fixations.steps
+    screens = data.impressions()
+    sets = choice_sets(screens, data.fixations(), data.click_events())
+    posters = steps.kind == Aoi.MOVIE
+    meant = np.zeros(made.utility.shape, dtype=bool)
+    meant[steps.screen[posters], steps.row[posters], steps.column[posters]] = True
+    wrong = (screens.examined & ~meant).sum()
+    screen = np.repeat(np.arange(len(sets)), sets.sizes)
+    left = (~meant.reshape(len(meant), -1)[screen, sets.cell]).sum()
+    assert wrong > 4 * left
+    assert examination_hypothesis(screens, rng=rng(), n=2).verdict == "violated"
+    assert examination_hypothesis(sets, rng=rng(), n=2).verdict == "not rejected"
 
 
 def test_a_test_without_clicks_or_of_several_clicks_by_choice_is_refused():

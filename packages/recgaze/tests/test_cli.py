@@ -53,6 +53,71 @@ def test_more_users_than_a_block_are_written_as_parquet_and_analysed_in_blocks(r
     assert streamed.json["examination"]["value"] == whole.json["examination"]["value"]
 
 
+def folder_bytes(folder):
+    return {path.name: path.read_bytes() for path in Path(folder).iterdir()}
+
+
+def test_simulate_replaces_what_it_wrote_and_nothing_else(run):
+    assert run("simulate", "study", "--users", 1).status == 0
+    assert run("simulate", "study", "--users", 2, "--seed", 1).status == 0
+    assert len(pd.read_csv("study/user_features.csv")) == 2
+    other = run("simulate", "study", "--users", 1, "--format", "parquet")
+    assert other.status == 2
+    assert "is there already" in other.err
+    # One's own clicks among the simulated tables: from then on the folder is one's own.
+    table = Path("study/click_feedback.csv")
+    table.write_text(table.read_text() + "\n")
+    before = folder_bytes("study")
+    refused = run("simulate", "study", "--users", 1)
+    assert refused.status == 2
+    assert "OUT study holds click_feedback.csv, which `recgaze simulate` did not write" in refused.err
+    assert folder_bytes("study") == before
+
+
+def test_simulate_leaves_a_study_of_another_alone_that_lacks_tables(run, saved, tmp_path):
+    (tmp_path / "mine").mkdir()
+    shutil.copy(saved / "user_features.csv", tmp_path / "mine")
+    before = folder_bytes("mine")
+    for options in ((), ("--users", 100, "--format", "parquet")):
+        assert run("simulate", "mine", *options).status == 2
+        assert folder_bytes("mine") == before
+
+
+def test_no_command_writes_over_what_it_reads(run, saved, tmp_path):
+    study = shutil.copytree(saved, tmp_path / "study")
+    assert run("fit", study, "--out", "model").status == 0
+    pd.DataFrame({"t": np.arange(100) / 50, "x": 5.0, "y": 6.0}).to_csv("gaze.csv", index=False)
+    Path("link.csv").symlink_to("gaze.csv")
+    size = ("--screen-cm", 53, "--distance-cm", 65)
+    before = folder_bytes("study") | folder_bytes("model") | {"gaze.csv": Path("gaze.csv").read_bytes()}
+    for command in (
+        ("events", "gaze.csv", "--out", "gaze.csv", *size),
+        ("events", "gaze.csv", "--out", "./link.csv", *size),
+        ("events", "gaze.csv", "--layout", "boxes.csv", "--out", "boxes.csv", *size),
+        ("analyze", "study", "--out", tmp_path / "study"),
+        ("fit", "study", "--out", "study"),
+        ("report", "study", "--out", "study/click_feedback.csv"),
+        ("view", "study", "--model", "model", "--out", "model/model.json"),
+    ):
+        if "boxes.csv" in command:
+            Path("boxes.csv").write_text("")
+        done = run(*command)
+        assert done.status == 2, command
+        assert "would overwrite" in done.err, command
+        assert done.err.count("\n") == 1
+    assert before == folder_bytes("study") | folder_bytes("model") | {"gaze.csv": Path("gaze.csv").read_bytes()}
+
+
+def test_a_place_that_cannot_be_written_is_told_before_the_work(run, saved, monkeypatch):
+    monkeypatch.setattr("recgaze.RecGazeDataset.load", lambda *_: pytest.fail("the work has begun"))
+    Path("file").write_text("")
+    for out in ("/proc/recgaze/tables", "file/tables"):
+        done = run("analyze", saved, "--out", out)
+        assert done.status == 2
+        assert f"--out {out} cannot be written" in done.err
+        assert "irworks-tmp" not in done.err
+
+
 def test_validate_lists_errors_and_ends_with_status_2(run, broken):
     done = run("validate", broken)
     assert done.status == 2
@@ -168,8 +233,55 @@ def test_gaze_without_a_screen_size_is_told_what_is_missing(run):
     pd.DataFrame({"t": [0, 0.01, 0.02], "x": [1, 1, 1], "y": [1, 1, 1]}).to_csv("gaze.csv", index=False)
     done = run("events", "gaze.csv", "--out", "events.csv")
     assert done.status == 2
-    assert "width_cm" in done.err
+    assert done.err == (
+        "error: --screen-cm and --distance-cm are missing; expected both, since thresholds are in degrees of visual "
+        "angle\n"
+    )
     assert not Path("events.csv").exists()
+
+
+def test_what_is_odd_in_raw_gaze_is_a_line_on_standard_error(run):
+    x = np.where(np.arange(400) % 40 < 4, -1.0, 500.0)
+    frame = pd.DataFrame({"t": np.arange(400) / 200, "x": x, "y": x})
+    frame.to_csv("gaze.csv", index=False)
+    options = ["events", "gaze.csv", "--out", "events.csv", "--screen-cm", 53, "--distance-cm", 65]
+    done = run(*options)
+    assert done.err.startswith("warning: gaze.csv: 10.0% of the positions are (-1, -1)")
+    assert "--lost -1 -1" in done.err
+    assert done.err.count("\n") == 1
+    told = run(*options, "--lost", -1, -1)
+    assert told.err == ""
+    assert "40 lost" in told.out
+    assert "--tobii has no --valid and no --lost" in run(*options, "--lost", 0, 0, "--tobii").err
+
+
+def test_what_is_odd_in_a_study_is_told_by_every_command(run, saved, tmp_path):
+    folder = shutil.copytree(saved, tmp_path / "odd")
+    frame = pd.read_csv(folder / "summary_feedback.csv", dtype=str, keep_default_na=False)
+    pd.concat([frame, frame.iloc[:500]]).to_csv(folder / "summary_feedback.csv", index=False)
+    line = len(frame) + 2
+    place = f"summary_feedback.csv, line {line}, column 'Timestamp': an event stands in the table twice, and 499 more"
+    assert f"warning: {place}" in run("validate", folder).out
+    done = run("analyze", folder, "--draws", 5)
+    assert done.status == 0
+    assert done.err.startswith(f"warning: {place}")
+
+
+def test_wrong_kinds_of_places_are_told_in_words(run, saved):
+    assert "summary_feedback.csv: a file, not a folder" in run("analyze", saved / "summary_feedback.csv").err
+    size = ["--screen-cm", 53, "--distance-cm", 65]
+    assert "a folder, not a file" in run("events", saved, "--out", "events.csv", *size).err
+    no_model = run("view", saved, "--model", saved)
+    assert "the folder is no saved model (found 'no model.json'" in no_model.err
+    assert "Errno" not in no_model.err
+
+
+def test_users_are_found_under_their_other_names_and_screens_go_to_40(run, saved):
+    done = run("view", saved, "--user", "KINIT_2", "--screen", 3, "--max-screens", 2)
+    assert done.status == 0, done.err
+    refused = run("view", saved, "--screen", 41)
+    assert refused.status == 2
+    assert refused.err == "error: screen 41 is none of the study; expected 1 to 40\n"
 
 
 def test_pages_are_written(run, saved):

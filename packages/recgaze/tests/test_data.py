@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from irworks.errors import ArgumentError, DataError
-from recgaze import RecGazeDataset, study
+from recgaze import RecGazeDataset, StudyWarning, study
 from recgaze.data.naming import canonical_columns, canonical_user
 from recgaze.data.schema import SUMMARY
 from recgaze.simulate import simulate_study
@@ -246,7 +246,7 @@ def test_events_that_lack_what_they_are_on_are_left_out_and_counted(folder, data
         ("item_features", in_row("Carousel_genre", "Horror", 14), "line 16, .*: a carousel of two genres"),
         ("click_feedback", in_row("Click_AOI_Carousel_genre", "Horror"), "line 7, .*another genre than that"),
         ("summary_feedback", lambda frame: frame.drop(columns="Cursor_AOI_MovieID"), "'Cursor_AOI_MovieID': a column"),
-        ("click_feedback", in_row("Click_AOI_MovieID", "9" * 20), r"line 7.*not a (whole )?number"),
+        ("click_feedback", in_row("Click_AOI_MovieID", "9" * 20), r"line 7.*a whole number beyond 64 bits"),
         ("summary_feedback", in_row("Timestamp", "inf"), r"line 7.*not a number"),
     ],
 )  # fmt: skip
@@ -265,6 +265,45 @@ def test_times_in_milliseconds_are_told(folder, column):
     rewrite(folder / "summary_feedback.csv", thousandfold)
     with pytest.raises(DataError, match=rf"{column}'.*expected seconds"):
         RecGazeDataset.load(folder)
+
+
+def test_fixations_in_microseconds_are_told(folder):
+    def thousandfold(frame):
+        filled = frame["Fixation_Duration"] != ""
+        durations = 1000 * frame.loc[filled, "Fixation_Duration"].astype(float)
+        frame.loc[filled, "Fixation_Duration"] = durations.astype(str)
+
+    rewrite(folder / "summary_feedback.csv", thousandfold)
+    with pytest.raises(DataError, match=r"Fixation_Duration'.*taken for milliseconds.*Divide microseconds by 1,000"):
+        RecGazeDataset.load(folder)
+
+
+def first_look(frame):
+    return int(np.flatnonzero(frame["Fixation_Duration"] != "")[7])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda frame: in_row("Fixation_Duration", "99999", first_look(frame))(frame), "lasts longer than its screen"),
+        (in_row("Timestamp", "90000", 20), "line 22, column 'Timestamp': an event far from the others of its screen"),
+        (lambda frame: pd.concat([frame, frame.iloc[[3, 3]]]), "stands in the table twice, and 1 more"),
+    ],
+)
+def test_events_that_cannot_have_been_are_warned_of_with_their_place(folder, change, message):
+    assert not RecGazeDataset.load(folder).validate().warnings
+    rewrite(folder / "summary_feedback.csv", change)
+    with pytest.warns(StudyWarning, match=message) as caught:
+        loaded = RecGazeDataset.load(folder)
+    assert loaded.validate().warnings == tuple(str(one.message) for one in caught)
+    assert all("line " in str(one.message) for one in caught)
+
+
+def test_damage_is_warned_of_in_blocks_too(dataset, tmp_path):
+    twice = pd.concat([dataset.summary, dataset.summary.iloc[-3:]], ignore_index=True)
+    replace(dataset, summary=twice).save(tmp_path, format="parquet")
+    with pytest.warns(StudyWarning, match="an event stands in the table twice, and 2 more"):
+        list(RecGazeDataset.stream(tmp_path, users_per_block=5))
 
 
 def test_ids_beyond_floating_point_stay_apart(folder):

@@ -1,6 +1,7 @@
 """Readers of raw gaze: tables, Tobii exports, and what they say of a bad file."""
 
 import os
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pandas as pd
 import pytest
 
 from irworks.errors import ArgumentError, DataError
+from recgaze import GazeWarning, Screen
 from recgaze.events import Kind
 from recgaze.gaze_files import read_gaze, read_lund, read_tobii
 
@@ -46,7 +48,7 @@ def test_csv_tsv_and_parquet_say_the_same(tmp_path):
         ("t,x,y\n0,1,2\n,1,2\n", "line 3, column 't': not a number"),
         ("t,x,y\n0,1,2\n0.02,1,2\n0.01,1,2\n", "line 4, column 't': times do not ascend"),
         ("t,x,y\n0,1,2\n0,1,2\n", "line 3, column 't': times do not ascend"),
-        ("t,x,y\n0,1,2\n16,1,2\n33,1,2\n", 'times are in another unit .*Say time_unit="ms"'),
+        ("t,x,y\n0,1,2\n16,1,2\n33,1,2\n", 'times are in another unit .*Say which: time_unit="s", "ms"'),
         ("t,x,y\n0,1,inf\n0.1,1,2\n", "line 2, column 'y': not a position"),
     ],
 )
@@ -73,6 +75,77 @@ TOBII = """Recording timestamp [μs]\tSensor\tRecording name\tGaze point X [DACS
 21667\t\tRecording 1\t\t\tKeyboardEvent
 38333\tEye Tracker\tRecording 1\t102\t204\t
 """
+
+
+def test_times_too_fast_or_too_slow_for_a_tracker_name_the_file_and_the_units(tmp_path):
+    seconds = write(tmp_path, "t,x,y\n0,1,2\n0.01,1,2\n0.02,1,2\n")
+    with pytest.raises(DataError, match=r"gaze\.csv, column 't': .*no tracker is that fast"):
+        read_gaze(seconds, time_unit="ms")
+    nanoseconds = write(tmp_path, "t,x,y\n0,1,2\n16000000,1,2\n33000000,1,2\n")
+    with pytest.raises(DataError, match="nanoseconds have to be divided by 1,000"):
+        read_gaze(nanoseconds)
+    dates = write(tmp_path, "t,x,y\n2024-05-01T10:00:00.000,1,2\n2024-05-01T10:00:00.016,1,2\n")
+    with pytest.raises(DataError, match=r"line 2, column 't': not a number .*a date or a clock time has to be turned"):
+        read_gaze(dates)
+
+
+def test_a_folder_is_no_file(tmp_path):
+    for read in (read_gaze, read_tobii):
+        with pytest.raises(DataError, match="a folder, not a file"):
+            read(tmp_path)
+
+
+def test_positions_that_are_no_pixels_are_warned_of(tmp_path):
+    screen, t = Screen(1920, 1080), np.arange(200) / 100
+
+    def warned(x, y, **options):
+        path = tmp_path / "gaze.csv"
+        pd.DataFrame({"t": t, "x": x, "y": y}).to_csv(path, index=False)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            gaze = read_gaze(path, screen=screen, **options)
+        assert all(one.category is GazeWarning for one in caught)
+        return gaze, [str(one.message) for one in caught]
+
+    inside = np.linspace(100, 900, 200)
+    assert not warned(inside, inside)[1]
+    (message,) = warned(inside / 1920, inside / 1080)[1]
+    assert "gaze.csv: all positions are from 0 to 1" in message
+    assert not warned(inside / 1920, inside / 1080, unit="deg")[1]
+    (message,) = warned(inside + 1500, inside)[1]
+    assert "60% of the positions are off the screen of 1920 x 1080" in message
+    for code in ((0, 0), (-1, -1)):
+        x, y = inside.copy(), inside.copy()
+        x[5:10], y[5:10] = code
+        gaze, (message,) = warned(x, y)
+        assert f"2.5% of the positions are ({code[0]}, {code[1]})" in message
+        assert gaze.lost.sum() == 0
+        gaze, messages = warned(x, y, lost=code)
+        assert not messages
+        assert np.flatnonzero(gaze.lost).tolist() == [5, 6, 7, 8, 9]
+
+
+def test_tobii_positions_are_read_in_the_unit_that_their_column_names(tmp_path):
+    def export(unit):
+        return write(tmp_path, TOBII.replace("DACS px", unit).replace("\t100\t200", "\t0.25\t0.5"), "export.tsv")
+
+    gaze = read_tobii(export("MCS norm"), screen=Screen(1920, 1080))
+    assert (gaze.x[0], gaze.y[0]) == (480, 540)
+    with pytest.raises(
+        DataError, match=r"column 'Gaze point X \[MCS norm\]': .*found 'norm'; expected px, or norm with"
+    ):
+        read_tobii(export("MCS norm"))
+    with pytest.raises(
+        DataError, match=r"column 'Gaze point X \[DACS mm\]': positions are in another unit .*found 'mm'"
+    ):
+        read_tobii(export("DACS mm"), screen=Screen(1920, 1080, 53, 30, 65))
+
+
+def test_tobii_times_in_an_unknown_unit_are_refused_and_those_said_are_taken(tmp_path):
+    path = write(tmp_path, TOBII.replace("[μs]", "[ticks]"), "export.tsv")
+    with pytest.raises(DataError, match=r"times in an unknown unit .*'ticks'"):
+        read_tobii(path)
+    assert read_tobii(path, time_unit="us").t[1] == pytest.approx(0.016667)
 
 
 def test_of_a_tobii_export_the_eye_tracker_s_rows_are_read(tmp_path):

@@ -7,6 +7,7 @@ from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
 from ltr_twotower.model import NotFittedError, NotIdentifiedError, NotIdentifiedWarning, TwoTowerClickModel
 from ltr_twotower.newton import ConvergenceWarning
 from ltr_twotower.plan import Swap
+from ltr_twotower.predict import UnknownPairsWarning
 from ltr_twotower.profile import ProfileLikelihood, profile_likelihood
 from ltr_twotower.swaps import SwapGraph, swap_graph
 from ltr_twotower.weighting import PlacementPropensity, WeightingWarning, WeightSummary
@@ -25,6 +26,7 @@ __all__ = [
     "Swap",
     "SwapGraph",
     "TwoTowerClickModel",
+    "UnknownPairsWarning",
     "WeightSummary",
     "WeightingWarning",
     "check_identifiability",

@@ -15,8 +15,10 @@ from scipy.special import expit, logit
 from irworks.errors import ArgumentError
 from ltr_twotower.batches import ratio
 from ltr_twotower.cells import Cells
-from ltr_twotower.model import OnUnidentified, TwoTowerClickModel
+from ltr_twotower.features import Scaling
+from ltr_twotower.model import TwoTowerClickModel
 from ltr_twotower.newton import ConvergenceWarning
+from ltr_twotower.unidentified import OnUnidentified
 from ltr_twotower.weighting import PlacementPropensity
 
 if TYPE_CHECKING:
@@ -204,7 +206,8 @@ class RegressionEM(TwoTowerClickModel):
     Args:
         relevance: "embedding": a relevance per (query, document) pair. "linear": sigmoid(X w + intercept).
         sample_weight: As for `TwoTowerClickModel`.
-        l2: "linear": ridge on w. "embedding": so many added clicks, and as many added skips, for every pair.
+        l2: "linear": ridge on the weights of standardised features. "embedding": so many added clicks, and as many
+            added skips, for every pair.
         on_unidentified: As for `TwoTowerClickModel`.
         max_iterations: Warn with `ConvergenceWarning` after this many steps.
         tolerance: Stop when a step adds less than this to the penalised log-likelihood per impression.
@@ -298,23 +301,32 @@ class _PairRelevance:
 
 
 class _FeatureRelevance:
-    """Logistic regression of the relevance of pairs on their features."""
+    """Logistic regression of the relevance of pairs on their features, which are standardised for the ridge."""
 
     def __init__(self, X: FloatArray, l2: float) -> None:
         from sklearn.linear_model import LogisticRegression
 
-        self.X, self.l2 = X, l2
-        self.coef, self.intercept = np.zeros(X.shape[1]), 0.0
+        self.scaling = Scaling.of(X)
+        self.Z, self.l2 = self.scaling.apply(X), l2
+        self.weights, self.level = np.zeros(X.shape[1]), 0.0
         self.model = LogisticRegression(C=1 / l2, solver="newton-cholesky", tol=1e-10, max_iter=200, warm_start=True)
 
     def refit(self, relevant: FloatArray, total: FloatArray) -> None:
-        rows, labels = np.vstack([self.X, self.X]), np.repeat([1, 0], len(self.X))
+        rows, labels = np.vstack([self.Z, self.Z]), np.repeat([1, 0], len(self.Z))
         self.model.fit(rows, labels, sample_weight=np.concatenate([relevant, np.maximum(total - relevant, 0)]))
-        self.coef, self.intercept = self.model.coef_[0].copy(), float(self.model.intercept_[0])
+        self.weights, self.level = self.model.coef_[0].copy(), float(self.model.intercept_[0])
+
+    @property
+    def coef(self) -> FloatArray:
+        return self.scaling.undo(self.weights)[0]
+
+    @property
+    def intercept(self) -> float:
+        return self.level + self.scaling.undo(self.weights)[1]
 
     @property
     def gamma(self) -> FloatArray:
-        return np.asarray(self.X @ self.coef + self.intercept)
+        return np.asarray(self.Z @ self.weights + self.level)
 
     @property
     def values(self) -> FloatArray:
@@ -322,4 +334,4 @@ class _FeatureRelevance:
 
     @property
     def log_prior(self) -> float:
-        return float(-self.l2 / 2 * (self.coef @ self.coef))
+        return float(-self.l2 / 2 * (self.weights @ self.weights))

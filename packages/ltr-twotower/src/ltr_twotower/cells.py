@@ -13,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.data import ClickLog
-from irworks.errors import DataError
+from irworks.errors import ArgumentError, DataError
+from ltr_twotower.features import column_order
+from ltr_twotower.ids import check_ids, differing_types
 
-__all__ = ["Cells"]
+__all__ = ["Cells", "require_log"]
 
 FloatArray = NDArray[np.float64]
 IntArray = NDArray[np.int32]
@@ -41,6 +43,7 @@ class Cells:
         doc_ids: [n_docs], original document ids.
         n_ranks: Number of ranks.
         features: float32 [n_pairs, n_features] of the pairs, or None.
+        feature_names: Names of the features. Default: f_0, f_1, ...
     """
 
     pair: IntArray
@@ -57,6 +60,11 @@ class Cells:
     doc_ids: NDArray[Any]
     n_ranks: int
     features: NDArray[np.float32] | None = None
+    feature_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.features is not None and not self.feature_names:
+            object.__setattr__(self, "feature_names", tuple(f"f_{j}" for j in range(self.features.shape[1])))
 
     @classmethod
     def from_log(cls, log: ClickLog, weights: FloatArray | None = None) -> Self:
@@ -65,7 +73,14 @@ class Cells:
         Args:
             log: The click log.
             weights: float64 [n, k], a weight per impression. None: every impression counts 1.
+
+        Raises:
+            ArgumentError: `log` is something else.
+            DataError: Its ids are lists or records.
         """
+        require_log(log)
+        check_ids(log.query_vocabulary, "query", log.source)
+        check_ids(log.doc_vocabulary, "document", log.source)
         shown = log.shown
         pairs = log.pairs
         ranks = np.broadcast_to(np.arange(log.n_ranks, dtype=np.int64), shown.shape)
@@ -97,6 +112,7 @@ class Cells:
             doc_ids=log.doc_vocabulary,
             n_ranks=log.n_ranks,
             features=log.features,
+            feature_names=log.feature_names if log.features is not None else (),
         )
 
     def __len__(self) -> int:
@@ -112,10 +128,24 @@ class Cells:
         """Sum of the weights of all impressions."""
         return float(self.n.sum())
 
+    @property
+    def all_alike(self) -> bool:
+        """Whether no impression was clicked or every one was: then nothing tells one rank from another."""
+        return not (self.clicks > 0).any() or not (self.clicks < self.n).any()
+
     @cached_property
     def rank_impressions(self) -> FloatArray:
         """float64 [n_ranks], impressions at each rank."""
         return np.bincount(self.rank, self.impressions, minlength=self.n_ranks).astype(np.float64)
+
+    def rank_events(self) -> FloatArray:
+        """float64 [n_ranks], the fewer of the clicked and of the other impressions at each rank: what theta rests on.
+
+        Exact where the impressions of a cell have one weight.
+        """
+        clicked = np.divide(self.clicks * self.impressions, self.n, out=np.zeros_like(self.n), where=self.n > 0)
+        clicks = np.bincount(self.rank, clicked, minlength=self.n_ranks)
+        return np.asarray(np.minimum(clicks, self.rank_impressions - clicks))
 
     def effective_sample_size(self) -> float:
         """(sum w)^2 / sum w^2 over impressions: how many equally weighted impressions carry as much (Kish 1965)."""
@@ -133,16 +163,17 @@ class Cells:
         )
 
     def merge(self, other: "Cells") -> "Cells":
-        """The cells of both logs together, matched by the original ids; exact, in any order.
+        """The cells of both logs together, matched by the original ids and names of features; exact, in any order.
 
         Args:
             other: Cells of another log (or part of one); its vocabularies may differ.
 
         Raises:
-            DataError: Both have features, and a pair has different ones in the two or their numbers differ.
+            DataError: Both have features, and a pair has different ones in the two or their names differ; or the ids
+                are numbers in one and text in the other.
         """
-        query_ids, query_here, query_there = _join_ids(self.query_ids, other.query_ids)
-        doc_ids, doc_here, doc_there = _join_ids(self.doc_ids, other.doc_ids)
+        query_ids, query_here, query_there = _join_ids(self.query_ids, other.query_ids, "query")
+        doc_ids, doc_here, doc_there = _join_ids(self.doc_ids, other.doc_ids, "document")
         keys = np.concatenate(
             [
                 query_here[self.pair_query] * len(doc_ids) + doc_here[self.pair_doc],
@@ -174,12 +205,21 @@ class Cells:
             query_ids=query_ids,
             doc_ids=doc_ids,
             n_ranks=n_ranks,
-            features=_join_features(self, other, code, len(pair_keys)),
+            features=(features := _join_features(self, other, code, len(pair_keys))),
+            feature_names=() if features is None else self.feature_names,
             n=summed(self.n, other.n),
             clicks=summed(self.clicks, other.clicks),
             n_squared=summed(self.n_squared, other.n_squared),
             clicks_squared=summed(self.clicks_squared, other.clicks_squared),
             impressions=summed(self.impressions, other.impressions),
+        )
+
+
+def require_log(log: object) -> None:
+    """Raise an `ArgumentError` for what is no click log: a path, a table, arguments in the wrong order."""
+    if not isinstance(log, ClickLog):
+        raise ArgumentError(
+            f"a {type(log).__name__} is no click log; make one with read_click_log(path) or ClickLog.from_frame(table)"
         )
 
 
@@ -196,13 +236,21 @@ def _cells_of(key: NDArray[np.int64], size: int) -> tuple[NDArray[np.int64], NDA
     return cell, place[key]
 
 
-def _join_ids(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
+def _join_ids(
+    first: NDArray[Any], second: NDArray[Any], what: str
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
     """The union of two vocabularies, sorted where its ids have an order, and the place of each old code in it."""
     import pandas as pd
 
     if first is second or (first.dtype == second.dtype and np.array_equal(first, second)):
         same = np.arange(len(first), dtype=np.int64)
         return first, same, same
+    if types := differing_types(first, second):
+        raise DataError(
+            f"the {what} ids of the two logs have different types, so that none would ever match",
+            found=" and ".join(types),
+            hint="Read both parts with one type of ids: text in both, or numbers in both",
+        )
     if first.dtype.kind != second.dtype.kind:
         # numpy would make numbers text, or large integers floats: two ids could become one.
         first, second = first.astype(object), second.astype(object)
@@ -217,20 +265,16 @@ def _join_ids(first: NDArray[Any], second: NDArray[Any]) -> tuple[NDArray[Any], 
 def _join_features(first: Cells, second: Cells, code: NDArray[np.int64], n_pairs: int) -> NDArray[np.float32] | None:
     if first.features is None or second.features is None:
         return None
-    if first.features.shape[1] != second.features.shape[1]:
-        raise DataError(
-            "the two logs differ in their number of features",
-            found=second.features.shape[1],
-            expected=str(first.features.shape[1]),
-        )
+    problem = "the features of the second log are not those of the first"
+    theirs = second.features[:, column_order(second.feature_names, first.feature_names, problem)]
     table = np.zeros((n_pairs, first.features.shape[1]), dtype=np.float32)
     table[code[: first.n_pairs]] = first.features
     known = np.zeros(n_pairs, dtype=bool)
     known[code[: first.n_pairs]] = True
     there = code[first.n_pairs :]
-    if not np.array_equal(table[there[known[there]]], second.features[known[there]]):
+    if not np.array_equal(table[there[known[there]]], theirs[known[there]]):
         raise DataError(
             "a (query, document) pair has different features in the two logs", expected="one feature row per pair"
         )
-    table[there] = second.features
+    table[there] = theirs
     return table

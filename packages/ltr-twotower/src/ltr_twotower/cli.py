@@ -10,10 +10,10 @@ import typer
 
 from irworks.errors import ArgumentError
 from irworks.runtime.terminal import run_command_line, strict_json, version_callback, warnings_as_lines
+from ltr_twotower.summaries import model_numbers, sizes, theta_lines
 
 if TYPE_CHECKING:
     from irworks.data import ClickLog
-    from ltr_twotower.model import TwoTowerClickModel
     from ltr_twotower.weighting import PlacementPropensity
 
 __all__ = ["app", "main"]
@@ -49,6 +49,14 @@ class WeightChoice(StrEnum):
     """Placement propensities."""
 
     none = "none"
+    counts = "count"
+    known = "known"
+    model = "model"
+
+
+class PropensityChoice(StrEnum):
+    """Placement propensities for `report`, which always weighs."""
+
     counts = "count"
     known = "known"
     model = "model"
@@ -172,7 +180,7 @@ def check(
     plan = report.suggest_swaps(swaps) if swaps else []
     if as_json:
         payload = report.to_dict() | {"suggested_swaps": [vars(swap) for swap in plan]}
-        _print_json(_sizes(data) | payload)
+        _print_json(sizes(data) | payload)
     else:
         typer.echo(repr(data))
         typer.echo(report.summary())
@@ -234,13 +242,11 @@ def fit(
     model.save_pretrained(out)
     score = model.score(data)
     if as_json:
-        _print_json(_sizes(data) | _json_model(model) | {"log_likelihood": score, "model": str(out)})
+        _print_json(sizes(data) | model_numbers(model) | {"log_likelihood": score, "model": str(out)})
         return
     typer.echo(repr(data))
-    name = "log examination" if model.combine == "pbm" else "theta"
-    typer.echo(f"{'rank':>4}  {name:>8}  {'stderr':>8}")
-    for rank, (theta, stderr) in enumerate(zip(model.position_bias_, model.stderr_, strict=True), start=1):
-        typer.echo(f"{rank:>4}  {theta:>8.4f}  {stderr:>8.4f}")
+    for line in theta_lines(model):
+        typer.echo(line)
     if model.weights_ is not None:
         typer.echo(f"weights: {model.weights_}")
     typer.echo(f"mean log-likelihood per impression: {score:.5f}")
@@ -255,8 +261,9 @@ def report(
         ExactTower | None, typer.Option(help="Relevance tower to examine; default: linear if the log has features.")
     ] = None,
     weight: Annotated[
-        WeightChoice, typer.Option(help="Propensities; default: known if logged, else count.")
-    ] = WeightChoice.none,
+        PropensityChoice | None,
+        typer.Option(help="Propensities to weigh with; without this option known ones if logged, else counted ones."),
+    ] = None,
     clip: Clip = None,
     l2: Ridge = 0.1,
     query: QueryColumn = "query_id",
@@ -277,11 +284,12 @@ def report(
         tower = ExactTower.embedding if data.features is None else ExactTower.linear
     model = TwoTowerClickModel(tower.value, l2=l2)
     with warnings_as_lines():
-        result = logging_policy_report(model, data, propensity=_propensity(weight, clip))
+        weights = _propensity(WeightChoice.none if weight is None else WeightChoice(weight.value), clip)
+        result = logging_policy_report(model, data, propensity=weights)
     if out is not None:
         result.to_html(out)
     if as_json:
-        _print_json(_sizes(data) | result.to_dict())
+        _print_json(sizes(data) | result.to_dict())
         return
     typer.echo(repr(data))
     typer.echo(result.text)
@@ -333,14 +341,15 @@ def simulate(
         "theta": built.theta.tolist(),
         "relevance_logit": (built.train.labels - 2).tolist(),
     }
-    with atomic_write(out.with_name(out.name + ".truth.json")) as handle:
+    beside = out.with_name(out.name + ".truth.json")
+    with atomic_write(beside) as handle:
         json.dump(truth, handle, indent=1)
     if as_json:
-        _print_json(_sizes(data) | {"log": str(out), "theta": truth["theta"]})
+        _print_json(sizes(data) | {"log": str(out), "theta": truth["theta"]})
         return
     typer.echo(repr(data))
     typer.echo(built.about)
-    typer.echo(f"written to {out}; the truth is in {out.name}.truth.json")
+    typer.echo(f"written to {out}; the truth is in {beside.resolve()}")
 
 
 def _propensity(weight: WeightChoice, clip: float | None) -> "PlacementPropensity | None":
@@ -352,32 +361,6 @@ def _propensity(weight: WeightChoice, clip: float | None) -> "PlacementPropensit
         return None
     method: Literal["count", "known", "model"] = weight.value  # type: ignore[assignment]
     return PlacementPropensity(method, clip=clip)
-
-
-def _sizes(log: "ClickLog") -> dict[str, Any]:
-    return {
-        "sessions": log.n_sessions,
-        "impressions": log.n_impressions,
-        "clicks": int(log.clicks.sum()),
-        "queries": log.n_queries,
-        "documents": log.n_docs,
-        "ranks": log.n_ranks,
-    }
-
-
-def _json_model(model: "TwoTowerClickModel") -> dict[str, Any]:
-    groups = [
-        [int(rank) + 1 for rank in range(len(model.labels_)) if model.labels_[rank] == g]
-        for g in range(int(model.labels_.max()) + 1)
-    ]
-    return {
-        "combine": model.combine,
-        "position_bias": model.position_bias_,
-        "stderr": model.stderr_,
-        "comparable_ranks": groups,
-        "converged": model.converged_,
-        "ess": None if model.weights_ is None else model.weights_.ess,
-    }
 
 
 def _print_json(payload: dict[str, Any]) -> None:

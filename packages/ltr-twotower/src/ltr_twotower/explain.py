@@ -6,22 +6,24 @@ effects leave traces that can be tested on the log alone.
 """
 
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import chdtrc, expit, ndtr
+from scipy.special import expit
 
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
-from ltr_twotower.cells import Cells
+from ltr_twotower.cells import Cells, require_log
 from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
-from ltr_twotower.model import NotIdentifiedWarning, TwoTowerClickModel
+from ltr_twotower.model import NotIdentifiedWarning, TwoTowerClickModel, require_model
 from ltr_twotower.newton import Problem, Solution, solve_newton
+from ltr_twotower.options import tower_of
+from ltr_twotower.policy_tests import PlacementTest, WaldTest, cell_residuals, placement_test, shift_test
 from ltr_twotower.reduction import solve_bias_reduced
-from ltr_twotower.variance import difference_covariance, theta_covariance
+from ltr_twotower.variance import theta_covariance
 from ltr_twotower.weighting import PlacementPropensity, WeightingWarning, WeightSummary
 
 if TYPE_CHECKING:
@@ -51,40 +53,11 @@ _VERDICTS: dict[Verdict, str] = {
     ),
 }
 
-
-@dataclass(frozen=True)
-class PlacementTest:
-    """Do residuals follow the usual placement of a document, at the same rank?
-
-    Attributes:
-        correlation: Between Pearson residuals and how high the policy usually places the document, within ranks.
-        z: Test statistic, its variance clustered by query.
-        p_value: Two-sided.
-    """
-
-    correlation: float
-    z: float
-    p_value: float
-
-
-@dataclass(frozen=True)
-class WaldTest:
-    """Do unweighted and weighted theta differ by more than chance?
-
-    Attributes:
-        statistic: Wald statistic of all differences between ranks.
-        df: Its degrees of freedom.
-        p_value: Upper tail of the chi-square distribution.
-        largest: Largest absolute difference of theta_k - theta_1 between the two fits.
-        reliable: Whether the test may decide. Not so for a per-pair tower with so few impressions per pair that the
-            bias which they put on theta (see `ltr_twotower.reduction`) is comparable with the standard errors.
-    """
-
-    statistic: float
-    df: int
-    p_value: float
-    largest: float
-    reliable: bool = True
+_SOURCES = {
+    "known": "the propensities in the log",
+    "count": "propensities counted in the log",
+    "model": "propensities modelled on the features",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -102,6 +75,7 @@ class LoggingPolicyReport:
             an embedding tower, which leaves no residual per document that could follow its placement.
         shift: The Wald test of naive against weighted theta, or None where not identified, weighting is a no-op, or
             there is nothing to compare.
+        method: Where the propensities came from: "known", "count" or "model".
         weights: What the weights do to the log.
         level: Significance level of the verdict; each of the two tests is held to half of it (Bonferroni).
         bins: Table for the residual plot: `placement`, `residual` (clicks per impression), `n`.
@@ -113,6 +87,7 @@ class LoggingPolicyReport:
     thetas: "pd.DataFrame"
     residuals: PlacementTest | None
     shift: WaldTest | None
+    method: str
     weights: WeightSummary
     level: float
     bins: "pd.DataFrame"
@@ -127,6 +102,7 @@ class LoggingPolicyReport:
             "verdict": self.verdict,
             "text": self.text,
             "level": self.level,
+            "propensities": self.method,
             "ess": self.weights.ess,
             "impressions": self.weights.impressions,
             "largest_weight": self.weights.largest,
@@ -160,6 +136,8 @@ def logging_policy_report(
     Raises:
         ArgumentError: The model is of another kind, or `level` is not between 0 and 1.
     """
+    require_model("logging_policy_report", model)
+    require_log(log)
     if not 0 < level < 1:
         raise ArgumentError(f"level={level}; expected a share between 0 and 1")
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
@@ -173,7 +151,7 @@ def logging_policy_report(
     )
     tower = TwoTowerClickModel(model.relevance, l2=model.l2, on_unidentified=model.on_unidentified)
     problem = tower.problem(log)
-    report = check_identifiability(problem.cells, problem.X, tower._tower(), l2=model.l2)
+    report = check_identifiability(problem.cells, problem.X, tower_of(tower), l2=model.l2)
     with warnings.catch_warnings():
         # The report says both aloud itself.
         warnings.simplefilter("ignore", WeightingWarning)
@@ -183,16 +161,17 @@ def logging_policy_report(
     weighted_problem = Problem(weighted_cells, problem.X, problem.l2)
     weighted = (weighted_problem, solve_newton(weighted_problem))
     # The residuals of a free relevance per pair sum to zero but for the ridge, which grows significant with the pairs.
-    residuals = _placement_test(*naive) if report.ok and problem.X is not None else None
-    shift = _shift_test(naive, weighted) if report.ok and not propensity.summary_.no_op else None
+    residuals = placement_test(*naive) if report.ok and problem.X is not None else None
+    shift = shift_test(naive, weighted) if report.ok and not propensity.summary_.no_op else None
     verdict = _verdict(report, propensity.summary_, residuals, shift, level)
     return LoggingPolicyReport(
         verdict=verdict,
-        text=_words(verdict, report, propensity.summary_, residuals, shift, log),
+        text=_words(verdict, report, propensity, residuals, shift, log),
         identifiability=report,
         thetas=_theta_table(naive, weighted, report),
         residuals=residuals,
         shift=shift,
+        method=propensity.method,
         weights=propensity.summary_,
         level=level,
         bins=_residual_bins(*naive),
@@ -206,6 +185,8 @@ def _verdict(
     shift: WaldTest | None,
     level: float,
 ) -> Verdict:
+    if report.silent:
+        return "cannot tell"
     if not report.ok:
         return "not identified"
     tests = [] if residuals is None else [residuals.p_value]
@@ -219,11 +200,12 @@ def _verdict(
 def _words(
     verdict: Verdict,
     report: IdentifiabilityReport,
-    weights: WeightSummary,
+    propensity: PlacementPropensity,
     residuals: PlacementTest | None,
     shift: WaldTest | None,
     log: ClickLog,
 ) -> str:
+    weights = propensity.summary_
     parts = [f"{verdict[0].upper()}{verdict[1:]}. {_VERDICTS[verdict]}", report.summary()]
     if residuals is not None:
         parts.append(
@@ -241,7 +223,7 @@ def _words(
                 "much. With one relevance per document the policy can bias theta only if clicks are not additive; "
                 "bias_reduction=True mends what few impressions do."
             )
-    parts.append(f"Weights: {weights}.")
+    parts.append(f"Weights from {_SOURCES[propensity.method]}: {weights}.")
     if weights.ess < 0.01 * weights.impressions:
         parts.append("So few impressions carry the weighted fit that its interval is the thing to look at.")
     clicks = int(log.clicks.sum())
@@ -252,69 +234,6 @@ def _words(
 
 def _p(value: float) -> str:
     return "< 0.001" if value < 0.001 else f"= {value:.3f}"
-
-
-def _placement_test(problem: Problem, solution: Solution) -> PlacementTest | None:
-    """Correlation of residuals with usual placement within ranks, clustered by query."""
-    residual, height, curvature = _residuals(problem, solution)
-    cells = problem.cells
-    score = np.bincount(cells.pair_query[cells.pair], residual * height)
-    spread = float(np.sqrt((curvature * height**2).sum() * (residual**2 / np.maximum(curvature, 1e-300)).sum()))
-    variance = float((score**2).sum())
-    if np.abs(height).max() < 1e-9 or variance == 0:
-        return None
-    z = float(score.sum() / np.sqrt(variance))
-    return PlacementTest(correlation=float(score.sum()) / spread, z=z, p_value=float(2 * ndtr(-abs(z))))
-
-
-def _residuals(problem: Problem, solution: Solution) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Per cell: residual clicks, usual height of placement relative to others at the rank, n p (1 - p)."""
-    cells = problem.cells
-    p = expit(problem.logits(solution.v, solution.u))
-    curvature = cells.n * p * (1 - p)
-    rank_sum = np.bincount(cells.pair, cells.impressions * cells.rank, minlength=cells.n_pairs)
-    mean_rank = rank_sum / np.bincount(cells.pair, cells.impressions, minlength=cells.n_pairs)
-    height = -mean_rank[cells.pair]
-    total = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
-    typical = np.bincount(cells.rank, curvature * height, minlength=cells.n_ranks) / np.maximum(total, 1e-300)
-    return cells.clicks - cells.n * p, height - typical[cells.rank], curvature
-
-
-def _wald(
-    naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution], difference: FloatArray | None = None
-) -> WaldTest | None:
-    """Wald test of a difference of thetas, float64 [n_ranks]; by default that between the two fits."""
-    covariance = difference_covariance(naive, weighted)
-    if difference is None:
-        difference = weighted[1].v - naive[1].v
-    shown = np.flatnonzero(naive[0].cells.rank_impressions > 0)
-    if len(shown) < 2:
-        return None
-    contrast = np.zeros((len(shown) - 1, len(difference)))
-    contrast[np.arange(len(shown) - 1), shown[1:]] = 1
-    contrast[:, shown[0]] = -1
-    moved = contrast @ difference
-    spread = contrast @ covariance @ contrast.T
-    inverse = np.linalg.pinv(spread, rcond=1e-10, hermitian=True)
-    df = int(np.linalg.matrix_rank(spread, rtol=1e-10, hermitian=True))
-    if df == 0:
-        return None
-    statistic = float(moved @ inverse @ moved)
-    return WaldTest(statistic, df, float(chdtrc(df, statistic)), float(np.abs(moved).max()))
-
-
-def _shift_test(naive: tuple[Problem, Solution], weighted: tuple[Problem, Solution]) -> WaldTest | None:
-    """The Wald test; for a per-pair tower after bias reduction, and held against the size of that reduction."""
-    if naive[0].X is not None:
-        return _wald(naive, weighted)
-    first, second = (naive[0], solve_bias_reduced(naive[0])), (weighted[0], solve_bias_reduced(weighted[0]))
-    test = _wald(first, second)
-    if test is None:
-        return None
-    correction = (second[1].v - weighted[1].v) - (first[1].v - naive[1].v)
-    size = _wald(naive, weighted, correction)
-    # What is left after the reduction is of the order of a third of what it removed.
-    return test if size is None else replace(test, reliable=size.statistic <= size.df)
 
 
 def _theta_table(
@@ -379,7 +298,7 @@ def _residual_bins(problem: Problem, solution: Solution, n_bins: int = 12) -> "p
     """Mean residual click rate by relative placement, for the plot."""
     import pandas as pd
 
-    residual, height, _ = _residuals(problem, solution)
+    residual, height, _ = cell_residuals(problem, solution)
     n = problem.cells.n
     order = np.argsort(height, kind="stable")
     edge = np.minimum((np.cumsum(n[order]) / n.sum() * n_bins).astype(int), n_bins - 1)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
 from ltr_twotower.cells import Cells
+from ltr_twotower.ids import can_be_stored, plain
 from ltr_twotower.weighting import PlacementPropensity, WeightSummary
 
 if TYPE_CHECKING:
@@ -35,12 +36,13 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
 
     Raises:
         ArgumentError: The bias tower is a module of the user's own, which these files cannot describe.
-        DataError: `folder` exists and holds something else.
+        DataError: `folder` exists and holds something else, or the ids of the log cannot be written to a file.
     """
     target = Path(folder)
     check_target(target)
     if not isinstance(model.bias, str) and callable(model.bias):
         raise ArgumentError("a bias tower that is a torch module cannot be saved; save its state_dict yourself")
+    _check_ids(model.cells_)
     with atomic_folder(target) as scratch:
         _write(model, scratch)
 
@@ -48,7 +50,8 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
 def check_target(folder: Path) -> None:
     """Raise a `DataError` if a model must not be written to `folder`: it holds something else."""
     if folder.exists() and not _replaceable(folder):
-        raise DataError("the folder exists and is not a saved model", source=folder, hint="Choose another name")
+        what = "the folder exists and is not a saved model" if folder.is_dir() else "a file of this name exists"
+        raise DataError(what, source=folder, expected="a new folder, or a saved model to replace")
 
 
 def _replaceable(folder: Path) -> bool:
@@ -71,9 +74,19 @@ def _strict(value: Any) -> Any:
     return repr(value) if isinstance(value, float) and not isfinite(value) else value
 
 
+def _check_ids(cells: Cells) -> None:
+    for what, ids in (("query", cells.query_ids), ("document", cells.doc_ids)):
+        if not can_be_stored(ids):
+            raise DataError(
+                f"the {what} ids of the log cannot be saved",
+                found=plain(ids[0]),
+                expected="ids of one type: text, or numbers of 64 bits",
+                hint="Fit a log whose ids are text",
+            )
+
+
 def _write(model: "TwoTowerClickModel", folder: Path) -> None:
     import pandas as pd
-    import pyarrow as pa
 
     cells = model.cells_
     config = {
@@ -97,6 +110,7 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "converged": model.converged_,
         "sample_weight": None if model.sample_weight is None else model.sample_weight.options(),
         "weights": None if model.weights_ is None else asdict(model.weights_),
+        "feature_names": None if model.feature_names_ is None else list(model.feature_names_),
         "n_features": None if model.X_ is None else model.X_.shape[1],
         "covariance": model.covariance_.tolist(),
         **{name.rstrip("_"): getattr(model, name).tolist() for name in _PER_RANK},
@@ -113,10 +127,7 @@ def _write(model: "TwoTowerClickModel", folder: Path) -> None:
         "gamma": model.gamma_,
         "group": component,
     }
-    try:
-        pd.DataFrame(relevance).to_parquet(folder / "relevance.parquet", index=False, compression="zstd")
-    except pa.ArrowException:
-        raise DataError("the ids of the log cannot be saved", expected="ids of one type, numbers or text") from None
+    pd.DataFrame(relevance).to_parquet(folder / "relevance.parquet", index=False, compression="zstd")
     if model.module_ is not None:
         from safetensors.torch import save_file
 
@@ -189,7 +200,6 @@ def _restore(root: Path, config: dict[str, Any], relevance: Any) -> "TwoTowerCli
         random_state=config["random_state"],
         train=train,
     )
-    model._check_options()
     n_ranks = config["n_ranks"]
     for name in _PER_RANK:
         setattr(model, name, _array(config, name.rstrip("_"), (n_ranks,)))
@@ -201,6 +211,9 @@ def _restore(root: Path, config: dict[str, Any], relevance: Any) -> "TwoTowerCli
     model.coef_ = None if config["coef"] is None else np.array(config["coef"], dtype=np.float64)
     model.cells_, model.gamma_ = _restore_pairs(root, model.labels_, n_ranks)
     model.weights_ = None if config["weights"] is None else WeightSummary(**config["weights"])
+    # A model saved before names were kept takes features as they come.
+    names = config.get("feature_names")
+    model.feature_names_ = None if names is None else tuple(names)
     model.X_ = None
     return model
 

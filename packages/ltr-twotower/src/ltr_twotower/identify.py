@@ -18,6 +18,7 @@ from scipy.sparse.csgraph import connected_components
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
+from ltr_twotower.features import feature_table
 from ltr_twotower.information import contrast_stderr, linear_information, null_directions, swap_information
 from ltr_twotower.newton import Problem, solve_newton
 from ltr_twotower.overlap import feature_overlap
@@ -32,6 +33,7 @@ __all__ = [
     "Tower",
     "check_identifiability",
     "identified_groups",
+    "nothing_to_learn",
     "with_bias_features",
 ]
 
@@ -45,7 +47,7 @@ class IdentifiabilityReport:
 
     Attributes:
         tower: The relevance tower that was assumed.
-        ok: Whether all differences between the shown ranks are identified.
+        ok: Whether all differences between the shown ranks are identified, and there are clicks to learn them from.
         graph: The swap graph (one relevance per pair).
         information: float64 [n_ranks, n_ranks], Fisher information of theta after eliminating the relevance tower.
         null_space: float64 [n_ranks, m], orthonormal directions in which theta can move without changing the fit, apart
@@ -74,6 +76,11 @@ class IdentifiabilityReport:
     def components(self) -> list[list[int]]:
         """Groups of ranks (from 1) whose differences this tower identifies."""
         return groups_of(self.labels)
+
+    @property
+    def silent(self) -> bool:
+        """Whether no impression was clicked, or every one, at two ranks or more: then no clicks tell ranks apart."""
+        return _is_silent(self.graph.cells)
 
     @property
     def fiedler(self) -> float:
@@ -120,12 +127,7 @@ class IdentifiabilityReport:
         """The findings in a few sentences."""
         head = f"Relevance tower: {self.tower}. Ranks shown: {int((self.labels >= 0).sum())}."
         if not self.ok:
-            groups = "; ".join(_span(group) for group in self.components)
-            return (
-                f"{head} NOT IDENTIFIED: theta can be compared only within these groups of ranks: {groups}. Show some "
-                "documents at ranks of different groups (randomise a few swaps), or use a relevance tower on features "
-                "that overlap between ranks."
-            )
+            return f"{head} NOT IDENTIFIED: {' '.join(self._why_not())}"
         if (self.labels >= 0).sum() < 2:
             return f"{head} Only one rank was shown: there is no position bias to identify."
         a, b, se = self.worst
@@ -144,6 +146,17 @@ class IdentifiabilityReport:
             names = ", ".join(str(bridge.query) for bridge in bridges[:5])
             text += f" Without any one of these queries the ranks would fall apart: {names}."
         return text
+
+    def _why_not(self) -> list[str]:
+        reasons = [f"{nothing_to_learn(self.graph.cells)}."] if self.silent else []
+        if len(self.components) > 1:
+            groups = "; ".join(_span(group) for group in self.components)
+            reasons.append(
+                f"theta can be compared only within these groups of ranks: {groups}. Show some documents at ranks of "
+                "different groups (randomise a few swaps), or use a relevance tower on features that overlap between "
+                "ranks."
+            )
+        return reasons
 
     def to_dict(self) -> dict[str, Any]:
         """The findings as plain numbers and lists, for JSON. Infinite standard errors are None."""
@@ -208,7 +221,7 @@ def check_identifiability(
         information = linear_information(cells, linear_X, curvature)
     return IdentifiabilityReport(
         tower=tower,
-        ok=int(groups.labels.max()) == 0,
+        ok=int(groups.labels.max()) == 0 and not _is_silent(cells),
         graph=graph,
         information=information,
         null_space=groups.null_space,
@@ -275,14 +288,20 @@ def with_bias_features(groups: IdentifiedGroups, A: FloatArray) -> IdentifiedGro
 
 
 def _feature_matrix(cells: Cells, features: ArrayLike | None) -> FloatArray:
-    table = cells.features if features is None else np.asarray(features, dtype=np.float64)
+    table = cells.features if features is None else features
     if table is None:
         raise ArgumentError("this tower needs features and the log has none; pass features [n_pairs, n_features]")
-    if table.ndim != 2 or len(table) != cells.n_pairs:
-        raise ArgumentError(f"features has shape {table.shape}; expected [{cells.n_pairs}, n_features], a row per pair")
-    if not np.isfinite(table).all():
-        raise ArgumentError("features holds NaN or infinite values; expected finite numbers")
-    return np.asarray(table, dtype=np.float64)
+    return feature_table("features", table, cells.n_pairs)
+
+
+def _is_silent(cells: Cells) -> bool:
+    return cells.all_alike and int((cells.rank_impressions > 0).sum()) > 1
+
+
+def nothing_to_learn(cells: Cells) -> str:
+    """Why a log whose impressions were all clicked, or none of them, teaches nothing about theta."""
+    what = "not one document was clicked" if not cells.clicks.any() else "every document was clicked"
+    return f"there is nothing to learn theta from: in this log {what}, so nothing tells one rank from another"
 
 
 def _span(ranks: list[int]) -> str:

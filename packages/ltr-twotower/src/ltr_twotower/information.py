@@ -5,6 +5,7 @@ import scipy.sparse
 from numpy.typing import NDArray
 
 from ltr_twotower.cells import Cells
+from ltr_twotower.features import Scaling
 
 __all__ = [
     "contrast_stderr",
@@ -54,7 +55,9 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
         float64 [n_ranks, n_ranks], for differences of thetas only: a shift of all of them depends on the means of the
         features, which are taken out. Its null space is what no amount of such data identifies.
     """
-    X = _standardised(X)
+    # Taking the mean out only moves a constant between the relevances and all thetas: no difference of thetas notices,
+    # and features with a large mean (years, identifiers) would otherwise all look constant, and alike.
+    X = Scaling.of(X).apply(X)
     by_pair = np.bincount(cells.pair, curvature, minlength=cells.n_pairs)
     by_rank = np.bincount(cells.rank, curvature, minlength=cells.n_ranks)
     B = scipy.sparse.csr_array((curvature, (cells.pair, cells.rank)), shape=(cells.n_pairs, cells.n_ranks))
@@ -62,18 +65,6 @@ def linear_information(cells: Cells, X: FloatArray, curvature: FloatArray) -> Fl
     gram = X.T @ (X * by_pair[:, None])
     information = np.diag(by_rank) - cross @ np.linalg.pinv(gram, rcond=1e-12, hermitian=True) @ cross.T
     return np.asarray((information + information.T) / 2)
-
-
-def _standardised(X: FloatArray) -> FloatArray:
-    """Features with mean 0 and deviation 1, float64 [n_pairs, n_features]; constant ones become 0.
-
-    Taking the mean out only moves a constant between the relevances and all thetas: no difference of thetas notices,
-    and features with a large mean (years, identifiers) would otherwise all look constant, and alike.
-    """
-    centred = X - X.mean(axis=0)
-    scale = centred.std(axis=0)
-    constant = scale <= 1e-13 * np.abs(X).max(axis=0, initial=0)
-    return np.asarray(np.where(constant, 0, centred / np.where(constant, 1, scale)))
 
 
 def null_directions(

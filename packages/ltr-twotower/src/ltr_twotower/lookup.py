@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from irworks.data import ClickLog
 from ltr_twotower.cells import Cells
 
-__all__ = ["pair_lookup", "plain"]
+__all__ = ["pair_lookup"]
 
 
 def pair_lookup(cells: Cells, log: ClickLog) -> NDArray[np.int64]:
@@ -30,8 +30,3 @@ def _codes(known: NDArray[Any], wanted: NDArray[Any]) -> NDArray[np.int64]:
     if known is wanted or (len(known) == len(wanted) and np.array_equal(known, wanted)):
         return np.arange(len(wanted), dtype=np.int64)
     return np.asarray(pd.Index(known).get_indexer(pd.Index(wanted)), dtype=np.int64)
-
-
-def plain(value: Any) -> Any:
-    """An id as a plain Python value, for messages and JSON."""
-    return value.item() if isinstance(value, np.generic) else value

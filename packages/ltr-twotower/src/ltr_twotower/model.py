@@ -1,10 +1,8 @@
 """`TwoTowerClickModel`: position bias and relevance from clicks, P(click) = sigmoid(theta_rank + gamma)."""
 
-import warnings
 from collections.abc import Callable
-from numbers import Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,18 +10,16 @@ from scipy.special import expit
 
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, IrworksError
-from ltr_twotower.cells import Cells
-from ltr_twotower.identify import (
-    IdentifiabilityReport,
-    check_identifiability,
-    identified_groups,
-    with_bias_features,
-)
+from ltr_twotower.cells import Cells, require_log
+from ltr_twotower.features import feature_table, numbers
+from ltr_twotower.identify import IdentifiabilityReport, check_identifiability
 from ltr_twotower.information import contrast_variance
-from ltr_twotower.lookup import pair_lookup
 from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
+from ltr_twotower.options import check_options, name_of, solver_of, tower_of
+from ltr_twotower.predict import component_proba, embedding_of, features_of
 from ltr_twotower.reduction import solve_bias_reduced
-from ltr_twotower.swaps import SwapGraph, swap_graph
+from ltr_twotower.swaps import swap_graph
+from ltr_twotower.unidentified import NotIdentifiedError, NotIdentifiedWarning, OnUnidentified, comparable_labels
 from ltr_twotower.variance import theta_covariance
 from ltr_twotower.weighting import PlacementPropensity
 
@@ -35,36 +31,27 @@ if TYPE_CHECKING:
 __all__ = ["NotFittedError", "NotIdentifiedError", "NotIdentifiedWarning", "TwoTowerClickModel"]
 
 FloatArray = NDArray[np.float64]
-OnUnidentified = Literal["warn", "raise", "component-normalize"]
 
 
-class NotIdentifiedError(IrworksError):
-    """The log does not identify the position bias; the message names the groups of ranks that cannot be compared."""
-
-
-class NotIdentifiedWarning(UserWarning):
-    """As `NotIdentifiedError`, where the user asked to go on."""
-
-
-class NotFittedError(IrworksError):
-    """A model was asked for something that it has only after `fit`."""
+class NotFittedError(IrworksError, AttributeError):
+    """A model was asked for something that it has only after `fit`. An `AttributeError`, so that `hasattr` works."""
 
 
 class TwoTowerClickModel:
     """A two-tower click model: a bias tower over ranks and a relevance tower over documents.
 
     Args:
-        relevance: "embedding": one relevance per (query, document) pair. "linear": X w, without intercept. "deep": a
-            small network (2 x 32 ELU, dropout 0.1, as in the paper's code). Or a `torch.nn.Module` mapping [n,
-            n_features] to [n] or [n, 1].
+        relevance: "embedding": one relevance per (query, document) pair. "linear": X w, in any units and with any
+            zero. "deep": a small network (2 x 32 ELU, dropout 0.1, as in the paper's code). Or a `torch.nn.Module`
+            mapping [n, n_features] to [n] or [n, 1].
         bias: "position": one theta per rank. Or float [n_ranks, n_bias_features]: theta is linear in features of the
             rank (its logarithm, its row and column on a grid). Or a `torch.nn.Module` over one-hot ranks.
         combine: "additive": P = sigmoid(theta_k + gamma). "pbm": P = sigmoid(theta_k) sigmoid(gamma), the
             position-based model, for comparison.
         sample_weight: None, or a `PlacementPropensity`: weigh every impression by its inverse placement propensity.
-        l2: Ridge on theta and gamma (or w), on the scale of the summed log-likelihood. Must be positive: it keeps
-            documents with no click (or only clicks) finite. Large values bias theta; do not tune it on likelihood
-            alone.
+        l2: Ridge on theta and gamma (or the weights of standardised features), on the scale of the summed
+            log-likelihood. Must be positive: it keeps documents with no click (or only clicks) finite. Large values
+            bias theta; do not tune it on likelihood alone.
         relevance_l2: Ridge on the relevances of an embedding tower in a second step, with theta held. A strong one
             predicts documents with few impressions better; as `l2` it would bend theta, because documents placed high
             are not a random sample. None: no second step.
@@ -84,9 +71,11 @@ class TwoTowerClickModel:
             rank 1.
         stderr_: float64 [n_ranks], standard error of each theta against its reference: inf where the two cannot be
             compared, NaN for solvers that give none. Weighted fits use the sandwich estimator.
+        feature_names_: Names of the features of the log, by which other logs are matched; None without features, or
+            where they were passed as `X`.
         gamma_: float64 [n_pairs], relevance logit of each pair (of `cells_.pair_query`, `cells_.pair_doc`).
-        coef_: float64 [n_features] of a linear tower, else None.
-        intercept_: Constant of the relevance logits that the normalisation theta_1 = 0 asks for.
+        coef_: float64 [n_features] of a linear tower, in the units of the features, else None.
+        intercept_: Constant of the relevance logits: relevance is X coef_ + intercept_.
         cells_: The unweighted sufficient statistics.
         weights_: `WeightSummary` where weights were used, else None.
         graph_: Swap graph of the log.
@@ -112,6 +101,14 @@ class TwoTowerClickModel:
         self.l2, self.relevance_l2, self.solver = l2, relevance_l2, solver
         self.bias_reduction, self.on_unidentified = bias_reduction, on_unidentified
         self.random_state, self.train = random_state, train
+        check_options(self)
+
+    if not TYPE_CHECKING:  # a type checker would take every misspelt attribute for one that this gives
+
+        def __getattr__(self, name: str) -> NoReturn:
+            if name.endswith("_") and not name.startswith("_") and "position_bias_" not in self.__dict__:
+                raise NotFittedError(f"the model has no {name} yet; call fit(log) first")
+            raise AttributeError(f"{type(self).__name__} has no attribute {name!r}")
 
     # -- fitting ------------------------------------------------------------------------------------------------------
 
@@ -120,26 +117,32 @@ class TwoTowerClickModel:
 
         Args:
             log: The clicks.
-            X: float [n_pairs, n_features], features of `log.pairs`. Default: the log's own.
+            X: float [n_pairs, n_features], features of `log.pairs`. Default: the log's own, which are stored as
+                float32, seven digits: of seconds since 1970 take a recent date away before they become features.
 
         Raises:
             ArgumentError: Options that do not go together, or features missing or of the wrong shape.
             NotIdentifiedError: The log does not identify theta and `on_unidentified="raise"`.
 
         Warns:
-            NotIdentifiedWarning: The log does not identify theta.
+            NotIdentifiedWarning: The log does not identify theta: ranks cannot be compared, or nothing (or everything)
+                was clicked.
             WeightingWarning: The weights are all equal.
         """
-        self._check_options()
+        check_options(self)
         return self._fit_cells(self._aggregate(log), X)
 
     def partial_fit(self, log: ClickLog) -> Self:
         """Add a part of a log and refit on all parts seen so far: exactly the fit of the whole.
 
-        Parts may come in any order, with different vocabularies; features must come with the logs. The state is the
-        cells, whose size depends on the documents, not on the impressions.
+        Parts may come in any order, with different vocabularies, but with ids of one type; features must come with the
+        logs and are matched by name. The state is the cells, whose size depends on the documents, not on the
+        impressions.
+
+        Raises:
+            DataError: The parts cannot be put together: see `Cells.merge`.
         """
-        self._check_options()
+        check_options(self)
         cells = self._aggregate(log)
         if hasattr(self, "cells_"):
             self._require_counts("partial_fit")
@@ -148,15 +151,14 @@ class TwoTowerClickModel:
 
     def problem(self, log: ClickLog, X: ArrayLike | None = None) -> Problem:
         """The penalised likelihood that `fit` would minimise, for additive models without neural towers."""
-        self._check_options()
+        check_options(self)
         cells = self._aggregate(log)
         features = self._features(cells, X)
         weighted = cells if self.sample_weight is None else self.sample_weight.weigh(cells)
         return Problem(weighted, X=features, l2=self.l2, A=self._bias_features(cells.n_ranks))
 
     def _aggregate(self, log: ClickLog) -> Cells:
-        if not isinstance(log, ClickLog):
-            raise ArgumentError(f"a {type(log).__name__} is no click log; read a table with ClickLog.from_frame")
+        require_log(log)
         return Cells.from_log(log) if self.sample_weight is None else self.sample_weight.aggregate(log)
 
     def _fit_cells(self, raw: Cells, X: ArrayLike | None) -> Self:
@@ -164,80 +166,21 @@ class TwoTowerClickModel:
         graph = swap_graph(raw)
         # Kept before anything can be refused, so that a stream of parts can go on until it identifies the model.
         self.cells_ = raw
-        self._check_identified(graph, features)
+        A = self._bias_features(raw.n_ranks)
+        self.labels_ = comparable_labels(graph, features, A, tower_of(self), self.relevance, self.on_unidentified)
         weighted = raw if self.sample_weight is None else self.sample_weight.weigh(raw)
         self.weights_ = None if self.sample_weight is None else self.sample_weight.summary_
         self.graph_, self.X_ = graph, features
+        self.feature_names_ = None if features is None or X is not None else raw.feature_names
         self.module_: Any = None
         self.coef_: FloatArray | None = None
-        if self._solver() == "adamw":
+        if solver_of(self) == "adamw":
             self._fit_neural(weighted, features)
         elif self.combine == "pbm":
             self._fit_pbm(weighted, features)
         else:
             self._fit_additive(weighted, features)
         return self
-
-    def _check_options(self) -> None:
-        if not isinstance(self.relevance, str) and not callable(self.relevance):
-            raise ArgumentError(f"relevance={self.relevance!r}; expected a name or a torch.nn.Module")
-        if self.sample_weight is not None and not isinstance(self.sample_weight, PlacementPropensity):
-            raise ArgumentError(f"sample_weight={self.sample_weight!r}; expected None or a PlacementPropensity")
-        if not _is_positive(self.l2):
-            raise ArgumentError(f"l2={self.l2!r}; expected a positive ridge: it keeps documents with no click finite")
-        _one_of("combine", self.combine, ("additive", "pbm"))
-        _one_of("on_unidentified", self.on_unidentified, ("warn", "raise", "component-normalize"))
-        _one_of("solver", self.solver, ("auto", "newton", "lbfgs", "adamw"))
-        if isinstance(self.relevance, str):
-            _one_of("relevance", self.relevance, ("embedding", "linear", "deep"))
-        if isinstance(self.bias, str):
-            _one_of("bias", self.bias, ("position",))
-        if self.solver in ("newton", "lbfgs") and self._needs_torch():
-            raise ArgumentError(f"solver={self.solver!r} fits no neural tower; use solver='adamw'")
-        if self.solver == "newton" and self.combine == "pbm":
-            raise ArgumentError(
-                "solver='newton' needs a convex likelihood, which combine='pbm' has not; use solver='lbfgs'"
-            )
-        if self.combine == "pbm" and (self._solver() == "adamw" or not isinstance(self.bias, str)):
-            raise ArgumentError(
-                "combine='pbm' takes relevance='embedding' or 'linear', bias='position' and solver='lbfgs'"
-            )
-        if self._solver() == "adamw" and self.relevance == "embedding":
-            raise ArgumentError(
-                "solver='adamw' and neural bias towers need a relevance tower on features; relevance='embedding' is "
-                "convex: use solver='newton', with bias='position' or features of the ranks"
-            )
-        per_pair = self.relevance == "embedding" and self.combine == "additive"
-        for name in ("bias_reduction", "relevance_l2"):
-            if getattr(self, name) and not per_pair:
-                raise ArgumentError(f"{name} takes relevance='embedding' and combine='additive'")
-        if self.bias_reduction and self.solver == "lbfgs":
-            raise ArgumentError("bias_reduction takes the Newton solver")
-        if self.relevance_l2 is not None and not _is_positive(self.relevance_l2):
-            raise ArgumentError(f"relevance_l2={self.relevance_l2!r}; expected a positive ridge")
-        if self.on_unidentified == "component-normalize" and (
-            self.relevance != "embedding" or self.combine != "additive"
-        ):
-            raise ArgumentError(
-                "on_unidentified='component-normalize' takes relevance='embedding', whose components it normalises, "
-                "and combine='additive'"
-            )
-
-    def _needs_torch(self) -> bool:
-        bias_is_module = not isinstance(self.bias, str) and callable(self.bias)
-        return self.relevance not in ("embedding", "linear") or bias_is_module
-
-    def _solver(self) -> str:
-        if self.solver != "auto":
-            return self.solver
-        if self._needs_torch():
-            return "adamw"
-        return "newton" if self.combine == "additive" else "lbfgs"
-
-    def _tower(self) -> Literal["embedding", "linear", "deep"]:
-        if self.relevance == "embedding":
-            return "embedding"
-        return "linear" if self.relevance == "linear" else "deep"
 
     def _features(self, cells: Cells, X: ArrayLike | None) -> FloatArray | None:
         if self.relevance == "embedding":
@@ -247,60 +190,33 @@ class TwoTowerClickModel:
         table = cells.features if X is None else X
         if table is None:
             raise ArgumentError(
-                f"relevance={_name(self.relevance)} needs features and the log has none; pass X [n_pairs, n_features] "
-                "or read the log with features=[...]"
+                f"relevance={name_of(self.relevance)} needs features and the log has none; pass X [n_pairs, "
+                "n_features] or read the log with features=[...]"
             )
-        features = _numbers("X", table)
-        if features.ndim != 2 or len(features) != cells.n_pairs:
-            raise ArgumentError(
-                f"X has shape {features.shape}; expected [{cells.n_pairs}, n_features], a row per pair of log.pairs"
-            )
-        if not np.isfinite(features).all():
-            row, column = (int(i) for i in np.argwhere(~np.isfinite(features))[0])
-            raise ArgumentError(f"X[{row}, {column}] is {features[row, column]}; expected finite numbers")
-        return features
+        return feature_table("X", table, cells.n_pairs)
 
     def _bias_features(self, n_ranks: int) -> FloatArray | None:
-        if isinstance(self.bias, str):
+        if isinstance(self.bias, str) or callable(self.bias):
             return None
-        table = _numbers("bias", self.bias)
+        table = numbers("bias", self.bias)
         if table.ndim != 2 or len(table) != n_ranks or not np.isfinite(table).all():
             raise ArgumentError(
                 f"bias has shape {table.shape}; expected finite features [{n_ranks}, n_bias_features], a row per rank"
             )
         return table
 
-    def _check_identified(self, graph: SwapGraph, features: FloatArray | None) -> None:
-        """Find the comparable groups of ranks, and warn or raise where there is more than one."""
-        found = identified_groups(graph, features, self._tower())
-        if not isinstance(self.bias, str) and not callable(self.bias):
-            A = self._bias_features(graph.n_ranks)
-            assert A is not None
-            found = with_bias_features(found, A)
-        self.labels_ = found.labels
-        if self.labels_.max() <= 0:
-            return
-        groups = [(np.flatnonzero(self.labels_ == g) + 1).tolist() for g in range(int(self.labels_.max()) + 1)]
-        text = (
-            f"the log does not identify the position bias of a model with relevance={_name(self.relevance)}: theta "
-            f"can be compared only within these groups of ranks: {groups}. Randomise a few swaps between them (see "
-            "check_identifiability(...).suggest_swaps), or use a relevance tower whose features overlap between ranks"
-        )
-        if self.on_unidentified == "raise":
-            raise NotIdentifiedError(text)
-        warnings.warn(text, NotIdentifiedWarning, stacklevel=4)
-
     def _fit_additive(self, cells: Cells, X: FloatArray | None) -> None:
         problem = Problem(cells, X=X, l2=self.l2, A=self._bias_features(cells.n_ranks))
-        solve: Callable[[Problem], Solution] = solve_newton if self._solver() == "newton" else solve_lbfgs
+        solve: Callable[[Problem], Solution] = solve_newton if solver_of(self) == "newton" else solve_lbfgs
         solution = solve_bias_reduced(problem) if self.bias_reduction else solve(problem)
         self.converged_, self.n_iter_ = solution.converged, solution.iterations
-        self.coef_ = None if X is None else solution.u
+        self.coef_, constant = (None, 0.0) if X is None else problem.coefficients(solution.u)
         covariance = theta_covariance(problem, solution, robust=self.sample_weight is not None)
         theta, gamma = problem.theta(solution.v), problem.gamma(solution.u)
         if self.relevance_l2 is not None:
             gamma = _shrunken_relevance(cells, theta, self.relevance_l2)
         self._normalise(theta, gamma, covariance)
+        self.intercept_ += constant
 
     def _fit_pbm(self, cells: Cells, X: FloatArray | None) -> None:
         from ltr_twotower.pbm import fit_pbm
@@ -319,11 +235,9 @@ class TwoTowerClickModel:
         from ltr_twotower.train import TrainConfig, fit_neural
 
         assert X is not None
-        # The options were checked: "embedding" does not come here, and an array of bias features has its right shape.
-        relevance: Any = self.relevance
-        bias: Any = (
-            self.bias if isinstance(self.bias, str) or callable(self.bias) else self._bias_features(cells.n_ranks)
-        )
+        relevance: Any = self.relevance  # the options were checked: "embedding" does not come here
+        table = self._bias_features(cells.n_ranks)
+        bias: Any = self.bias if table is None else table
         config = self.train or TrainConfig()
         result = fit_neural(cells, X, relevance, bias, config, self.random_state, self.l2)
         self.module_, self.converged_, self.n_iter_ = result.module, result.converged, result.epochs
@@ -371,18 +285,23 @@ class TwoTowerClickModel:
 
         Args:
             what: A log: the relevance of each of its pairs, [n_pairs] (`log.pairs`); pairs that an embedding tower
-                has not seen get its mean. Or, for towers on features, float [n, n_features]: [n].
+                has not seen get its mean, and features are matched by name. Or, for towers on features, float [n,
+                n_features], in the order of the fit: [n].
+
+        Raises:
+            DataError: The features of the log have other names than those of the fit.
+
+        Warns:
+            UnknownPairsWarning: An embedding tower has seen no pair of the log.
         """
         self._require_fit()
         if isinstance(what, ClickLog):
             if self.relevance == "embedding":
-                return self._embedding_of(what)
-            if what.features is None:
-                raise ArgumentError(f"relevance={_name(self.relevance)} needs features and the log has none")
-            what = what.features
+                return embedding_of(self, what)
+            what = features_of(self, what)
         if self.relevance == "embedding":
             raise ArgumentError("relevance='embedding' knows pairs, not features; pass a log")
-        X = _numbers("features", what)
+        X = numbers("features", what)
         if self.coef_ is not None:
             if X.ndim != 2 or X.shape[1] != len(self.coef_):
                 raise ArgumentError(f"features have shape {X.shape}; expected [n, {len(self.coef_)}]")
@@ -391,11 +310,6 @@ class TwoTowerClickModel:
 
         return forward(self.module_, X) + self.intercept_
 
-    def _embedding_of(self, log: ClickLog) -> FloatArray:
-        found = pair_lookup(self.cells_, log)
-        mean = float(self.gamma_.mean())
-        return np.where(found >= 0, self.gamma_[found], mean)
-
     def predict_proba(self, log: ClickLog) -> FloatArray:
         """Click probability of every impression, float64 [n, k].
 
@@ -403,6 +317,7 @@ class TwoTowerClickModel:
         ranks of another component.
         """
         self._require_fit()
+        require_log(log)
         theta = np.full(log.n_ranks, np.nan)
         n = min(log.n_ranks, len(self.position_bias_))
         theta[:n] = self.position_bias_[:n]
@@ -410,22 +325,10 @@ class TwoTowerClickModel:
         if self.combine == "pbm":
             p = np.exp(theta + self.log_scale_) * expit(gamma)
         elif self.on_unidentified == "component-normalize":
-            p = self._component_proba(log, theta, gamma)
+            p = component_proba(self, log, theta, gamma)
         else:
             p = expit(theta + gamma)
         return np.where(log.shown, p, np.nan)
-
-    def _component_proba(self, log: ClickLog, theta: FloatArray, gamma: FloatArray) -> FloatArray:
-        """A pair's gamma is known against its own component only: at a rank of another the model says nothing."""
-        cells = self.cells_
-        component = np.full(cells.n_pairs, -1)
-        component[cells.pair] = self.labels_[cells.rank]
-        found = pair_lookup(cells, log)
-        own = np.where(found >= 0, component[found], -1)[log.pairs.index]
-        labels = np.full(log.n_ranks, -1)
-        n = min(log.n_ranks, len(self.labels_))
-        labels[:n] = self.labels_[:n]
-        return np.where(own == labels, expit(theta + gamma), np.nan)
 
     def score(self, log: ClickLog) -> float:
         """Mean log-likelihood per impression (higher is better), over impressions that have a prediction."""
@@ -452,7 +355,7 @@ class TwoTowerClickModel:
         """`check_identifiability` of the fitted log, for this model's tower and one theta per rank."""
         self._require_fit()
         self._require_counts("identifiability")
-        return check_identifiability(self.cells_, self.X_, tower=self._tower(), l2=self.l2)
+        return check_identifiability(self.cells_, self.X_, tower=tower_of(self), l2=self.l2)
 
     def _require_fit(self) -> None:
         if not hasattr(self, "position_bias_"):
@@ -491,21 +394,7 @@ def _shrunken_relevance(cells: Cells, theta: FloatArray, l2: float) -> FloatArra
     return np.asarray(solution.u + solution.v[0])
 
 
-def _one_of(name: str, value: object, allowed: tuple[str, ...]) -> None:
-    if value not in allowed:
-        raise ArgumentError(f"{name}={value!r}; expected one of {', '.join(map(repr, allowed))}")
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, Real) and 0 < float(value) < float("inf")
-
-
-def _numbers(name: str, values: object) -> FloatArray:
-    try:
-        return np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise ArgumentError(f"{name} is no array of numbers") from None
-
-
-def _name(relevance: object) -> str:
-    return repr(relevance) if isinstance(relevance, str) else type(relevance).__name__
+def require_model(function: str, model: object) -> None:
+    """Raise an `ArgumentError` where a function was given something else than a model, such as its log."""
+    if not isinstance(model, TwoTowerClickModel):
+        raise ArgumentError(f"{function} takes a model and then a log; model is a {type(model).__name__}")

@@ -1,7 +1,7 @@
 """Exact maximum likelihood for additive two-tower models whose likelihood is convex.
 
 The model of a cell is z = theta_rank + gamma_pair, theta = A v + b (A = I for one theta per rank), and gamma free per
-pair ("embedding") or X w ("linear"). The penalised negative log-likelihood
+pair ("embedding") or X w ("linear", X standardised). The penalised negative log-likelihood
 
     sum_cells [ n softplus(z) - c z ] + l2/2 (|theta|^2 + |gamma or w|^2)
 
@@ -21,6 +21,7 @@ from scipy.special import expit, logit
 
 from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
+from ltr_twotower.features import Scaling
 from ltr_twotower.information import rank_gram
 
 __all__ = ["ConvergenceWarning", "Problem", "Solution", "solve_lbfgs", "solve_newton"]
@@ -41,7 +42,10 @@ class Problem:
 
     Args:
         cells: The sufficient statistics, weighted or not.
-        X: float64 [n_pairs, n_features] of a linear relevance tower, or None for one gamma per pair.
+        X: float64 [n_pairs, n_features] of a linear relevance tower, in any units, or None for one gamma per pair. It
+            is standardised over the pairs and kept so: `X`, w and the ridge on w are in units of standard deviations,
+            and no fit depends on the units or the zero of a feature. `coefficients` turns w back. A last column of
+            ones joins it where theta cannot shift all logits.
         l2: Ridge on every theta and every gamma (or w). Positive.
         A: float64 [n_ranks, n_bias], features of the ranks. None: one theta per rank.
         b: float64 [n_ranks], a fixed part of theta. None: zero.
@@ -53,6 +57,7 @@ class Problem:
     A: FloatArray | None = None
     b: FloatArray | None = None
     _sparse: scipy.sparse.csr_array = field(init=False, repr=False)
+    _scaling: Scaling | None = field(init=False, repr=False, default=None)
 
     def __post_init__(self) -> None:
         if not self.l2 > 0 or not np.isfinite(self.l2):
@@ -65,6 +70,11 @@ class Problem:
             (np.ones(len(cells)), cells.rank, starts), shape=(cells.n_pairs, cells.n_ranks)
         )
         object.__setattr__(self, "_sparse", pattern)
+        if self.X is not None:
+            scaling = Scaling.of(self.X)
+            level = [] if _shifts_all(self.A) else [np.ones((cells.n_pairs, 1))]
+            object.__setattr__(self, "_scaling", scaling)
+            object.__setattr__(self, "X", np.hstack([scaling.apply(self.X), *level]))
 
     @property
     def n_bias(self) -> int:
@@ -88,6 +98,13 @@ class Problem:
     def gamma(self, u: FloatArray) -> FloatArray:
         """float64 [n_pairs], relevance logits."""
         return u if self.X is None else self.X @ u
+
+    def coefficients(self, u: FloatArray) -> tuple[FloatArray, float]:
+        """Weights [n_features] and constant of a linear tower in the units in which X was given."""
+        assert self._scaling is not None
+        n_features = len(self._scaling.mean)
+        w, constant = self._scaling.undo(u[:n_features])
+        return w, constant + float(u[n_features:].sum())
 
     def logits(self, v: FloatArray, u: FloatArray) -> FloatArray:
         """float64 [n_cells]."""
@@ -123,6 +140,14 @@ class Problem:
         """float64 [n_cells], n p (1 - p): the Hessian's weight of each cell."""
         p = expit(self.logits(v, u))
         return np.asarray(self.cells.n * p * (1 - p))
+
+
+def _shifts_all(A: FloatArray | None) -> bool:
+    """Whether some theta = A v shifts all ranks alike, as an intercept of the relevances would."""
+    if A is None:
+        return True
+    ones = np.ones(len(A))
+    return bool(np.allclose(A @ np.linalg.lstsq(A, ones, rcond=None)[0], ones, atol=1e-9))
 
 
 @dataclass(frozen=True, eq=False)

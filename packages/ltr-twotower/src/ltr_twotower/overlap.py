@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
+from ltr_twotower.features import Scaling
 
 __all__ = ["feature_overlap"]
 
@@ -40,8 +41,7 @@ def feature_overlap(
     rng = np.random.default_rng(seed)
     if X.shape[1] == 0:
         X = np.zeros((len(X), 1))  # a k-d tree needs a dimension
-    scale = X.std(axis=0)
-    Z = (X - X.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    Z = Scaling.of(X).apply(X)
     if caliper is None:
         caliper = _typical_distance(Z, rng, max_pairs)
     members = [cells.pair[cells.rank == rank] for rank in range(cells.n_ranks)]

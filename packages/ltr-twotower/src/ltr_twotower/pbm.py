@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, log_expit
 
 from ltr_twotower.cells import Cells
+from ltr_twotower.features import Scaling
 from ltr_twotower.newton import ConvergenceWarning
 
 __all__ = ["PBMResult", "fit_pbm"]
@@ -43,12 +44,13 @@ def fit_pbm(cells: Cells, X: FloatArray | None, l2: float, *, max_iterations: in
     Args:
         cells: Counts, weighted or not.
         X: float64 [n_pairs, n_features] for attraction X w + intercept; None for one gamma per pair.
-        l2: Ridge.
+        l2: Ridge; on the weights of standardised features, so that their units do not matter.
         max_iterations: Warn with `ConvergenceWarning` after this many steps.
     """
     from scipy.optimize import minimize
 
-    design = None if X is None else np.hstack([X, np.ones((len(X), 1))])
+    scaling = None if X is None else Scaling.of(X)
+    design = None if X is None or scaling is None else np.hstack([scaling.apply(X), np.ones((len(X), 1))])
     cut = cells.n_ranks
     n_relevance = cells.n_pairs if design is None else design.shape[1]
     scale = max(cells.total, 1.0)
@@ -73,11 +75,12 @@ def fit_pbm(cells: Cells, X: FloatArray | None, l2: float, *, max_iterations: in
     if not result.success:
         warnings.warn(f"L-BFGS stopped early: {result.message}", ConvergenceWarning, stacklevel=2)
     u = result.x[cut:]
+    coef, constant = (None, 0.0) if scaling is None else scaling.undo(u[:-1])
     return PBMResult(
         log_examination=log_expit(result.x[:cut]),
         gamma=u if design is None else design @ u,
-        coef=None if design is None else u[:-1],
-        intercept=0.0 if design is None else float(u[-1]),
+        coef=coef,
+        intercept=constant + (0.0 if design is None else float(u[-1])),
         converged=bool(result.success),
         iterations=int(result.nit),
     )

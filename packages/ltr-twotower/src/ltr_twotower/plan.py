@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from ltr_twotower.cells import Cells
+from ltr_twotower.ids import plain
 from ltr_twotower.information import contrast_stderr, null_directions
-from ltr_twotower.lookup import plain
 
 __all__ = ["Swap", "plan_swaps"]
 

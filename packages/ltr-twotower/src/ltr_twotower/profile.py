@@ -14,7 +14,7 @@ from scipy.special import chdtri
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError
 from ltr_twotower.identify import identified_groups
-from ltr_twotower.model import TwoTowerClickModel
+from ltr_twotower.model import TwoTowerClickModel, require_model
 from ltr_twotower.newton import Problem, Solution, solve_newton
 from ltr_twotower.swaps import swap_graph
 from ltr_twotower.variance import theta_covariance
@@ -67,6 +67,7 @@ def profile_likelihood(
     Raises:
         ArgumentError: The model is of another kind, `position` is not a shown rank from 2, or the grid is not finite.
     """
+    require_model("profile_likelihood", model)
     if model.combine != "additive" or model.relevance not in ("embedding", "linear") or not isinstance(model.bias, str):
         raise ArgumentError(
             "profile_likelihood takes an additive model with relevance 'embedding' or 'linear' and bias 'position'"

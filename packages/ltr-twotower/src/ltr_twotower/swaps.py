@@ -11,8 +11,8 @@ from scipy.sparse.csgraph import connected_components
 
 from irworks.data import ClickLog
 from ltr_twotower.cells import Cells
+from ltr_twotower.ids import plain
 from ltr_twotower.information import swap_information
-from ltr_twotower.lookup import plain
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, MissingDependencyError
+from ltr_twotower.features import Scaling
 
 if TYPE_CHECKING:
     import torch
@@ -87,9 +88,9 @@ def relevance_tower(
     if relevance not in ("deep", "linear"):
         raise ArgumentError(f"relevance={relevance!r}; expected 'deep', 'linear' or a torch.nn.Module")
     tower = deep_tower(X.shape[1], hidden, dropout) if relevance == "deep" else linear_tower(X.shape[1])
-    scale = X.std(axis=0)
-    tower.get_buffer("mean").copy_(torch.as_tensor(X.mean(axis=0)))
-    tower.get_buffer("scale").copy_(torch.as_tensor(np.where(scale > 0, scale, 1.0)))
+    scaling = Scaling.of(X)
+    tower.get_buffer("mean").copy_(torch.as_tensor(scaling.mean))
+    tower.get_buffer("scale").copy_(torch.as_tensor(scaling.scale))
     return tower
 
 

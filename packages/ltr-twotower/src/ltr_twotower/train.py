@@ -142,13 +142,14 @@ def fit_neural(
     Args:
         cells: Counts, weighted or not.
         X: float64 [n_pairs, n_features], finite; computed with in float32.
-        relevance: "deep": `deep_tower`. "linear": a weight per centred feature. Or a module that maps float32
+        relevance: "deep": `deep_tower`. "linear": a weight per standardised feature. Or a module that maps float32
             [n, n_features] to [n] or [n, 1]: a copy is trained, so that fitting twice starts from the same weights.
         bias: "position": one theta per rank. float [n_ranks, n_bias_features]: theta linear in features of the rank. Or
             a module over one-hot ranks [n, n_ranks], copied too, whose theta stays as trained.
         config: Training settings.
         random_state: Seed of initial weights, dropout, batches and held-out impressions; None: a fresh one.
-        l2: Ridge on theta, and on the weights of the "linear" tower, on the scale of the summed log-likelihood.
+        l2: Ridge on theta, and on the weights of the "linear" tower (those of standardised features), on the scale of
+            the summed log-likelihood.
 
     Raises:
         ArgumentError: An unknown tower, a device that is not here, or a module whose output has the wrong shape.
@@ -344,8 +345,7 @@ class _Training:
         theta = flat(self.bias(self.ranks), len(self.ranks), "bias")
         squares = theta.square().sum()
         if self.ridge_on_weights:
-            weight = self.relevance.get_parameter("0.weight") / self.relevance.get_buffer("scale")
-            squares = squares + weight.square().sum()
+            squares = squares + self.relevance.get_parameter("0.weight").square().sum()
         return self.ridge / 2 * squares
 
     def theta(self) -> "torch.Tensor":

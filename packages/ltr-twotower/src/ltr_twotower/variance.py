@@ -11,6 +11,9 @@ __all__ = ["difference_covariance", "theta_covariance"]
 # Cells handled at once where an array per cell and rank is needed.
 _CHUNK = 100_000
 
+# Fewer clicks than this at a rank (or impressions without one) tell nothing about the variance of their number.
+_FEW_EVENTS = 10
+
 FloatArray = NDArray[np.float64]
 
 
@@ -22,7 +25,8 @@ def theta_covariance(problem: Problem, solution: Solution, *, robust: bool) -> F
         solution: Its minimum.
         robust: False: inverse of the penalised information. True: the sandwich H^-1 J H^-1 (Huber 1967, White 1982),
             J the summed squared scores of single impressions; right under weights and under misspecification.
-            Propensities that were estimated from the log are treated as known, which is conservative.
+            Propensities that were estimated from the log are treated as known, which is conservative. At a rank with
+            hardly any click, or hardly anything else, the variance of the scores is at least the model's.
 
     Returns:
         float64 [n_ranks, n_ranks].
@@ -65,11 +69,26 @@ def _meat(problem: Problem, solution: Solution, influence: FloatArray) -> FloatA
     cells = problem.cells
     p = expit(problem.logits(solution.v, solution.u))
     square = cells.clicks_squared * (1 - p) ** 2 + (cells.n_squared - cells.clicks_squared) * p**2
+    square = np.where(_too_few_events(problem, square, p), cells.n_squared * p * (1 - p), square)
     own = np.eye(cells.n_ranks) if problem.A is None else problem.A
     by_rank = np.bincount(cells.rank, square, minlength=cells.n_ranks)
     by_pair = np.bincount(cells.pair, square, minlength=cells.n_pairs)
     cross = own.T @ (problem.matrix(square).T @ influence)
     return np.asarray(own.T @ (own * by_rank[:, None]) - cross - cross.T + influence.T @ (influence * by_pair[:, None]))
+
+
+def _too_few_events(problem: Problem, square: FloatArray, p: FloatArray) -> NDArray[np.bool_]:
+    """Cells whose squared scores [n_cells] are no estimate of a variance; that of the model must stand in for it.
+
+    Where nothing at a rank was clicked, p goes to zero and takes all residuals along: their squares, n p^2, would claim
+    a certainty that nothing but the ridge provides. The variance of the score under the model, n p, claims none. A
+    handful of clicks does not mend that: a sum of few squares is no estimate either, so the larger of the two counts.
+    """
+    cells = problem.cells
+    observed, expected = (
+        np.bincount(cells.rank, values, minlength=cells.n_ranks) for values in (square, cells.n_squared * p * (1 - p))
+    )
+    return np.asarray(((cells.rank_events() < _FEW_EVENTS) & (expected > observed))[cells.rank])
 
 
 def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem, Solution]) -> FloatArray:
@@ -89,6 +108,9 @@ def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem
     total = np.zeros((cells.n_ranks, cells.n_ranks))
     parts = [_influence_parts(*estimate) for estimate in (first, second)]
     clicks = cells.clicks / np.maximum(cells.n / cells.impressions, 1e-300)
+    # As in `_meat`: hardly any clicks do not mean hardly any variance, so expected ones stand in for them.
+    few = cells.rank_events()[cells.rank] < _FEW_EVENTS
+    clicks = np.where(few, cells.impressions * parts[0][1], clicks)
     for start in range(0, len(cells), _CHUNK):
         rows = slice(start, start + _CHUNK)
         clicked, ignored = np.zeros((2, len(cells.rank[rows]), cells.n_ranks))

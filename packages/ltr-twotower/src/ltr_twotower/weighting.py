@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
-from ltr_twotower.cells import Cells
+from ltr_twotower.cells import Cells, require_log
+from ltr_twotower.features import Scaling
 
 __all__ = ["PlacementPropensity", "WeightSummary", "WeightingWarning"]
 
@@ -34,14 +35,14 @@ class WeightSummary:
 
     Attributes:
         ess: Effective sample size (sum w)^2 / sum w^2, in impressions.
-        impressions: Number of impressions.
+        impressions: Number of impressions, whatever their weight.
         largest: Largest weight, relative to the mean weight.
         clipped: Share of the impressions whose weight was clipped.
         no_op: Whether all weights are equal, so that weighting changes nothing.
     """
 
     ess: float
-    impressions: float
+    impressions: int
     largest: float
     clipped: float
     no_op: bool
@@ -113,6 +114,7 @@ class PlacementPropensity:
 
     def propensities(self, log: ClickLog) -> FloatArray:
         """float64 [n, k], the placement propensity of every impression of a log; NaN where nothing was shown."""
+        require_log(log)
         if self.method == "known":
             return _known(log)
         cells = Cells.from_log(log)
@@ -127,19 +129,35 @@ class PlacementPropensity:
         Warns:
             WeightingWarning: All weights are equal.
         """
+        self.fit(log)
         with np.errstate(divide="ignore", invalid="ignore"):
             weights = np.where(log.shown, 1 / np.maximum(self.propensities(log), self._floor), 0.0)
         if self.self_normalize:
             weights *= log.n_impressions / weights.sum()
-        self.fit(log)
         return weights
 
     def aggregate(self, log: ClickLog) -> Cells:
-        """The cells of a log, ready for `weigh`; cells of parts of a log can be merged first."""
+        """The cells of a log, ready for `weigh`; cells of parts of a log can be merged first.
+
+        Raises:
+            DataError: The log lacks what the method needs, or a propensity is so small that its weight overflows.
+        """
+        require_log(log)
         if self.method != "known":
             return Cells.from_log(log)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return Cells.from_log(log, np.where(log.shown, 1 / np.maximum(_known(log), self._floor), 0.0))
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            cells = Cells.from_log(log, np.where(log.shown, 1 / np.maximum(_known(log), self._floor), 0.0))
+            # What every summary of weights rests on; where it is finite, so are the weights.
+            finite = np.isfinite(cells.n.sum() ** 2 + cells.n_squared.sum())
+        if not finite:
+            raise DataError(
+                "a propensity is so small that its weight overflows",
+                source=log.source,
+                found=float(_known(log)[log.shown].min()),
+                expected="a probability with which a document was really placed",
+                hint="Mend it, or limit the weights with clip",
+            )
+        return cells
 
     def weigh(self, cells: Cells) -> Cells:
         """Weighted cells from the cells that `aggregate` returned; sets `summary_` and `ess_`.
@@ -207,8 +225,7 @@ def _modelled(cells: Cells) -> FloatArray:
     size = np.bincount(cells.pair_query, minlength=len(cells.query_ids))[cells.pair_query][:, None]
     mean = np.stack([np.bincount(cells.pair_query, column)[cells.pair_query] for column in X.T], axis=1) / size
     design = np.hstack([X, X - mean])
-    scale = design.std(axis=0)
-    design = (design - design.mean(axis=0)) / np.where(scale > 0, scale, 1)
+    design = Scaling.of(design).apply(design)
     if len(np.unique(cells.rank)) < 2:
         return np.ones(len(cells))
     model = LogisticRegression(C=1.0, max_iter=300)
@@ -225,7 +242,7 @@ def _summary(weighted: Cells, mean: float, clipped: float) -> WeightSummary:
     )
     return WeightSummary(
         ess=weighted.effective_sample_size(),
-        impressions=float(weighted.impressions.sum()),
+        impressions=int(weighted.impressions.sum()),
         largest=float(weight.max() / mean),
         clipped=clipped / float(weighted.impressions.sum()),
         no_op=bool(spread <= 1e-12 * mean**2),

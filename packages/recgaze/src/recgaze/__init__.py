@@ -1,8 +1,8 @@
 """Eye tracking and clicks on carousel interfaces, from raw gaze to a decision."""
 
 from recgaze import browse, events, models, recommend, study
-from recgaze.data import ItemGrid, RecGazeDataset, ValidationReport
-from recgaze.gaze import Gaze, Screen
+from recgaze.data import ItemGrid, RecGazeDataset, StudyWarning, ValidationReport
+from recgaze.gaze import Gaze, GazeWarning, Screen
 from recgaze.gaze_files import read_coded, read_gaze, read_lund, read_tobii
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi, CarouselLayout, Located
@@ -15,12 +15,14 @@ __all__ = [
     "Behaviour",
     "CarouselLayout",
     "Gaze",
+    "GazeWarning",
     "Impressions",
     "ItemGrid",
     "Located",
     "RecGazeDataset",
     "Screen",
     "Simulation",
+    "StudyWarning",
     "ValidationReport",
     "Visits",
     "browse",

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
 
-__all__ = ["Gaze", "Screen", "Unit"]
+__all__ = ["Gaze", "GazeWarning", "Screen", "Unit"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
@@ -21,6 +21,10 @@ Unit = Literal["px", "deg"]
 SLOWEST_STEP = 0.25
 # And none is faster than 20,000 Hz: shorter steps are seconds taken for milliseconds or microseconds.
 FASTEST_STEP = 1 / 20_000
+
+
+class GazeWarning(UserWarning):
+    """Positions of a recording that can be read but hardly mean what they are taken for."""
 
 
 @dataclass(frozen=True)

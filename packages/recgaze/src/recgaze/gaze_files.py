@@ -1,6 +1,7 @@
 """Reading raw gaze: tables, exports of Tobii Pro Lab, and the hand-coded recordings of Andersson et al. (2017)."""
 
 import re
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from irworks.data.columns import Place, check_present, numbers, zeros_and_ones
 from irworks.data.tables import is_parquet, read_csv, read_parquet
 from irworks.errors import ArgumentError, DataError
-from recgaze.gaze import SLOWEST_STEP, Gaze, Screen, Unit
+from recgaze.gaze import FASTEST_STEP, SLOWEST_STEP, Gaze, GazeWarning, Screen, Unit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,8 +23,12 @@ FloatArray = NDArray[np.float64]
 TimeUnit = Literal["s", "ms", "us"]
 
 _PER_SECOND: dict[str, float] = {"s": 1.0, "ms": 1e3, "us": 1e6}
+_TIME = "a number of seconds, milliseconds or microseconds; a date or a clock time has to be turned into one"
+_SAID = 'time_unit="s", "ms" or "us" (on the command line: --time-unit)'
 # How trackers write a position that they do not have.
 _NOTHING = ("", ".", "NA", "NaN", "nan")
+# Positions that trackers write where they have none, and the share of samples from which on that is suspected.
+_BLINKS, _MANY = ((0.0, 0.0), (-1.0, -1.0)), 0.005
 
 
 def read_gaze(
@@ -36,41 +41,85 @@ def read_gaze(
     time_unit: TimeUnit = "s",
     unit: Unit = "px",
     screen: Screen | None = None,
+    lost: tuple[float, float] | None = None,
 ) -> Gaze:
     """Read a table with a sample a row, of one recording.
 
     Args:
         path: A CSV, TSV or Parquet file.
-        t: Column of times, strictly ascending.
+        t: Column of times, strictly ascending; numbers, not dates.
         x: Column of horizontal positions; empty, `.` or NaN where the eye was lost.
         y: Column of vertical positions.
         valid: Column of 0 and 1: samples of 0 are lost. None: there is none.
         time_unit: Of the times: "s", "ms" or "us".
         unit: Of the positions: "px" or "deg".
         screen: The screen.
+        lost: The position, x and y, that the tracker wrote where it had none, such as (0, 0). None: there is none.
 
     Raises:
         ArgumentError: An unknown unit.
         DataError: The file is missing, malformed or empty; a column is missing; a value is not a number; times are not
             ascending, or in another unit than said: with the line or row.
+
+    Warns:
+        GazeWarning: Positions in pixels that are all from 0 to 1, mostly off the screen, or often (0, 0) or (-1, -1).
     """
     if time_unit not in _PER_SECOND:
         raise ArgumentError(f'time_unit={time_unit!r}; expected "s", "ms" or "us"')
     frame, place = _read(Path(path))
     check_present([name for name in (t, x, y, valid) if name is not None], list(frame.columns), Path(path).name)
-    times = numbers(frame, t, place, "a time")
+    times = numbers(frame, t, place, _TIME)
     across, down = _positions(frame, x, place), _positions(frame, y, place)
+    gone = np.zeros(len(times), dtype=bool)
     if valid is not None:
-        lost = ~zeros_and_ones(frame, valid, place, "valid")
-        across, down = np.where(lost, np.nan, across), np.where(lost, np.nan, down)
-    return _made(times / _PER_SECOND[time_unit], across, down, place, t, screen, unit)
+        gone |= ~zeros_and_ones(frame, valid, place, "valid")
+    if lost is not None:
+        gone |= (across == lost[0]) & (down == lost[1])
+    across, down = np.where(gone, np.nan, across), np.where(gone, np.nan, down)
+    gaze = _made(times / _PER_SECOND[time_unit], across, down, place, t, screen, unit)
+    if unit == "px":
+        _warn_of_positions(gaze, place.source)
+    return gaze
+
+
+def _warn_of_positions(gaze: Gaze, source: str) -> None:
+    """Warn of positions that are read as pixels and are none."""
+    x, y = gaze.x[~gaze.lost], gaze.y[~gaze.lost]
+    if not len(x):
+        return
+    if min(x.min(), y.min()) >= 0 and max(x.max(), y.max()) <= 1:
+        _warn(
+            f"{source}: all positions are from 0 to 1: shares of the screen, not pixels? Then multiply them by its size"
+        )
+        return
+    for at in _BLINKS:
+        share = float(np.mean((x == at[0]) & (y == at[1])))
+        if share > _MANY:
+            code = f"({at[0]:g}, {at[1]:g})"
+            _warn(
+                f"{source}: {share:.1%} of the positions are {code}: is that how the tracker writes a lost eye? Then "
+                f"say lost={code} (on the command line: --lost {at[0]:g} {at[1]:g})"
+            )
+    if gaze.screen is None:
+        return
+    off = (x < 0) | (y < 0) | (x > gaze.screen.width_px) | (y > gaze.screen.height_px)
+    if off.mean() > 0.5:
+        _warn(
+            f"{source}: {off.mean():.0%} of the positions are off the screen of {gaze.screen.width_px:g} x "
+            f"{gaze.screen.height_px:g} pixels: is it another screen, or another unit?"
+        )
+
+
+def _warn(text: str) -> None:
+    warnings.warn(text, GazeWarning, stacklevel=4)
 
 
 def read_tobii(path: str | Path, *, screen: Screen | None = None, time_unit: TimeUnit | None = None) -> Gaze:
     """Read the samples of a Tobii Pro Lab export: `Recording timestamp`, `Gaze point X` and `Gaze point Y`.
 
-    Column names may carry units, as in `Gaze point X [DACS px]`. Where there is a column `Sensor`, rows of other
-    sensors and of events are left out. Times start at 0.
+    Column names may carry units, as in `Gaze point X [DACS px]`; without one, positions are pixels. `norm`, shares of
+    what was shown, become pixels of the screen, which it is taken to fill. Where there is a column `Sensor`, rows of
+    other sensors and of events are left out. Times start at 0.
 
     Args:
         path: The export, tab-separated (.tsv), of one recording.
@@ -78,7 +127,11 @@ def read_tobii(path: str | Path, *, screen: Screen | None = None, time_unit: Tim
         time_unit: Of the timestamps. Default: as the column's name says, else microseconds.
 
     Raises:
-        DataError: As `read_gaze`; or the file holds several recordings.
+        DataError: As `read_gaze`; the file holds several recordings; positions are in `norm` without a screen, or in
+            another unit; timestamps are in a unit that is not known.
+
+    Warns:
+        GazeWarning: As `read_gaze`.
     """
     frame, place = _read(Path(path))
     name = {wanted: _named(frame, wanted, place) for wanted in ("Recording timestamp", "Gaze point X", "Gaze point Y")}
@@ -101,11 +154,47 @@ def read_tobii(path: str | Path, *, screen: Screen | None = None, time_unit: Tim
             raise DataError(
                 "no sample of an eye tracker", source=place.source, column="Sensor", expected="rows of 'Eye Tracker'"
             )
-    written = re.search(r"\[(.+)\]", stamp)
-    by_name = {"ms": "ms", "s": "s"}.get(written[1].strip() if written else "", "us")
-    times = numbers(frame, stamp, place, "a time") / _PER_SECOND[time_unit or by_name]
-    across, down = (_positions(frame, name[f"Gaze point {axis}"], place) for axis in "XY")
-    return _made(times - times[0], across, down, place, stamp, screen, "px")
+    times = numbers(frame, stamp, place, _TIME) / _PER_SECOND[time_unit or _tobii_time_unit(stamp, place)]
+    sizes = (None, None) if screen is None else (screen.width_px, screen.height_px)
+    names = (name["Gaze point X"], name["Gaze point Y"])
+    across, down = (_tobii_pixels(frame, one, size, place) for one, size in zip(names, sizes, strict=True))
+    gaze = _made(times - times[0], across, down, place, stamp, screen, "px")
+    _warn_of_positions(gaze, place.source)
+    return gaze
+
+
+def _written_unit(column: str) -> str | None:
+    """What stands in brackets behind a name, without the coordinate system before it: `px` of `[DACS px]`."""
+    found = re.search(r"\[(.+)\]", column)
+    return found[1].split()[-1] if found and found[1].strip() else None
+
+
+def _tobii_time_unit(column: str, place: Place) -> str:
+    unit = _written_unit(column)
+    # The micro sign and the Greek letter look alike.
+    known = {None: "us", "us": "us", "µs": "us", "μs": "us", "ms": "ms", "s": "s"}
+    if unit not in known:
+        raise DataError(
+            "times in an unknown unit", source=place.source, column=column, found=unit, expected="us, ms or s"
+        )
+    return known[unit]
+
+
+def _tobii_pixels(frame: "pd.DataFrame", column: str, size: float | None, place: Place) -> FloatArray:
+    """Positions along one side of the screen, of `size` pixels, as pixels."""
+    unit, values = _written_unit(column), _positions(frame, column, place)
+    if unit in (None, "px"):
+        return values
+    if unit == "norm" and size is not None:
+        return values * size
+    raise DataError(
+        "positions are in another unit",
+        source=place.source,
+        column=column,
+        found=unit,
+        expected="px, or norm with a screen",
+        hint="Export the gaze in pixels",
+    )
 
 
 def read_lund(path: str | Path) -> tuple[Gaze, NDArray[np.int64]]:
@@ -215,6 +304,8 @@ def _mended(time: FloatArray, rate: float) -> FloatArray:
 
 
 def _read(file: Path) -> "tuple[pd.DataFrame, Place]":
+    if file.is_dir():
+        raise DataError("a folder, not a file", source=file, hint="Name the table in it")
     parquet = is_parquet(file)
     frame = read_parquet(file) if parquet else read_csv(file, ())
     place = Place(file.name, csv=None if parquet else file)
@@ -273,13 +364,14 @@ def _made(
             "later than the row before",
             "Sort the samples, keep one of each time and one recording a file",
         )
-    if len(steps) and np.median(steps) > SLOWEST_STEP:
+    step = float(np.median(steps)) if len(steps) else SLOWEST_STEP
+    if not FASTEST_STEP <= step <= SLOWEST_STEP:
         raise DataError(
-            "times are in another unit",
+            "times are in another unit" + ("" if step > SLOWEST_STEP else ": no tracker is that fast"),
             source=place.source,
             column=column,
-            found=f"a median step of {np.median(steps):g} s",
-            expected=f"at most {SLOWEST_STEP:g} s",
-            hint='Say time_unit="ms" or "us"',
+            found=f"a median step of {step:g} s",
+            expected=f"from {FASTEST_STEP:g} to {SLOWEST_STEP:g} s",
+            hint=f"Say which: {_SAID}; nanoseconds have to be divided by 1,000 first",
         )
     return Gaze(t, x, y, screen, unit)

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
 from recgaze import study
+from recgaze.arguments import require_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -326,12 +327,6 @@ _HEADING_WIDTHS: Mapping[str, float] = {
     "Sci-Fi": 79,
     "Thriller": 113,
 }
-
-
-def require_count(name: str, value: object) -> None:
-    """Raise an ArgumentError unless a value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(f"{name}={value!r}; expected a whole number of at least 1")
 
 
 def _require_intervals(name: str, start: FloatArray, end: FloatArray) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_generator
 from recgaze.gaze import Gaze, Screen
 
 __all__ = ["gaze_from_fixations"]
@@ -61,6 +62,7 @@ def gaze_from_fixations(
     """
     begin, length, across, down = (np.asarray(one, dtype=np.float64) for one in (onset, duration, x, y))
     _check(begin, length, across, down)
+    require_generator(rng)
     _check_settings(rate, noise_px, blink_rate, jitter)
     end = begin + length
     n = int(np.floor((end[-1] - begin[0]) * rate + 1e-9)) + 1

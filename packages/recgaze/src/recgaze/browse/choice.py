@@ -9,13 +9,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.browse.screens import Screens
 from recgaze.impressions import Impressions
+from recgaze.layout import Aoi
+from recgaze.visits import Visits
 
 __all__ = ["ChoiceSets", "ConditionalLogit", "choice_sets"]
 
 FloatArray = NDArray[np.float64]
 LongArray = NDArray[np.int64]
 BoolArray = NDArray[np.bool_]
+
+# Seconds by which a click may come after the look that it belongs to: times are written in milliseconds.
+_CLOCK = 2e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,6 +31,7 @@ class ChoiceSets:
     Attributes:
         users: [n_users], ids.
         user: int32 [n_screens], code in `users`.
+        task: int16 [n_screens], the screen.
         sizes: int32 [n_screens], posters looked at; at least one.
         cell: int16 [n_posters], place in the flat grid, from 0.
         rating: int8 [n_posters], stars of the user for the carousel's genre, 0: unknown.
@@ -36,6 +43,7 @@ class ChoiceSets:
 
     users: NDArray[Any]
     user: NDArray[np.int32]
+    task: NDArray[np.int16]
     sizes: NDArray[np.int32]
     cell: NDArray[np.int16]
     rating: NDArray[np.int8]
@@ -65,6 +73,7 @@ class ChoiceSets:
         return replace(
             self,
             user=self.user[keep],
+            task=self.task[keep],
             sizes=self.sizes[keep],
             cell=self.cell[posters],
             rating=self.rating[posters],
@@ -85,21 +94,34 @@ class ChoiceSets:
         user = [code[start:][part.user] for start, part in zip(starts, parts, strict=False)]
         arrays: dict[str, Any] = {
             name: np.concatenate([getattr(part, name) for part in parts])
-            for name in ("sizes", "cell", "rating", "clicked")
+            for name in ("task", "sizes", "cell", "rating", "clicked")
         }
         return replace(parts[0], users=users, user=np.concatenate(user).astype(np.int32), **arrays)
 
 
-def choice_sets(impressions: Impressions) -> ChoiceSets:
-    """The posters that were fixated on each screen; a clicked one was, whatever the tracker says."""
+def choice_sets(impressions: Impressions, fixations: Visits | None = None, clicks: Visits | None = None) -> ChoiceSets:
+    """The posters that were fixated on each screen; a clicked one was, whatever the tracker says.
+
+    So was an arrow when it was clicked. The error of a tracker puts many of these looks onto the poster beside it,
+    where nobody would have clicked it: with fixations and clicks they are left out.
+
+    Args:
+        impressions: The screens.
+        fixations: Of gaze, by the rule of the impressions.
+        clicks: On posters and arrows.
+    """
     rows, columns = impressions.rows, impressions.columns
-    flat = (impressions.examined | impressions.clicked).reshape(len(impressions), -1)
+    looked = impressions.examined
+    if fixations is not None and clicks is not None:
+        looked = _without_arrows(impressions, fixations, clicks)
+    flat = (looked | impressions.clicked).reshape(len(impressions), -1)
     sizes = flat.sum(axis=1)
     screen, cell = np.nonzero(flat)
     some = sizes > 0
     return ChoiceSets(
         impressions.users,
         impressions.user[some],
+        impressions.task[some],
         sizes[some].astype(np.int32),
         cell.astype(np.int16),
         impressions.rating[screen, cell // columns],
@@ -108,6 +130,26 @@ def choice_sets(impressions: Impressions) -> ChoiceSets:
         columns,
         impressions.visible,
     )
+
+
+def _without_arrows(impressions: Impressions, fixations: Visits, clicks: Visits) -> BoolArray:
+    """Bool [n, R, C], whether a poster was fixated at another time than when the arrow beside it was clicked."""
+    screens = Screens.of(impressions)
+    looks, pressed = screens.join(fixations), screens.join(clicks).of_kind(Aoi.FORWARD, Aoi.BACKWARD)
+    keep = np.ones(len(looks), dtype=bool)
+    if len(looks) and len(pressed):
+        # One key for screen and time: a screen is longer than all of its times.
+        longest = float(max(looks.time.max(), pressed.time.max())) + 1.0
+        at = np.searchsorted(looks.screen * longest + looks.time, pressed.screen * longest + pressed.time, "right") - 1
+        at = np.maximum(at, 0)
+        during = (looks.screen[at] == pressed.screen) & (pressed.time <= (looks.time + looks.duration)[at] + _CLOCK)
+        edge = np.where(pressed.kind == Aoi.FORWARD, impressions.visible - 1, 0)
+        beside = (looks.row[at] == pressed.row) & (looks.place[at] == edge)
+        keep[at[during & beside]] = False
+    posters = looks.where(keep).of_kind(Aoi.MOVIE)
+    looked = np.zeros_like(impressions.examined)
+    looked[posters.screen, posters.row - 1, posters.column - 1] = True
+    return looked
 
 
 @dataclass(frozen=True, eq=False)

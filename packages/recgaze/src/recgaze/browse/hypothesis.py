@@ -1,23 +1,25 @@
 """The examination hypothesis: given that a poster was looked at, does its place still matter for the click?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_generator
 from recgaze.browse.choice import ChoiceSets, ConditionalLogit, choice_sets
 from recgaze.browse.estimates import Estimate
 from recgaze.browse.tally import Tally
 from recgaze.impressions import Impressions
 
-__all__ = ["ExaminationTest", "Method", "examination_hypothesis"]
+__all__ = ["ExaminationTest", "Films", "Method", "examination_hypothesis"]
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 LongArray = NDArray[np.int64]
 Method = Literal["choice", "independent"]
+Films = Literal["drawn", "given"]
 
 _STARS = 6
 
@@ -28,7 +30,9 @@ class ExaminationTest:
 
     Attributes:
         method: How clicks were modelled.
-        statistic: Score test with variance from whole users, of all places' terms at once.
+        films: Whether the variance takes the films for drawn.
+        statistic: Score test of all places' terms at once, with variance from whole users, and from whole screens where
+            films are drawn.
         df: Its degrees of freedom.
         p_value: By chi-square.
         likelihood_ratio: 2 (l - l0).
@@ -42,6 +46,7 @@ class ExaminationTest:
     """
 
     method: Method
+    films: Films
     statistic: float
     df: int
     p_value: float
@@ -62,6 +67,7 @@ def examination_hypothesis(
     *,
     rng: np.random.Generator,
     method: Method | None = None,
+    films: Films | None = None,
     n: int = 2000,
     level: float = 0.95,
 ) -> ExaminationTest:
@@ -78,21 +84,33 @@ def examination_hypothesis(
 
     Where users stop at the first poster they like, the click is always on the last poster that they came to: "choice"
     then finds an effect of the place although there is none; `recgaze.browse.last_look` shows how common that is.
-    Films of a RecGaze carousel are sorted by votes, so that an effect of the column may be one of the films. Carousels
-    are balanced over genres, so that an effect of the row is none of the genres. Leave out direct searches, where the
-    film was given: their clicks follow the target, not attraction.
+    A film stands at one place for all users, so that good films at the right seem to be a good right side; the more
+    users, the surer. Where films are "drawn", the variance has that luck in it: it is taken over whole users and whole
+    screens (Cameron, Gelbach and Miller 2011, two-way). Where films are "given", over whole users alone, and the test
+    asks for any effect of these places with these films. Of drawn films the test still picks up what repeats from
+    screen to screen: films of a RecGaze carousel are sorted by votes, so that an effect of the column may be one of the
+    films. Carousels are balanced over genres, so that an effect of the row is none of the genres.
+
+    Looks at an arrow that the tracker's error puts onto the poster beside it end in no click, and look like an effect
+    of the place. `choice_sets` leaves most of them out if it is given fixations and clicks; from screens alone the
+    test picks them up.
+
+    Leave out direct searches, where the film was given: their clicks follow the target, not attraction.
 
     Args:
-        data: Screens, or what `choice_sets` keeps of them.
+        data: What `choice_sets` keeps of screens; or screens, looks at clicked arrows included.
         rng: Source of the draws of users.
         method: Default: "choice" if no screen has several clicks.
-        n: Draws of users for the intervals, by one Newton step from the estimate.
+        films: Default: "drawn" for "choice", and "given", which alone it knows, for "independent".
+        n: Draws of users for the intervals, by one Newton step from the estimate, widened to the variance of the test.
         level: Confidence of the intervals; `verdict` is "violated" if p < 1 - level.
 
     Raises:
-        ArgumentError: An unknown method, several clicks on a screen with "choice", or too few clicks: fewer than two
-            users have one on a screen with several posters, or places do not vary.
+        ArgumentError: An unknown method, several clicks on a screen with "choice", films drawn with "independent" or
+            from fewer than two screens, or too few clicks: fewer than two users have one on a screen with several
+            posters, or places do not vary.
     """
+    require_generator(rng)
     sets = data if isinstance(data, ChoiceSets) else choice_sets(data)
     several = bool((sets.clicks > 1).any())
     if method is None:
@@ -101,23 +119,40 @@ def examination_hypothesis(
         raise ArgumentError(f'method={method!r}; expected "choice" or "independent"')
     if method == "choice" and several:
         raise ArgumentError('a screen has several clicks; method="choice" expects one, method="independent" any number')
+    films = films or ("drawn" if method == "choice" else "given")
+    if films not in ("drawn", "given") or (films, method) == ("drawn", "independent"):
+        raise ArgumentError(f'films={films!r}; expected "drawn" or "given", with method="independent" "given"')
     logit, names, place, users = _choice(sets) if method == "choice" else _independent(sets)
+    screen = _screens(sets) if films == "drawn" else None
     null, free = logit.fit(~place), np.ones(len(place), dtype=bool)
-    statistic, df = _score_test(logit, null, place)
+    statistic, df = _score_test(logit, null, place, screen)
     beta = logit.fit(free)
     ratio = max(2 * (logit.at(beta)[0] - logit.at(null)[0]), 0.0)
     p_value = _tail(statistic, df)
-    effects = _effects(logit, beta, place, users, names, rng, n, level)
+    effects = _effects(logit, beta, place, users, names, rng, n, level, screen)
     verdict = "violated" if p_value < 1 - level else "not rejected"
     chosen = int(logit.chosen.sum())
     posters = len(logit.kind)
     return ExaminationTest(
-        method, statistic, df, p_value, ratio, _tail(ratio, df), effects, chosen, posters, level, verdict
+        method, films, statistic, df, p_value, ratio, _tail(ratio, df), effects, chosen, posters, level, verdict
     )
 
 
+def _chosen(sets: ChoiceSets) -> ChoiceSets:
+    """The screens with one click among several posters."""
+    return sets.where((sets.clicks == 1) & (sets.sizes > 1))
+
+
+def _screens(sets: ChoiceSets) -> LongArray:
+    """int64 [n_sets], the screen of each choice, from 0."""
+    screens, code = np.unique(_chosen(sets).task, return_inverse=True)
+    if len(screens) < 2:
+        raise ArgumentError(f"{len(screens)} screens of films; expected several to draw from, or films='given'")
+    return code.astype(np.int64)
+
+
 def _choice(sets: ChoiceSets) -> tuple[ConditionalLogit, tuple[str, ...], BoolArray, LongArray]:
-    kept = sets.where((sets.clicks == 1) & (sets.sizes > 1))
+    kept = _chosen(sets)
     users, group = _clusters(kept, kept.user)
     places, names = _places(kept)
     # A kind of poster is a cell and a number of stars; dummies for the stars but the first carry the attraction.
@@ -164,16 +199,41 @@ def _places(sets: ChoiceSets) -> tuple[FloatArray, tuple[str, ...]]:
     return found, tuple(np.array(["row", "column", "page"])[varies].tolist())
 
 
-def _score_test(logit: ConditionalLogit, null: FloatArray, place: BoolArray) -> tuple[float, int]:
-    """Rao's test with the variance of whole users' scores, after what the nuisance terms explain."""
-    _, score, information = logit.at(null)
-    rest = ~place
-    kept = score[:, place]
+def _score_test(
+    logit: ConditionalLogit, null: FloatArray, place: BoolArray, screen: LongArray | None = None
+) -> tuple[float, int]:
+    """Rao's test with the variance of whole users' scores, and whole screens', after what the nuisance terms explain.
+
+    Args:
+        logit: The model; its groups are users.
+        null: float [terms], fitted without the terms of the place.
+        place: bool [terms], these.
+        screen: int [n_sets], the screen of each set; None: the variance is that of users alone.
+    """
+    _, _, information = logit.at(null)
+    rest, moves = ~place, np.eye(len(place))[:, place]
     if rest.any():
         inverse = np.linalg.pinv(information[np.ix_(rest, rest)], hermitian=True)
-        kept = kept - score[:, rest] @ inverse @ information[np.ix_(rest, place)]
-    total, spread = kept.sum(axis=0), kept.T @ kept
+        moves[rest] -= inverse @ information[np.ix_(rest, place)]
+    total, spread = _spread(logit, null, moves, screen)
     return float(total @ np.linalg.pinv(spread, hermitian=True) @ total), int(np.linalg.matrix_rank(spread))
+
+
+def _spread(
+    logit: ConditionalLogit, beta: FloatArray, moves: FloatArray, screen: LongArray | None
+) -> tuple[FloatArray, FloatArray]:
+    """Sum of combinations of scores, float64 [k], and its variance, [k, k], from whole users and whole screens."""
+    by_user = logit.at(beta)[1] @ moves
+    spread = by_user.T @ by_user
+    if screen is not None:
+        by_screen = replace(logit, group=screen).at(beta)[1] @ moves
+        # What a user does on a screen is in both.
+        alone = replace(logit, group=np.arange(len(screen))).at(beta)[1] @ moves
+        both = spread + by_screen.T @ by_screen
+        less = both - alone.T @ alone
+        # A difference of variances can be none; then it is left at their sum, which is too much.
+        spread = less if np.linalg.eigvalsh(less)[0] > 0 else both
+    return by_user.sum(axis=0), spread
 
 
 def _effects(
@@ -185,11 +245,16 @@ def _effects(
     rng: np.random.Generator,
     n: int,
     level: float,
+    screen: LongArray | None,
 ) -> Estimate:
     _, score, information = logit.at(beta)
-    moves = score @ np.linalg.pinv(information, hermitian=True)[:, place]
+    to_place: FloatArray = np.linalg.pinv(information, hermitian=True)[:, place].astype(np.float64)
     study = Tally(users, 1, 1, 1, {}).resample(rng, n, level)
-    return study.estimate(beta[place] + study.weigh(moves), (("term", names),))
+    drawn = study.weigh(score @ to_place)
+    if screen is not None:
+        alone, both = (np.diag(_spread(logit, beta, to_place, which)[1]) for which in (None, screen))
+        drawn *= np.sqrt(np.maximum(both / np.where(alone > 0, alone, 1), 1))
+    return study.estimate(beta[place] + drawn, (("term", names),))
 
 
 def _tail(statistic: float, df: int) -> float:

@@ -133,7 +133,8 @@ def l_pattern(study: Resampled) -> LPattern:
 
     The clicked poster is left out, as it is looked at on any way to it. Looks at the top left lie on the way to nearly
     all clicks, and deep clicks come with deep looks; `swapped` has both in it, as it keeps the looks of each screen and
-    moves only the click among them. Its expectation is exact: no permutation is drawn.
+    moves only the click among them. Its expectation is exact: no permutation is drawn. The interval draws users, not
+    films: with hundreds of users good films on the way are an L as well, though a small one.
 
     Raises:
         ArgumentError: No screen has one click and a look at another poster.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from irworks.stats import Interval, wilson
+from recgaze.arguments import require_generator
 from recgaze.impressions import Impressions
 from recgaze.study import GENRES
 
@@ -80,6 +81,7 @@ def planted_study(rng: np.random.Generator, truth: Planted | None = None) -> Imp
         rng: Source of everything.
         truth: What to plant. Default: `Planted()`.
     """
+    require_generator(rng)
     truth = truth or Planted()
     n, rows, columns = truth.users * truth.screens, truth.rows, truth.pages * truth.visible
     user, task = np.divmod(np.arange(n), truth.screens)

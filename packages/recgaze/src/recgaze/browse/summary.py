@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_generator
 from recgaze.browse import cursor, examine, patterns, transitions
 from recgaze.browse.choice import ChoiceSets, choice_sets
 from recgaze.browse.counting import Block, last_look, tally
@@ -93,6 +94,7 @@ class Browsing:
         Raises:
             ArgumentError: No blocks, or blocks that do not go together; as `recgaze.browse.tally`.
         """
+        require_generator(rng)
         counts: list[Tally] = []
         choices: list[ChoiceSets] = []
         paths: Scanpaths | None = None
@@ -101,7 +103,7 @@ class Browsing:
             if not counts and block.fixations is not None:
                 paths = scanpaths(block.impressions, block.fixations)
             counts.append(tally(*block))
-            choices.append(choice_sets(block.impressions))
+            choices.append(choice_sets(block.impressions, block.fixations, block.clicks))
             # Merged whenever they have doubled, users that come again take no more room than once.
             if len(counts) > 1 and sum(len(part.users) for part in counts[1:]) > len(counts[0].users):
                 counts = [Tally.merge(counts)]

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_generator
 from recgaze.browse.estimates import Axis, Estimate, positions
 
 __all__ = ["Resampled", "Tally", "nothing", "ratio"]
@@ -165,6 +166,7 @@ class Tally:
         Raises:
             ArgumentError: No users, fewer than two draws, or a level that is not between 0 and 1.
         """
+        require_generator(rng)
         users = len(self.users)
         if not users or n < 2 or not 0 < level < 1:
             raise ArgumentError(

@@ -69,12 +69,11 @@ def gaze_profile(ctx: Context) -> Evidence:
     paper="Main advice: re-rank positions to account for browsing behaviour after a swipe",
     rule=(
         "Simulated walks on the real screens; users enter a swiped page at its right end more often than not. Films "
-        "are "
-        "placed by a swipe model fitted to one half of the users, and expected clicks counted with the examination of "
-        "the other half: (1) more than with films in order from left to right, (2) and more than by a raw examination "
-        "map of the same users (lower ends of 95% t-intervals over seeds above 0). (3) Control, users who enter at the "
-        "left and walk to the right: the gain over left to right is below a tenth of that. Reproduced if all hold, "
-        "partly if some."
+        "are placed by a swipe model fitted to one half of the users, and expected clicks counted with the "
+        "examination of the other half: (1) more than with films in order from left to right, (2) and more than by a "
+        "raw examination map of the same users (lower ends of 95% t-intervals over seeds above 0). (3) Control, "
+        "users who enter at the left and walk to the right: the gain over left to right is below a tenth of that. "
+        "Reproduced if all hold, partly if some."
     ),
     cost=40,
     seeds={"smoke": 2, "small": 6, "full": 20},

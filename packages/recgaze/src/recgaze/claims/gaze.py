@@ -62,8 +62,7 @@ def coder_agreement(ctx: Context) -> Evidence:
     paper="REMoDNaV on images: fixation kappa .52 (MN), .55 (RA); coders among themselves .84",
     rule=(
         "I-VT on images: fixation kappa (1) at least .80 against MN and .72 against RA at library defaults and (2) "
-        "with "
-        "the threshold that the recordings of other people chose; (3) fixation or pursuit, against MN: at least "
+        "with the threshold that the recordings of other people chose; (3) fixation or pursuit, against MN: at least "
         "REMoDNaV's on images; (4) on moving dots and video likewise. Reproduced if all hold, partly if some."
     ),
     data=("lund2013",),
@@ -112,8 +111,7 @@ def detector_agreement(ctx: Context) -> Evidence:
         measured=(
             f"Fixation kappa of I-VT on images {values['ivt_mn']:.3f} (MN) and {values['ivt_ra']:.3f} (RA), with a "
             f"threshold chosen on other people {values['held_out_mn']:.3f} and {values['held_out_ra']:.3f}; fixation "
-            f"or "
-            f"pursuit {values['img_ivt_slow']:.3f}, dots {values['dots_ivt_slow']:.3f}, video "
+            f"or pursuit {values['img_ivt_slow']:.3f}, dots {values['dots_ivt_slow']:.3f}, video "
             f"{values['video_ivt_slow']:.3f} (REMoDNaV .827, .797, .843)"
         ),
         verdict=verdict_from(checks),
@@ -121,10 +119,8 @@ def detector_agreement(ctx: Context) -> Evidence:
         table=table,
         notes=(
             "REMoDNaV's low kappa for fixations on images is mostly its pursuit class; with pursuit counted as "
-            "fixation "
-            "it is better than I-VT on moving dots and video, it is better than ours in saccades (.78 on images), and "
-            "it "
-            "alone labels pursuit. The adaptive detector's settings were settled on these recordings."
+            "fixation it is better than I-VT on moving dots and video, it is better than ours in saccades (.78 on "
+            "images), and it alone labels pursuit. The adaptive detector's settings were settled on these recordings."
         ),
     )
 

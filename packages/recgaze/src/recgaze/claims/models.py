@@ -20,10 +20,9 @@ if TYPE_CHECKING:
     paper="CCM fits the real selections better",
     rule=(
         "775 real selections on 6 x 5. Total variation by exhaustive search as in the published code, CCM below TCM: "
-        "(1) "
-        "on the grid .05 to .95 in steps of .05 and (2) on .01 to .50 in steps of .01; (3) perplexity at the greatest "
-        "conditional likelihood, CCM below TCM. A difference under .005 (perplexity .05) counts as a tie and does not "
-        "hold. Reproduced if all hold, partly if some."
+        "(1) on the grid .05 to .95 in steps of .05 and (2) on .01 to .50 in steps of .01; (3) perplexity at the "
+        "greatest conditional likelihood, CCM below TCM. A difference under .005 (perplexity .05) counts as a tie "
+        "and does not hold. Reproduced if all hold, partly if some."
     ),
     data=("carousel-selections",),
     cost=6,
@@ -121,9 +120,8 @@ def observed_examination_best(ctx: Context) -> Evidence:
     return Evidence(
         measured=(
             f"Held-out log-likelihood a cell: OEPBM {mean[0]:.5f}, RCPBM {mean[1]:.5f}, CPBM {mean[2]:.5f}; "
-            f"differences "
-            f"{first:.5f} and {second:.5f}; in this order on {100 * ordered:.0f}% of {len(ctx.seeds)} seeds; OEPBM's "
-            f"examination correlates with the truth by at least {min(fit):.4f}"
+            f"differences {first:.5f} and {second:.5f}; in this order on {100 * ordered:.0f}% of {len(ctx.seeds)} "
+            f"seeds; OEPBM's examination correlates with the truth by at least {min(fit):.4f}"
         ),
         verdict=verdict_from(checks),
         values={
@@ -161,11 +159,9 @@ def _in_a_world_of_choices(ctx: Context) -> float:
     paper="Gradient > EM/MLE in likelihood",
     rule=(
         "CPBM with attraction of user x genre on studies of 87 users x 30 screens, without regularisation. (1) "
-        "Training "
-        "log-likelihood of L-BFGS at least that of 400 steps of EM (minus 1e-6) on every seed; (2) EM's own never "
-        "falls "
-        "(by more than 1e-9 of its size); (3) L-BFGS above EM at 40 steps on every seed. Reproduced if all hold, "
-        "partly if some."
+        "Training log-likelihood of L-BFGS at least that of 400 steps of EM (minus 1e-6) on every seed; (2) EM's own "
+        "never falls (by more than 1e-9 of its size); (3) L-BFGS above EM at 40 steps on every seed. Reproduced if "
+        "all hold, partly if some."
     ),
     cost=30,
     seeds={"smoke": 1, "small": 3, "full": 10},
@@ -208,11 +204,10 @@ def gradient_over_em(ctx: Context) -> Evidence:
     paper="Fit on clicks does not imply realistic examination",
     rule=(
         "Every film of the 40 screens stands at one place. (1) identifiability() says 'not identifiable' for "
-        "attraction "
-        "by film, 'identifiable up to scale' for user x genre, 'identifiable' with gaze; (2) CPBM by film from two "
-        "random starts ends at log-likelihoods a cell within 1e-6 and at examinations that correlate below .5; (3) for "
-        "user x genre two starts correlate above .99; (4) OEPBM's examination correlates with the planted one above "
-        ".99. On all seeds. Reproduced if all hold, partly if some."
+        "attraction by film, 'identifiable up to scale' for user x genre, 'identifiable' with gaze; (2) CPBM by film "
+        "from two random starts ends at log-likelihoods a cell within 1e-6 and at examinations that correlate below "
+        ".5; (3) for user x genre two starts correlate above .99; (4) OEPBM's examination correlates with the "
+        "planted one above .99. On all seeds. Reproduced if all hold, partly if some."
     ),
     cost=30,
     seeds={"smoke": 1, "small": 3, "full": 5},

@@ -23,13 +23,12 @@ CLAIMS = ClaimSet(
         year=2025,
         note=(
             "The published gaze files cannot be downloaded by a program; pass your copy with --option recgaze=FOLDER "
-            "and "
-            "the claims on them run, else they read 'not run'. What is measured without them: 775 real selections of "
-            "the carousel click model's study; hand-coded gaze of two coders (lund2013); and simulated studies on the "
-            "real screens and layout of RecGaze, whose truth is planted by us: they show that a method finds what is "
-            "there and nothing else, not that people browse so. The follow-up papers on browsing (arXiv 2507.10135), "
-            "on position-based models (2602.16541) and on the eye-tracking evidence (2604.21019) were known to us by "
-            "their abstracts, so directions are compared, not numbers."
+            "and the claims on them run, else they read 'not run'. What is measured without them: 775 real "
+            "selections of the carousel click model's study; hand-coded gaze of two coders (lund2013); and simulated "
+            "studies on the real screens and layout of RecGaze, whose truth is planted by us: they show that a "
+            "method finds what is there and nothing else, not that people browse so. The follow-up papers on "
+            "browsing (arXiv 2507.10135), on position-based models (2602.16541) and on the eye-tracking evidence "
+            "(2604.21019) were known to us by their abstracts, so directions are compared, not numbers."
         ),
     ),
     about=(

@@ -59,14 +59,16 @@ def published_counts(ctx: Context) -> Evidence:
 )
 def published_browsing(ctx: Context) -> Evidence:
     """The browsing measures of the published gaze."""
-    from recgaze.browse import examination_hypothesis, f_pattern, golden_triangle, l_pattern, tally
+    from recgaze.browse import choice_sets, examination_hypothesis, f_pattern, golden_triangle, l_pattern, tally
     from recgaze.claims.worlds import published
 
     rng = ctx.rng(0)
-    impressions = published(ctx).task("free").impressions()
+    data = published(ctx).task("free")
+    impressions = data.impressions()
+    sets = choice_sets(impressions, data.fixations(), data.click_events())
     counted = tally(impressions).resample(rng, 2000)
     triangle, first, swiped = golden_triangle(counted), f_pattern(counted), f_pattern(counted, part="swiped")
-    way, test = l_pattern(counted), examination_hypothesis(impressions, rng=rng)
+    way, test = l_pattern(counted), examination_hypothesis(sets, rng=rng)
     checks = {
         "triangle": triangle.verdict == "more than uniform",
         "F": first.verdict == "F",

@@ -1,13 +1,17 @@
 """The verb on raw gaze: from samples to events, and to what they are on."""
 
+from collections.abc import Callable
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from irworks.errors import ArgumentError
 from irworks.runtime.terminal import warnings_as_lines
 from recgaze.cli.options import Json, Rule, RuleChoice, echo_json
+from recgaze.cli.outputs import require_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,6 +50,9 @@ def events(
     x: Annotated[str, typer.Option("--x", metavar="COLUMN", help="To the right, pixels.")] = "x",
     y: Annotated[str, typer.Option("--y", metavar="COLUMN", help="Downwards, pixels.")] = "y",
     valid: Annotated[str | None, typer.Option(metavar="COLUMN", help="0 where the eye was lost.")] = None,
+    lost: Annotated[
+        tuple[float, float] | None, typer.Option(metavar="X Y", help="Position written where the eye was lost: 0 0.")
+    ] = None,
     time_unit: Annotated[
         TimeUnitChoice | None, typer.Option(help="Of the times; default: seconds, or what a Tobii export says.")
     ] = None,
@@ -63,10 +70,12 @@ def events(
     The table says of each fixation what it is on where the page was not scrolled and no carousel swiped; for other
     recordings call `CarouselLayout.locate` with scroll and pages.
     """
-    from recgaze.data.files import write_table
+    from recgaze.data.writing import write_table
 
+    require_out(out, [gaze, *([] if layout is None else [Path(layout)])])
     with warnings_as_lines():
-        samples = _read(gaze, tobii, (t, x, y), valid, time_unit, (screen_px, screen_cm, distance_cm))
+        reader = _reader(tobii, (t, x, y), valid, lost, time_unit)
+        samples = _read(gaze, reader, (screen_px, screen_cm, distance_cm))
         found = _detect(samples, method, velocity, dispersion, min_duration)
     table = found.to_frame()
     if layout is not None:
@@ -81,26 +90,39 @@ def events(
     typer.echo(f"written to {out}")
 
 
-def _read(
-    path: Path,
+def _reader(
     tobii: bool,
     columns: tuple[str, str, str],
     valid: str | None,
+    lost: tuple[float, float] | None,
     time_unit: TimeUnitChoice | None,
-    size: tuple[tuple[int, int], float | None, float | None],
+) -> "Callable[..., Gaze]":
+    """What reads the file, given its path and the screen."""
+    from recgaze.gaze_files import read_gaze, read_tobii
+
+    if tobii:
+        if valid is not None or lost is not None:
+            raise ArgumentError("--tobii has no --valid and no --lost; an export leaves lost positions empty")
+        return partial(read_tobii, time_unit=None if time_unit is None else time_unit.value)
+    t, x, y = columns
+    unit = TimeUnitChoice.s if time_unit is None else time_unit
+    return partial(read_gaze, t=t, x=x, y=y, valid=valid, lost=lost, time_unit=unit.value)
+
+
+def _read(
+    path: Path, reader: "Callable[..., Gaze]", size: tuple[tuple[int, int], float | None, float | None]
 ) -> "Gaze":
     from recgaze.gaze import Screen
-    from recgaze.gaze_files import read_gaze, read_lund, read_tobii
+    from recgaze.gaze_files import read_lund
 
     if path.suffix == ".mat":
         return read_lund(path)[0]
     pixels, width_cm, distance_cm = size
-    screen = Screen(*pixels, width_cm=width_cm, distance_cm=distance_cm)
-    if tobii:
-        return read_tobii(path, screen=screen, time_unit=None if time_unit is None else time_unit.value)
-    t, x, y = columns
-    unit = TimeUnitChoice.s if time_unit is None else time_unit
-    return read_gaze(path, t=t, x=x, y=y, valid=valid, time_unit=unit.value, screen=screen)
+    if width_cm is None or distance_cm is None:
+        raise ArgumentError(
+            "--screen-cm and --distance-cm are missing; expected both, since thresholds are in degrees of visual angle"
+        )
+    return reader(path, screen=Screen(*pixels, width_cm=width_cm, distance_cm=distance_cm))
 
 
 def _detect(

@@ -8,6 +8,7 @@ import typer
 
 from irworks.runtime.terminal import warnings_as_lines
 from recgaze.cli.options import DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load
+from recgaze.cli.outputs import require_out
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,6 +67,7 @@ def fit(
     cascade = model in (ModelChoice.ccm, ModelChoice.tcm)
     if cascade:
         _refuse(model, {"--attraction": attraction, "--solver": solver, "--out": out, "--compare": compare or None})
+    require_out(out, [data])
     keys = attraction or AttractionChoice.user_genre
     with warnings_as_lines():
         impressions = load(data, task).impressions(rule.value)

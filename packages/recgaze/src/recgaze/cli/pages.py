@@ -7,6 +7,7 @@ import typer
 
 from irworks.runtime.terminal import warnings_as_lines
 from recgaze.cli.options import KINDS, DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load
+from recgaze.cli.outputs import require_out, study_files
 
 __all__ = ["report", "view"]
 
@@ -23,6 +24,7 @@ def report(
 
     from recgaze.report import report as write
 
+    require_out(out, study_files(data))
     with warnings_as_lines():
         path = write(load(data, TaskChoice.everything), out, kind=KINDS.get(task), rng=np.random.default_rng(seed))
     _say(path, as_json)
@@ -46,6 +48,7 @@ def view(
     from recgaze.models import load_model
     from recgaze.viewer import view as write
 
+    require_out(out, [*study_files(data), *([] if model is None else model.iterdir())])
     with warnings_as_lines():
         fitted = None if model is None else load_model(model)
         study = load(data, task)

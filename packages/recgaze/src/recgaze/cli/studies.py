@@ -8,6 +8,7 @@ import typer
 
 from irworks.runtime.terminal import warnings_as_lines
 from recgaze.cli.options import DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load, of_task
+from recgaze.cli.outputs import require_out, require_replaceable, write_about
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,20 +54,30 @@ def simulate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate the study on its real screens and layout, in the published form."""
+    """Simulate the study on its real screens and layout, in the published form.
+
+    A study that an earlier run wrote to the folder is replaced; any other is left alone, and refused. By default the
+    examination hypothesis holds, looks on swiped pages fall off to the right, and nobody stops at the first film that
+    they like; every film stands at one place, so that in large studies the luck of the films shows.
+    """
     import numpy as np
 
     from irworks.errors import ArgumentError
     from recgaze import Behaviour, RecGazeDataset, simulate_study
+    from recgaze.data.writing import require_one_format
 
+    if users > BLOCK and form is FormatChoice.csv:
+        raise ArgumentError(f"--users {users} are written in blocks, as Parquet alone; add --format parquet")
+    require_out(out, name="OUT")
+    require_replaceable(out)
+    require_one_format(out, form.value)
     behaviour = Behaviour(pattern=pattern.value, position_bias=position_bias, satisfice=satisfice, error=error)
     rng = np.random.default_rng(seed)
     if users > BLOCK:
-        if form is FormatChoice.csv:
-            raise ArgumentError(f"--users {users} are written in blocks, as Parquet alone; add --format parquet")
         RecGazeDataset.save_blocks(_blocks(users, rng, behaviour, gaps), out)
     else:
         simulate_study(users, rng=rng, behaviour=behaviour, gaps=gaps).dataset.save(out, format=form.value)
+    write_about(out, {"users": users, "seed": seed})
     if as_json:
         echo_json({"data": str(out), "users": users, "seed": seed})
         return
@@ -111,8 +122,9 @@ def analyze(
     as_json: Json = False,
 ) -> None:
     """How do people browse? Maps, patterns, transitions, swipes, cursor against gaze, each with its interval."""
-    from recgaze.data.files import write_table
+    from recgaze.data.writing import write_table
 
+    require_out(out, [data])
     with warnings_as_lines():
         found = _browsing(data, task, rule, draws, stream, seed)
     if out is not None:

@@ -1,6 +1,6 @@
 """The data of a carousel study: the published tables, their names, checks and files."""
 
-from recgaze.data.checks import ValidationReport
+from recgaze.data.checks import StudyWarning, ValidationReport
 from recgaze.data.dataset import ItemGrid, RecGazeDataset
 
-__all__ = ["ItemGrid", "RecGazeDataset", "ValidationReport"]
+__all__ = ["ItemGrid", "RecGazeDataset", "StudyWarning", "ValidationReport"]

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from irworks.errors import DataError
-from recgaze.data.checks import normalized
 from recgaze.data.files import scan_table
+from recgaze.data.naming import normalized
 from recgaze.data.schema import SUMMARY
 
 if TYPE_CHECKING:

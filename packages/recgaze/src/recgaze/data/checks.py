@@ -1,5 +1,6 @@
 """What must hold in the tables, and the sentence that says where it does not."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import DataError
 from recgaze import study
-from recgaze.data.naming import GENRE_ALIASES, TYPE_ALIASES, canonical_genres, canonical_user, did_you_mean
+from recgaze.data.naming import did_you_mean
 from recgaze.data.schema import EVENTS, STARS, Column
 
 if TYPE_CHECKING:
@@ -17,12 +18,20 @@ if TYPE_CHECKING:
 
     from recgaze.data.files import TableFile
 
-__all__ = ["ValidationReport", "check_tables", "complete", "fixation_unit", "normalized"]
+__all__ = ["StudyWarning", "ValidationReport", "check_tables", "complete", "fixation_unit"]
 
 BoolArray = NDArray[np.bool_]
 
 # Fixations last a few tenths of a second: a median below this cannot be milliseconds.
 LONGEST_MEDIAN_SECONDS = 5.0
+# None lasts longer than this, unless it is one of a whole short screen.
+LONGEST_FIXATION = 2.0
+# Seconds from the middle event of a screen: no screen is looked at for so long.
+FARTHEST_EVENT = 1800.0
+
+
+class StudyWarning(UserWarning):
+    """Something in the tables of a study that can be read but is odd."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,19 @@ class ValidationReport:
         if self.errors:
             raise self.errors[0]
 
+    def accept(self) -> None:
+        """Raise the first error, or warn of what is odd.
+
+        Raises:
+            DataError: The first of `errors`.
+
+        Warns:
+            StudyWarning: Each of `warnings`.
+        """
+        self.raise_if_errors()
+        for warning in self.warnings:
+            warnings.warn(warning, StudyWarning, stacklevel=4)
+
     @property
     def text(self) -> str:
         """All of it, a line each."""
@@ -61,46 +83,6 @@ class ValidationReport:
         lines += [f"warning: {warning}" for warning in self.warnings]
         n = len(self.errors)
         return "\n".join([*lines, "valid" if self.ok else f"{n} error{'s' * (n > 1)}"])
-
-
-# -- one name for each thing ------------------------------------------------------------------------------------------
-
-
-def normalized(frame: "pd.DataFrame") -> "pd.DataFrame":
-    """The table with users, genres and areas under one name each."""
-    changes: dict[str, Any] = {}
-    for name in frame.columns:
-        rename = _renaming(str(name))
-        if rename is not None and hasattr(frame[name], "cat"):
-            changes[name] = _renamed_categories(frame[name], rename)
-    return frame.assign(**changes)
-
-
-def _renaming(column: str) -> Any:
-    if column == "UserID":
-        return canonical_user
-    if column.endswith(("Carousel_genre", "Top_genre")):
-        return lambda text: GENRE_ALIASES.get(text, text)
-    if column == "Preferred_genres":
-        return canonical_genres
-    if column.endswith("_type"):
-        return lambda text: TYPE_ALIASES.get(text, text)
-    return None
-
-
-def _renamed_categories(values: "pd.Series[Any]", rename: Any) -> "pd.Series[Any]":
-    import pandas as pd
-
-    old = [str(one) for one in values.cat.categories]
-    new = [rename(one) for one in old]
-    if new == old:
-        return values
-    distinct: Any = sorted(set(new))
-    place = np.array([distinct.index(one) for one in new] + [-1], dtype=np.int64)
-    return pd.Series(pd.Categorical.from_codes(place[values.cat.codes], distinct), index=values.index)
-
-
-# -- checks -----------------------------------------------------------------------------------------------------------
 
 
 def complete(frame: "pd.DataFrame", event: str) -> BoolArray:
@@ -286,6 +268,16 @@ def _wrong_units(summary: "TableFile") -> Iterator[DataError]:
     looks = frame[frame["Fixation_AOI_type"].notna() & frame["Timestamp"].notna()]
     seconds = 1.0 if fixation_unit(frame) == "s" else 1e-3
     duration = looks["Fixation_Duration"].median() * seconds
+    if duration > LONGEST_MEDIAN_SECONDS:
+        yield DataError(
+            "fixations are longer than any",
+            source=summary.source,
+            column="Fixation_Duration",
+            found=f"a median of {duration:.3g} s, taken for milliseconds",
+            expected="milliseconds or seconds",
+            hint="Divide microseconds by 1,000",
+        )
+        return
     gap = looks.groupby(["UserID", "TaskID"], observed=True)["Timestamp"].diff().median()
     if duration > 0 and gap > 100 * duration:
         yield DataError(
@@ -326,12 +318,41 @@ def _warnings(tables: Mapping[str, "TableFile"]) -> Iterator[str]:
     missing = int(summary.frame.loc[looks, "Fixation_Duration"].isna().sum())
     if missing:
         yield f"{summary.source}: {missing:,} fixations have no duration; they count as looks of 0 s"
+    yield from _damage(summary)
     other = _other_selections(summary.frame, tables["click_feedback"].frame)
     if other:
         yield f"{tables['click_feedback'].source}: {other:,} selections are not the last click on a film in the summary"
     without = set(summary.frame["UserID"].dropna()) - set(tables["click_feedback"].frame["UserID"].dropna())
     if without:
         yield f"{tables['click_feedback'].source}: no click of {', '.join(sorted(map(str, without))[:5])}"
+
+
+def _damage(summary: "TableFile") -> Iterator[str]:
+    """Events that cannot have been, each kind with its first row."""
+    frame = summary.frame
+    known = frame.dropna(subset=["UserID", "TaskID", "Timestamp"])
+    screens = known.groupby(["UserID", "TaskID"], observed=True)["Timestamp"]
+    time = known["Timestamp"].to_numpy(dtype=np.float64)
+    far = np.abs(time - screens.transform("median").to_numpy(dtype=np.float64)) > FARTHEST_EVENT
+    span = (screens.transform("max") - screens.transform("min")).to_numpy(dtype=np.float64)
+    seconds = known["Fixation_Duration"].to_numpy(dtype=np.float64) * (1.0 if fixation_unit(frame) == "s" else 1e-3)
+    long = (seconds > LONGEST_FIXATION) & (seconds > span)
+    # Only rows that share these can be equal: to compare them all, column by column, takes a second.
+    key = ["UserID", "TaskID", "Timestamp", "Fixation_Duration"]
+    alike = known[known.duplicated(key, keep=False)]
+    twice = known.index.isin(alike.index[alike.duplicated()])
+    screen = f"a time within {FARTHEST_EVENT / 60:g} minutes of the middle event of its screen"
+    for bad, column, problem, expected in (
+        (twice, "Timestamp", "an event stands in the table twice", "each event once"),
+        (far, "Timestamp", "an event far from the others of its screen", screen),
+        (long, "Fixation_Duration", "a fixation that lasts longer than its screen", "at most the time of its screen"),
+    ):
+        rows = known.index[bad]
+        if len(rows):
+            more = f", and {len(rows) - 1:,} more" if len(rows) > 1 else ""
+            row = int(rows[0])
+            found = frame[column].iloc[row]
+            yield str(summary.place().error(f"{problem}{more}", row, column, found, expected))
 
 
 def _other_selections(summary: "pd.DataFrame", clicks: "pd.DataFrame") -> int:

@@ -11,13 +11,15 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from recgaze import study
-from recgaze.data.blocks import blocks_of_users, with_those_left
-from recgaze.data.checks import ValidationReport, check_tables, complete, fixation_unit, normalized, stars
-from recgaze.data.files import SUFFIXES, TableFile, find_table, read_table, write_table
+from recgaze.arguments import require_kind
+from recgaze.data.checks import ValidationReport, check_tables, complete, fixation_unit, stars
+from recgaze.data.files import TableFile
 from recgaze.data.naming import canonical_user
 from recgaze.data.places import Places, codes_of
+from recgaze.data.reading import read_study, study_blocks
 from recgaze.data.schema import CLICKS, ITEMS, SUMMARY, TABLES, USERS, Event, Table
 from recgaze.data.screens import Clock, screens_begin, seen_screens
+from recgaze.data.writing import require_one_format, write_parts, write_table
 from recgaze.impressions import Impressions
 from recgaze.layout import Aoi, CarouselLayout
 from recgaze.visits import Visits
@@ -98,13 +100,13 @@ class RecGazeDataset:
 
         Raises:
             DataError: A table is missing or malformed, or breaks the schema: with file, row and column.
+
+        Warns:
+            StudyWarning: What is odd in them, such as an event that stands there twice, or a fixation that lasts longer
+                than its screen: a warning each, with the first row.
         """
-        place = Path(folder)
-        files = {spec.name: read_table(find_table(place, spec), spec) for spec in TABLES}
-        if normalize:
-            files = {name: replace(file, frame=normalized(file.frame)) for name, file in files.items()}
-            if check:
-                check_tables(files).raise_if_errors()
+        require_kind("folder", folder, (str, Path), "the path of a folder")
+        files = read_study(Path(folder), normalize=normalize, check=check)
         return cls._of(files, str(folder), normalize)
 
     @classmethod
@@ -133,23 +135,11 @@ class RecGazeDataset:
 
         Raises:
             DataError: As `load`; or a user's rows are not together.
+
+        Warns:
+            StudyWarning: As `load`.
         """
-        place = Path(folder)
-        path = find_table(place, SUMMARY)
-        others = {spec.name: read_table(find_table(place, spec), spec) for spec in (CLICKS, ITEMS, USERS)}
-        others = {name: replace(file, frame=normalized(file.frame)) for name, file in others.items()}
-        left = set(others[USERS.name].frame["UserID"].dropna())
-        for block in with_those_left(blocks_of_users(path, users_per_block), left):
-            ids = block["UserID"].unique() if len(block) else sorted(left)
-            files = {SUMMARY.name: TableFile(SUMMARY, block, path.name)}
-            files |= others
-            for name in (CLICKS.name, USERS.name):
-                frame = others[name].frame
-                files[name] = replace(
-                    others[name], frame=frame[frame["UserID"].isin(ids)].reset_index(drop=True), path=None
-                )
-            if len(block):
-                check_tables(files).raise_if_errors()
+        for files in study_blocks(Path(folder), users_per_block):
             yield cls._of(files, str(folder), True)
 
     def save(self, folder: str | Path, *, format: Literal["csv", "parquet"] = "csv") -> None:  # noqa: A002
@@ -160,10 +150,7 @@ class RecGazeDataset:
         """
         if format not in ("csv", "parquet"):
             raise ArgumentError(f'format={format!r}; expected "csv" or "parquet"')
-        for spec in TABLES:
-            other = [path for suffix in SUFFIXES if (path := Path(folder) / f"{spec.name}{suffix}").exists()]
-            if any(not path.name.endswith(f".{format}") for path in other):
-                raise ArgumentError(f"{other[0]} is there already; write that format, or another folder")
+        require_one_format(Path(folder), format)
         for spec, frame in self._tables():
             write_table(frame, Path(folder) / f"{spec.name}.{format}")
 
@@ -176,11 +163,10 @@ class RecGazeDataset:
             folder: Where to write. Nothing is there before all blocks are.
 
         Raises:
-            ArgumentError: No blocks.
+            ArgumentError: No blocks, or a folder with the tables in CSV.
             DataError: A block has other columns than the first.
         """
-        from recgaze.data.files import write_parts
-
+        require_one_format(Path(folder), "parquet")
         write_parts(
             ({spec.name: frame for spec, frame in block._tables()} for block in blocks), Path(folder), ITEMS.name
         )

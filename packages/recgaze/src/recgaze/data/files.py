@@ -1,12 +1,12 @@
 """Tables from and to CSV and Parquet: columns found under their several names, numbers as numbers, whole files."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import DataError
 from recgaze.data.naming import canonical_columns, did_you_mean
 from recgaze.data.schema import Column, Table
 
@@ -16,12 +16,19 @@ if TYPE_CHECKING:
 
     from irworks.data.columns import Place
 
-__all__ = ["SUFFIXES", "TableFile", "find_table", "read_table", "scan_table", "write_parts", "write_table"]
+__all__ = [
+    "SUFFIXES",
+    "TableFile",
+    "find_table",
+    "read_table",
+    "scan_table",
+    "table_paths",
+]
 
 SUFFIXES = (".parquet", ".csv", ".csv.gz")
 # What the published files, pandas and R write for a missing value.
 MISSING = ["", "NA", "NaN", "nan", "N/A", "<NA>", "None", "null"]
-_BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 18
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,15 +66,22 @@ class TableFile:
             return sum(bool(line.strip(b"\r\n")) for line in lines) != len(self.frame) + 1
 
 
+def table_paths(folder: Path, spec: Table) -> list[Path]:
+    """Where a table can stand in a folder."""
+    return [folder / f"{spec.name}{suffix}" for suffix in SUFFIXES]
+
+
 def find_table(folder: Path, spec: Table) -> Path:
     """The file of a table: `<name>.parquet`, `<name>.csv` or `<name>.csv.gz`.
 
     Raises:
         DataError: There is none, or there are several.
     """
+    if folder.is_file():
+        raise DataError("a file, not a folder", source=folder, hint="Name the folder that the four tables stand in")
     if not folder.is_dir():
         raise DataError("no such folder", source=folder)
-    found = [path for suffix in SUFFIXES if (path := folder / f"{spec.name}{suffix}").is_file()]
+    found = [path for path in table_paths(folder, spec) if path.is_file()]
     if len(found) == 1:
         return found[0]
     here = ", ".join(path.name for path in found) or ", ".join(sorted(path.name for path in folder.iterdir())[:8])
@@ -104,76 +118,8 @@ def scan_table(path: Path, spec: Table) -> Iterator["pd.DataFrame"]:
         raise DataError("only Parquet is read in parts", source=path, expected=f"{spec.name}.parquet")
     columns = _matched(_column_names(path), spec, path.name)
     with pq.ParquetFile(path) as parquet:
-        for batch in parquet.iter_batches(batch_size=_BATCH_ROWS):
+        for batch in parquet.iter_batches(batch_size=BATCH_ROWS):
             yield _frame(pa.Table.from_batches([batch]), columns, spec, path)
-
-
-def write_table(frame: "pd.DataFrame", path: Path) -> None:
-    """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes.
-
-    Raises:
-        DataError: The name says neither.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from irworks.runtime import atomic_path
-
-    if not path.name.endswith(SUFFIXES):
-        raise DataError("not a table by its name", source=path, expected=", ".join(SUFFIXES))
-    with atomic_path(path) as scratch:
-        if path.suffix == ".parquet":
-            table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
-            pq.write_table(table, scratch, row_group_size=_BATCH_ROWS)
-            return
-        # A compressed file would else hold the time at which it was written.
-        packing: Any = {"method": "gzip", "mtime": 0} if path.suffix == ".gz" else None
-        frame.to_csv(scratch, index=False, lineterminator="\n", compression=packing)
-
-
-def write_parts(parts: "Iterable[Mapping[str, pd.DataFrame]]", folder: Path, once: str) -> None:
-    """Write tables that come in parts, each as one Parquet file; whole or not at all.
-
-    Args:
-        parts: Tables by name.
-        folder: Where to write.
-        once: The table that is written from the first part alone.
-
-    Raises:
-        ArgumentError: No parts.
-        DataError: A part has other columns than the first.
-    """
-    from contextlib import ExitStack
-
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    from irworks.runtime import atomic_path
-
-    writers: dict[str, pq.ParquetWriter] = {}
-    with ExitStack() as files:
-        for part in parts:
-            for name, frame in part.items():
-                if name == once and name in writers:
-                    continue
-                table = _plain(pa.Table.from_pandas(frame, preserve_index=False))
-                if name not in writers:
-                    scratch = files.enter_context(atomic_path(folder / f"{name}.parquet"))
-                    writers[name] = files.enter_context(pq.ParquetWriter(scratch, table.schema))
-                if table.schema != writers[name].schema:
-                    raise DataError("a part has other columns than the first", source=name)
-                writers[name].write_table(table)
-        if not writers:
-            raise ArgumentError("no blocks; expected at least one")
-
-
-def _plain(table: "pa.Table") -> "pa.Table":
-    """Without what does not belong to the data: how categories were coded, and what pandas notes beside."""
-    import pyarrow as pa
-
-    kinds = [pa.string() if pa.types.is_dictionary(column.type) else column.type for column in table.schema]
-    fields = [pa.field(name, kind) for name, kind in zip(table.column_names, kinds, strict=True)]
-    return table.cast(pa.schema(fields))
 
 
 # -- columns ----------------------------------------------------------------------------------------------------------
@@ -250,7 +196,7 @@ def _read_parquet(path: Path) -> "pa.Table":
 
 
 def _unreadable(path: Path, error: Exception) -> DataError:
-    from irworks.data.tables import one_line
+    from irworks.data.damage import one_line
 
     with path.open("rb") as file:
         wide = path.suffix == ".csv" and b"\0" in file.read(64)
@@ -335,12 +281,18 @@ def _numbers_from_text(values: Any, column: Column, path: Path) -> Any:
     codes = values.cat.codes.to_numpy()
     if bad.any():
         row = int(np.flatnonzero(bad[codes])[0])
-        problem = "not a whole number" if column.kind == "integer" and _number(values.iloc[row]) is not None else None
-        raise _bad_cell(values, row, column, path, problem or "not a number")
+        raise _bad_cell(values, row, column, path, _what_is_wrong(values.iloc[row], column))
     if column.kind == "number":
         return pd.Series(np.append(np.array(distinct, dtype=np.float64), np.nan)[codes])
     whole = np.append(np.array(distinct, dtype=np.int64), np.int64(0))[codes]
     return pd.Series(pd.arrays.IntegerArray(whole, codes < 0))
+
+
+def _what_is_wrong(text: str, column: Column) -> str:
+    found = _number(text)
+    if found is None or column.kind != "integer":
+        return "not a number"
+    return "not a whole number" if found != math.floor(found) else "a whole number beyond 64 bits"
 
 
 def _number(text: str) -> float | None:

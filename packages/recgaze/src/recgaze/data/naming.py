@@ -3,10 +3,24 @@
 import difflib
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from recgaze.data.schema import EVENTS, Table
 
-__all__ = ["GENRE_ALIASES", "TYPE_ALIASES", "canonical_columns", "canonical_genres", "canonical_user", "did_you_mean"]
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "GENRE_ALIASES",
+    "TYPE_ALIASES",
+    "canonical_columns",
+    "canonical_genres",
+    "canonical_user",
+    "did_you_mean",
+    "normalized",
+]
 
 GENRE_ALIASES: Mapping[str, str] = {
     "Comedies": "Comedy",
@@ -53,6 +67,40 @@ def canonical_user(name: str) -> str:
 def canonical_genres(text: str) -> str:
     """A list of genres as the study writes it: `Comedies,Sci-fi` becomes `Comedy, Sci-Fi`."""
     return ", ".join(GENRE_ALIASES.get(part.strip(), part.strip()) for part in text.split(","))
+
+
+def normalized(frame: "pd.DataFrame") -> "pd.DataFrame":
+    """The table with users, genres and areas under one name each."""
+    changes: dict[str, Any] = {}
+    for name in frame.columns:
+        rename = _renaming(str(name))
+        if rename is not None and hasattr(frame[name], "cat"):
+            changes[name] = _renamed_categories(frame[name], rename)
+    return frame.assign(**changes)
+
+
+def _renaming(column: str) -> Any:
+    if column == "UserID":
+        return canonical_user
+    if column.endswith(("Carousel_genre", "Top_genre")):
+        return lambda text: GENRE_ALIASES.get(text, text)
+    if column == "Preferred_genres":
+        return canonical_genres
+    if column.endswith("_type"):
+        return lambda text: TYPE_ALIASES.get(text, text)
+    return None
+
+
+def _renamed_categories(values: "pd.Series[Any]", rename: Any) -> "pd.Series[Any]":
+    import pandas as pd
+
+    old = [str(one) for one in values.cat.categories]
+    new = [rename(one) for one in old]
+    if new == old:
+        return values
+    distinct: Any = sorted(set(new))
+    place = np.array([distinct.index(one) for one in new] + [-1], dtype=np.int64)
+    return pd.Series(pd.Categorical.from_codes(place[values.cat.codes], distinct), index=values.index)
 
 
 def canonical_columns(found: Sequence[str], table: Table) -> dict[str, list[str]]:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_kind
 from recgaze.events.table import Events, Kind, long_enough, runs_in
 from recgaze.events.velocity import speed as angular_speed
 from recgaze.gaze import Gaze
@@ -73,6 +74,7 @@ def adaptive(
     Raises:
         ArgumentError: A duration or threshold is negative; else as `speed`.
     """
+    require_kind("gaze", gaze, Gaze, "Gaze, such as read_gaze gives")
     limits = {"min_fixation": min_fixation, "min_saccade": min_saccade, "max_pso": max_pso, "lowest": lowest}
     for name, value in limits.items():
         if not value >= 0:

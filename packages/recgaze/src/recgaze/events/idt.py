@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_kind
 from recgaze.events.table import Events, Kind, long_enough
 from recgaze.gaze import Gaze
 
@@ -39,6 +40,7 @@ def idt(gaze: Gaze, dispersion: float = 1.0, min_duration: float = 0.1, *, max_g
     Raises:
         ArgumentError: The threshold or the duration is negative, or the gaze lacks degrees.
     """
+    require_kind("gaze", gaze, Gaze, "Gaze, such as read_gaze gives")
     for name, value in (("dispersion", dispersion), ("min_duration", min_duration)):
         if not value >= 0:
             raise ArgumentError(f"{name}={value!r}; expected at least 0")

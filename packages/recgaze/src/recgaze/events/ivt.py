@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from irworks.errors import ArgumentError
+from recgaze.arguments import require_kind
 from recgaze.events.table import Events, Kind, long_enough, runs_in
 from recgaze.events.velocity import speed as angular_speed
 from recgaze.gaze import Gaze
@@ -45,6 +46,7 @@ def ivt(
         ArgumentError: The threshold is not positive, a duration is negative, the speeds do not fit the gaze, or as
             `speed` and `Events.merge_fixations`.
     """
+    require_kind("gaze", gaze, Gaze, "Gaze, such as read_gaze gives")
     if not velocity > 0:
         raise ArgumentError(f"velocity={velocity!r}; expected degrees per second, more than 0")
     for name, value in (("min_duration", min_duration), ("min_saccade", min_saccade)):

@@ -53,6 +53,8 @@ class PositionModel:
 
     def __init__(self, attraction: "KeyName | Features | Fixed | PositionModel", solver: Solver) -> None:
         self.attraction, self.solver = attraction, solver
+        # An attraction that there is none of is told here, where it was written.
+        self.keying()
 
     def __repr__(self) -> str:
         fitted = "" if self.fitted else ", not fitted"

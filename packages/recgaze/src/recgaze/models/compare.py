@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from irworks.stats import Interval, bootstrap
+from recgaze.arguments import require_generator, require_kind
 from recgaze.impressions import Impressions
 from recgaze.models.base import PositionModel
 from recgaze.models.keys import as_blocks
@@ -146,6 +147,7 @@ def held_out(
         ArgumentError: Options out of range, two models of one name, blocks that cannot be gone through twice, or too
             few users or screens.
     """
+    require_generator(rng)
     named = _named(models)
     if by not in get_args(By) or folds < 3:
         raise ArgumentError(f"by={by!r}, folds={folds}; expected 'user' or 'screen', and at least 3 folds")
@@ -163,6 +165,8 @@ def held_out(
 
 
 def _named(models: Models) -> dict[str, PositionModel]:
+    for model in models.values() if isinstance(models, Mapping) else models:
+        require_kind("models", model, PositionModel, "CPBM(), RCPBM() or OEPBM() in a list or a mapping")
     if isinstance(models, Mapping):
         named = dict(models)
     else:
@@ -172,7 +176,7 @@ def _named(models: Models) -> dict[str, PositionModel]:
         if len(set(names)) < len(names):
             raise ArgumentError(f"two models are called {names}; expected a mapping of names to models")
         named = dict(zip(names, models, strict=True))
-    if not named or not all(isinstance(model, PositionModel) for model in named.values()):
+    if not named:
         raise ArgumentError(f"models={list(named)}; expected at least one CPBM, RCPBM or OEPBM")
     return named
 

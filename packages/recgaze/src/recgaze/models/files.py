@@ -54,8 +54,9 @@ def load_model(folder: str | Path) -> PositionModel:
         if config["package"] != _PACKAGE or config["class"] not in _CLASSES:
             raise ValueError(f"a {config['class']} of {config['package']}")
     except (OSError, ValueError, KeyError, TypeError, BadZipFile) as error:
+        found = f"no {Path(error.filename).name}" if isinstance(error, FileNotFoundError) else str(error)
         raise DataError(
-            "the folder is no saved model", source=source, found=str(error), expected=f"{_CONFIG} and {_ARRAYS}"
+            "the folder is no saved model", source=source, found=found, expected=f"{_CONFIG} and {_ARRAYS}"
         ) from error
     if config["format"] > _FORMAT:
         raise DataError("the model was saved by a newer recgaze", source=source, found=config["format"])

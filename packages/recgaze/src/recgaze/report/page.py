@@ -9,6 +9,7 @@ import numpy as np
 
 from irworks.errors import ArgumentError
 from recgaze import study
+from recgaze.arguments import require_generator
 from recgaze.browse.summary import Browsing
 from recgaze.data.dataset import RecGazeDataset
 from recgaze.impressions import Impressions
@@ -98,6 +99,7 @@ def report(
     """
     from irworks.runtime import atomic_write
 
+    require_generator(rng)
     chosen = _choose(dataset, kind)
     if browsing is None:
         browsing = _browsing(chosen, rng)

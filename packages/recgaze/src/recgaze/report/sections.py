@@ -190,7 +190,11 @@ def hypothesis_section(browsing: Browsing) -> "Section":
         title="The examination hypothesis",
         text=f"{words} {_sentence(str(test))}, method {test.method}.{stops}",
         table=browsing.tables.get("examination_hypothesis"),
-        note="Change of the log odds of a click by one carousel down, one place to the right, one swipe page on.",
+        note=(
+            "Change of the log odds of a click by one carousel down, one place to the right, one swipe page on. Films "
+            "are taken for drawn: what is found goes beyond their luck. An order of films, such as by votes, is an "
+            "effect of the place all the same."
+        ),
     )
 
 

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from recgaze import study
+from recgaze.arguments import require_count, require_generator
 from recgaze.data.dataset import RecGazeDataset
 from recgaze.gaze import Gaze, Screen
-from recgaze.layout import CarouselLayout, require_count
+from recgaze.layout import CarouselLayout
 from recgaze.simulate.behaviour import Behaviour
 from recgaze.simulate.browsing import browse, choose, joined, return_to
 from recgaze.simulate.tables import People, Shown, click_table, genre_codes, item_table, summary_table, user_table
@@ -108,9 +109,10 @@ def simulate_study(
         films: Which films there are, as a seed of their own: users of all blocks see the same.
 
     Raises:
-        ArgumentError: No user, no screen, or a screen that is not among the 40.
+        ArgumentError: No user, no screen, a screen that is not among the 40, or a seed for a generator.
     """
     require_count("n_users", n_users)
+    require_generator(rng)
     behaviour = Behaviour() if behaviour is None else behaviour
     seen = np.array(sorted(set(tasks)), dtype=np.int64)
     if not len(seen) or not np.isin(seen, study.TASKS).all():

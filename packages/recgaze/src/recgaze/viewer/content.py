@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from irworks.errors import ArgumentError
 from recgaze import study
 from recgaze.data.dataset import RecGazeDataset
+from recgaze.data.naming import canonical_user
 from recgaze.impressions import Impressions
 from recgaze.layout import CarouselLayout
 from recgaze.simulate.world import Simulation
@@ -136,8 +137,10 @@ def _order(impressions: Impressions, options: Options) -> IntArray:
         raise ArgumentError(f"max_screens={options.max_screens}; expected at least 1")
     wanted = np.ones(n, dtype=bool)
     if options.user is not None:
-        wanted &= impressions.users[user].astype(str) == options.user
+        wanted &= impressions.users[user].astype(str) == canonical_user(options.user)
     if options.task is not None:
+        if options.task not in study.TASKS:
+            raise ArgumentError(f"screen {options.task} is none of the study; expected 1 to {max(study.TASKS)}")
         wanted &= impressions.task == options.task
     if not wanted.any():
         raise ArgumentError(f"user={options.user!r}, task={options.task!r}: there is no such screen in the data")
