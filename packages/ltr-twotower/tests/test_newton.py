@@ -219,6 +219,7 @@ def test_documents_that_nobody_or_everybody_clicks_stay_finite(l2: float, rate: 
     assert (sign * solution.u[[0, 3]]).min() > (sign * np.delete(solution.u, [0, 3])).max()
 
 
+@pytest.mark.filterwarnings("ignore:there is nothing to learn")
 @TOWERS
 @pytest.mark.parametrize("rate", [0, 1])
 def test_a_log_with_no_click_or_only_clicks_converges(log: ClickLog, tower: str, rate: int) -> None:

@@ -138,6 +138,7 @@ def test_a_rank_that_was_never_shown_has_no_examination() -> None:
     assert np.isfinite(model.predict_proba(log)[:, [0, 2, 3]]).all()
 
 
+@pytest.mark.filterwarnings("ignore:there is nothing to learn")
 @pytest.mark.parametrize("rate", [0, 1])
 def test_a_log_with_no_click_or_only_clicks_stays_finite(rate: int) -> None:
     log, _, _ = pbm_log(500)
