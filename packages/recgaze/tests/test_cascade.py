@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.errors import ArgumentError
@@ -83,6 +83,7 @@ def test_likelihood_with_empty_screens_recovers_the_parameters_of_a_large_study(
     assert (fitted.quit_, fitted.attraction_, fitted.discount_) == pytest.approx(truth, abs=1e-3)
 
 
+@settings(deadline=None)
 @given(
     counts=st.lists(st.lists(st.integers(0, 40), min_size=2, max_size=2), min_size=2, max_size=4),
     objective=st.sampled_from(["tv", "conditional", "likelihood"]),

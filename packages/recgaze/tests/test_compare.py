@@ -137,7 +137,7 @@ def test_observed_examination_predicts_best_on_whole_studies(seed):
         ({"folds": 2}, "folds=2"),
         ({"folds": 30}, "too few users"),
         ({"models": []}, "expected at least one"),
-        ({"models": ["CPBM"]}, "expected at least one"),
+        ({"models": ["CPBM"]}, r"models='CPBM'; expected CPBM\(\)"),
         ({"models": [CPBM(), CPBM()]}, "expected a mapping"),
     ],
 )

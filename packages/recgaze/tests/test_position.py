@@ -214,7 +214,6 @@ def test_without_torch_the_error_says_what_to_install(small, monkeypatch):
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (CPBM("author"), "attraction='author'"),
         (CPBM(solver="sgd"), "solver='sgd'"),
         (CPBM(solver="em"), "pass l2=0"),
         (CPBM(l2=-1), "l2=-1"),

@@ -260,9 +260,9 @@ def examination_hypothesis(ctx: Context) -> Evidence:
             "carousels are looked at on long screens only. Whether people violate the hypothesis, only the published "
             "data can say: --option recgaze=FOLDER. Planted effect: -0.05 a carousel and -0.08 a position, log odds. "
             "The studies are of `planted_study`: 87 users, looks that fall off downwards and to the right, seen "
-            "without error, and a choice by genre and user alone. Where films differ in quality, each at one place, and "
-            "a tracker puts looks at arrows onto posters, as in `simulate_study`, this variant rejects too often; the "
-            "default takes the films for drawn and leaves looks at clicked arrows out: see the README."
+            "without error, and a choice by genre and user alone. Where films differ in quality, each at one place, "
+            "and a tracker puts looks at arrows onto posters, as in `simulate_study`, this variant rejects too often; "
+            "the default takes the films for drawn and leaves looks at clicked arrows out: see the README."
         ),
     )
 

@@ -136,4 +136,7 @@ def move_cursor(fixations: Fixations, behaviour: Behaviour, last: IntArray, rng:
     time = np.minimum(fixations.time[step] + lag, ends[screen] - 0.02)
     time = np.maximum.accumulate(time + screen * 1e4) - screen * 1e4
     until = np.where(np.diff(screen, append=-1) == 0, np.roll(time, -1), ends[screen])
-    return Cursor(step, time.round(3), np.maximum(until - time, 0.001).round(3))
+    dwell = (until - time).round(3)
+    # What it passes at the moment it arrives elsewhere, it does not dwell on.
+    stays = dwell > 0
+    return Cursor(step[stays], time[stays].round(3), dwell[stays])
