@@ -1,8 +1,8 @@
 """How often a verdict depends on the seeds: every claim measured with ten sets of seeds that it has never seen.
 
-    uv run python benchmarks/verdicts.py [PACKAGE ...] [--runs 10] [--scale small]
+    uv run python benchmarks/verdicts.py [PACKAGE ...] [--claim ID] [--runs 10] [--scale small]
 
-Writes the table `benchmarks/verdicts.md`, and beside it `verdicts.json`, in which the packages that are not named keep
+Writes the table `benchmarks/verdicts.md`, and beside it `verdicts.json`, in which claims that are not named keep
 their rows; the runs themselves stay in `results/`. All packages take ten times as long as `irworks reproduce`; what was
 interrupted goes on.
 """
@@ -30,6 +30,7 @@ def main() -> None:
     """Run everything, write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("packages", nargs="*", metavar="PACKAGE", help="all that are installed, if none is named")
+    parser.add_argument("--claim", action="append", default=[], metavar="ID", help="only this one; may be repeated")
     parser.add_argument("--runs", type=int, default=10)
     parser.add_argument("--scale", choices=("smoke", "small", "full"), default="small")
     parser.add_argument("--jobs", type=int, help="claims at once; by default one per processor")
@@ -41,21 +42,26 @@ def main() -> None:
     for number in range(1, arguments.runs + 1):
         print(f"run {number} of {arguments.runs}", flush=True)
         out = folder / arguments.scale / f"run-{number:02d}"
-        runs.append(reproduce(arguments.packages, arguments.scale, number * APART, arguments.jobs, out))
+        runs.append(reproduce(arguments, number * APART, out))
     records = [record(results) for results in zip(*runs, strict=True)]
-    measured = {row["package"] for row in records}
-    kept = [row for row in json.loads(ROWS.read_text()) if row["package"] not in measured] if ROWS.exists() else []
-    rows = sorted(kept + records, key=lambda row: row["package"])
+    rows = json.loads(ROWS.read_text()) if ROWS.exists() else []
+    places = {(row["package"], row["id"]): place for place, row in enumerate(rows)}
+    for row in records:
+        place = places.get((row["package"], row["id"]), len(rows))
+        rows[place : place + 1] = [row]
+    rows.sort(key=lambda row: row["package"])
     write_results(rows, ROWS)
     with atomic_write(ROWS.with_suffix(".md"), mode="w") as handle:
         handle.write(table(rows))
     print(table(rows))
 
 
-def reproduce(packages: list[str], scale: str, first_seed: int, jobs: int | None, out: Path) -> list[ClaimResult]:
-    """Measure all claims with seeds from `first_seed` on. By the command: in this folder, files hide the packages."""
-    command = [Path(sys.executable).with_name("irworks"), "reproduce", *packages, "--scale", scale, "--resume"]
-    command += ["--first-seed", str(first_seed), "--out", out, *(["--jobs", str(jobs)] if jobs else [])]
+def reproduce(arguments: argparse.Namespace, first_seed: int, out: Path) -> list[ClaimResult]:
+    """Measure claims with seeds from `first_seed` on. By the command: in this folder, files hide the packages."""
+    command = [Path(sys.executable).with_name("irworks"), "reproduce", *arguments.packages, "--resume", "--out", out]
+    command += ["--scale", arguments.scale, "--first-seed", str(first_seed)]
+    command += [word for claim in arguments.claim for word in ("--claim", claim)]
+    command += ["--jobs", str(arguments.jobs)] if arguments.jobs else []
     done = subprocess.run(command, check=False)
     if done.returncode not in (0, 1):
         sys.exit(done.returncode)
