@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
 from irworks.data import ClickLog
+from irworks.data.clicks import BLOCK, rank_by_rank
 from irworks.errors import ArgumentError, DataError
 
 __all__ = ["ClickPatterns", "CollapsedLog", "as_logs", "collapse", "require_whole_lists", "sums_by"]
@@ -125,8 +126,7 @@ class CollapsedLog:
         at = np.flatnonzero(self.clicks)
         session = at // self.k
         rank = at - session * self.k
-        by_rank = self.rows.T.reshape(-1)
-        return session, rank, by_rank.take(rank * len(self.rows) + session)
+        return session, rank, self.rows.reshape(-1).take(at)
 
     @cached_property
     def clicked_rows(self) -> ClickPatterns:
@@ -171,12 +171,15 @@ class CollapsedLog:
     @cached_property
     def impressions(self) -> FloatArray:
         """float64 [n_rows, k], how often each row was shown at each rank."""
-        weights = None if self.unit else self.count
-        # An empty place counts in a cell of its own: twice as fast as picking those out.
-        full = bool((self.rows >= 0).all())
-        cells, spare = (self.rows, 0) if full else (self.rows + 1, 1)
-        counts = [sums_by(cells[:, rank], weights, self.pool.n_rows + spare)[spare:] for rank in range(self.k)]
-        return np.stack(counts, axis=1)
+        counts = np.zeros((self.k, self.pool.n_rows))
+        # Each block adds a table of all rows.
+        for part, by_rank in rank_by_rank(self.rows, max(BLOCK, 4 * self.pool.n_rows)):
+            weights = None if self.unit else self.count[part]
+            # An empty place counts in a cell of its own: twice as fast as picking those out.
+            cells, spare = (by_rank, 0) if by_rank.min() >= 0 else (by_rank + 1, 1)
+            for rank in range(self.k):
+                counts[rank] += sums_by(cells[rank], weights, self.pool.n_rows + spare)[spare:]
+        return np.ascontiguousarray(counts.T)
 
     @cached_property
     def click_counts(self) -> FloatArray:

@@ -2,16 +2,14 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.data import ClickLog
+from irworks.data.clicks import rank_by_rank
 from irworks.errors import ArgumentError, DataError
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["Pool"]
 
@@ -118,11 +116,8 @@ class Pool:
         Raises:
             DataError: A query or a shown document that the pool does not have.
         """
-        if self._shares_codes(log):
-            # Rank by rank, which counts and checks go through several times faster than session by session.
-            rows = np.asfortranarray(log.docs)
-            if self._owns(log.query, rows):
-                return log.query, rows
+        if self._shares_codes(log) and self._owns(log.query, log.docs):
+            return log.query, log.docs
         return self._locate_by_id(log)
 
     def _shares_codes(self, log: ClickLog) -> bool:
@@ -131,10 +126,12 @@ class Pool:
 
     def _owns(self, query: IntArray, rows: IntArray) -> bool:
         offsets = self.offsets.astype(np.int32)
-        begin, end = offsets.take(query), offsets.take(query + 1)
-        by_rank = rows.T
-        inside = (by_rank >= begin) & (by_rank < end)
-        return bool(inside.all() or (inside | (by_rank < 0)).all())
+        for part, by_rank in rank_by_rank(rows):
+            begin, end = offsets.take(query[part]), offsets.take(query[part] + 1)
+            inside = (by_rank >= begin) & (by_rank < end)
+            if not inside.all() and not (inside | (by_rank < 0)).all():
+                return False
+        return True
 
     def _locate_by_id(self, log: ClickLog) -> tuple[IntArray, IntArray]:
         import pandas as pd
