@@ -321,8 +321,11 @@ def _policy(data: Arrays, which: str) -> Any:
 
 
 def _log(data: Arrays) -> Any:
-    """A new log."""
+    """A new log. Its arrays are read-only, as those of a log that is mapped into memory are; then none is copied."""
     from irworks.data import ClickLog
+
+    for name in ("query", "docs", "clicks"):
+        data[name].setflags(write=False)
 
     n_queries, n_rows = len(data["offsets"]) - 1, int(data["offsets"][-1])
     return ClickLog(

@@ -274,6 +274,15 @@ def test_a_log_pickles():
     np.testing.assert_array_equal(twin.pairs.index, log.pairs.index)
 
 
+def test_arrays_that_nobody_can_change_are_not_copied():
+    query, docs = np.array([0, 1], np.int32), np.array([[0, 1], [1, 2]], np.int32)
+    for array in (query, docs):
+        array.setflags(write=False)
+    log = ClickLog(query, docs, np.zeros((2, 2), dtype=bool))
+    assert log.docs is docs
+    assert log.query is query
+
+
 def test_a_log_does_not_change_with_the_arrays_that_it_was_made_of():
     query, docs = np.array([0, 1], np.int32), np.array([[0, 1], [1, 2]], np.int32)
     log = ClickLog(query, docs, np.zeros((2, 2)))

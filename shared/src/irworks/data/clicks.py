@@ -51,8 +51,8 @@ class ClickLog:
     """A click log in columns: one row per shown ranking (session), one column per rank.
 
     Column `j` holds rank `j + 1`; a rank at which nothing was shown, or whose document is not known, is masked, so
-    lists of unequal length and position gaps need no special case. Arrays that have the right type are not copied, and
-    must not be changed afterwards.
+    lists of unequal length and position gaps need no special case. Codes are copied, unless they are int32 and
+    read-only.
 
     Args:
         query: int [n], code of the query of each session: an index into `query_ids`.
@@ -115,8 +115,8 @@ class ClickLog:
         # Before the cast: a code that does not fit 32 bits would come out as another.
         query_ids = _vocabulary(self.query_ids, query, "query", self.source)
         doc_ids = _vocabulary(self.doc_ids, docs if whole else docs[mask], "docs", self.source)
-        docs = (docs if whole else np.where(mask, docs, -1)).astype(np.int32, copy=False)
-        query = query.astype(np.int32, copy=False)
+        docs = _own(docs) if whole else np.where(mask, docs, -1).astype(np.int32)
+        query = _own(query)
         _check_distinct(docs, doc_ids, self.source)
         set_field = object.__setattr__
         for name, value in (
@@ -310,6 +310,11 @@ class ClickLog:
 def _require_integers(name: str, array: NDArray[Any], source: str) -> None:
     if not np.issubdtype(array.dtype, np.integer):
         raise DataError(f"{name} does not hold integers", source=source, found=str(array.dtype), expected="codes")
+
+
+def _own(codes: NDArray[Any]) -> IntArray:
+    """Codes that nobody else will change, without a copy where nobody can."""
+    return codes if codes.dtype == np.int32 and not codes.flags.writeable else codes.astype(np.int32)
 
 
 def _check_rows(bad: NDArray[np.bool_], values: NDArray[Any], problem: str, expected: str, source: str) -> None:
