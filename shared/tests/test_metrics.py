@@ -50,9 +50,11 @@ def from_ir_measures(names, scores, labels, offsets):
     values = {name: np.zeros(n_queries) for name in names}
     # pytrec_eval has no 2^label - 1, but takes any mapping of labels to gains.
     gains = "{0: 0, 1: 1, 2: 3, 3: 7, 4: 15}"
-    theirs = {ir_measures.parse_measure(name.replace("dcg='exp-log2'", f"gains={gains}")): name for name in names}
-    for one in ir_measures.iter_calc(list(theirs), qrels, run):
-        values[theirs[one.measure]][int(one.query_id)] = one.value
+    for name in names:
+        measure = ir_measures.parse_measure(name.replace("dcg='exp-log2'", f"gains={gains}"))
+        # One by one: together, nDCG with and without gains are mixed up, depending on the seed of Python's hashes.
+        for one in ir_measures.iter_calc([measure], qrels, run):
+            values[name][int(one.query_id)] = one.value
     return values
 
 
