@@ -30,6 +30,7 @@ from irworks.runtime import (
     run_dir,
     seed_everything,
 )
+from irworks.runtime.template import can_fork
 
 FAKES = Path(__file__).parent / "fakes"
 
@@ -261,9 +262,18 @@ def test_the_environment_names_versions_and_hardware_but_neither_host_nor_paths(
 # Parallel work
 
 
-def test_one_item_that_fails_does_not_take_the_others_down(tricks):
+FORKED = pytest.param(
+    ("fakepapers.heavy", "no_such_module"),
+    id="forked",
+    marks=pytest.mark.skipif(not can_fork(), reason="processes cannot be forked here"),
+)
+either_way = pytest.mark.parametrize("imports", [pytest.param((), id="fresh"), FORKED])
+
+
+@either_way
+def test_one_item_that_fails_does_not_take_the_others_down(tricks, imports):
     ways = ["well", "raise", "exit", "kill", "crash", "leave", "unpicklable", "also well"]
-    outcomes = map_parallel(tricks.behave, ways, jobs=3)
+    outcomes = map_parallel(tricks.behave, ways, jobs=3, imports=imports)
     assert [outcome.index for outcome in outcomes] == list(range(len(ways)))
     assert [outcome.value for outcome in outcomes if outcome.ok] == ["well", "also well"]
     errors = dict(zip(ways, (outcome.error for outcome in outcomes), strict=True))
@@ -277,34 +287,38 @@ def test_one_item_that_fails_does_not_take_the_others_down(tricks):
     assert "pickle" in errors["unpicklable"].lower()
 
 
-def test_starts_and_results_are_announced_here(tricks):
+@either_way
+def test_starts_and_results_are_announced_here(tricks, imports):
     starts, results = [], []
-    map_parallel(tricks.behave, "ab", jobs=2, on_start=starts.append, on_result=lambda o: results.append(o.value))
+    map_parallel(tricks.behave, "ab", jobs=2, imports=imports, on_start=starts.append, on_result=lambda o: results.append(o.value))
     assert starts == [0, 1]
     assert sorted(results) == ["a", "b"]
 
 
-def test_what_cannot_be_sent_to_a_process_is_that_items_failure(tricks):
-    outcomes = map_parallel(tricks.behave, [lambda: None, "well"])
+@either_way
+def test_what_cannot_be_sent_to_a_process_is_that_items_failure(tricks, imports):
+    outcomes = map_parallel(tricks.behave, [lambda: None, "well"], imports=imports)
     assert "cannot be sent to another process" in outcomes[0].error
     assert outcomes[1].value == "well"
 
 
-def test_processes_share_the_processors_and_hash_alike(tricks, monkeypatch):
+@either_way
+def test_processes_share_the_processors_and_hash_alike(tricks, monkeypatch, imports):
     for name in ("OMP_NUM_THREADS", "PYTHONHASHSEED"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("MKL_NUM_THREADS", "7")
     names = ["OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"]
-    [outcome] = map_parallel(tricks.environment, [names], jobs=2)
+    [outcome] = map_parallel(tricks.environment, [names], jobs=2, imports=imports)
     share = str(max(1, cpu_count() // 2))
     assert outcome.value == [share, share, "7"]
-    first, second = map_parallel(tricks.hash_of, ["irworks"] * 2, jobs=2)
+    first, second = map_parallel(tricks.hash_of, ["irworks"] * 2, jobs=2, imports=imports)
     assert first.value == second.value
     assert "OMP_NUM_THREADS" not in os.environ
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="looks processes up in /proc")
-def test_an_interrupt_stops_the_processes_promptly(tricks, tmp_path):
+@either_way
+def test_an_interrupt_stops_the_processes_promptly(tricks, tmp_path, imports):
     diary = tmp_path / "pids"
 
     def interrupt(outcome):
@@ -313,9 +327,38 @@ def test_an_interrupt_stops_the_processes_promptly(tricks, tmp_path):
 
     started = time.monotonic()
     with pytest.raises(KeyboardInterrupt):
-        map_parallel(tricks.nap, [str(diary), ""], jobs=2, on_result=interrupt)
+        map_parallel(tricks.nap, [str(diary), ""], jobs=2, imports=imports, on_result=interrupt)
     assert time.monotonic() - started < 30
     assert not is_alive(int(diary.read_text()))
+
+
+@pytest.mark.skipif(not can_fork(), reason="processes cannot be forked here")
+def test_forked_items_share_what_was_imported_and_nothing_else(tricks):
+    first, second = map_parallel(tricks.touch, ["fakepapers.heavy"] * 2, imports=["fakepapers.heavy"])
+    fresh, other = map_parallel(tricks.touch, ["fakepapers.heavy"] * 2)
+    assert first.value["imported_in"] == second.value["imported_in"]
+    assert len({first.value["process"], second.value["process"], first.value["imported_in"]}) == 3
+    assert fresh.value["imported_in"] == fresh.value["process"] != other.value["imported_in"]
+    assert first.value["touched"] == second.value["touched"] == 1
+
+
+def test_an_import_that_takes_its_process_down_leaves_the_items_to_fresh_ones(tricks):
+    outcomes = map_parallel(tricks.behave, ["well", "raise"], jobs=2, imports=["fakepapers.fatal"])
+    assert [outcome.ok for outcome in outcomes] == [True, False]
+
+
+@pytest.mark.skipif(not can_fork(), reason="processes cannot be forked here")
+def test_forked_items_do_not_outlive_a_killed_run(tricks, tmp_path):
+    diary, folder = tmp_path / "pids", Path(tricks.__file__).parents[1]
+    program = (
+        "from fakepapers import tricks\nfrom irworks.runtime import map_parallel\n"
+        f"map_parallel(tricks.nap, [{str(diary)!r}] * 2, jobs=2, imports=['fakepapers.heavy'])"
+    )
+    run = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": str(folder)})
+    assert wait_until(lambda: diary.exists() and diary.read_text().count("\n") == 2)
+    run.kill()
+    run.wait()
+    assert wait_until(lambda: not any(is_alive(int(pid)) for pid in diary.read_text().split()))
 
 
 @pytest.mark.parametrize(

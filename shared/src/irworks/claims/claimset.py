@@ -32,12 +32,20 @@ class ClaimSet:
         paper: The paper that makes them.
         about: What a reader of the package gets, in plain prose.
         options: What a user may pass as `--option NAME=VALUE`, and what it is: `{"mslr": "folder of MSLR-WEB30K"}`.
+        imports: Modules that most claims import; a run imports them once for all, see `irworks.runtime.map_parallel`.
     """
 
     def __init__(
-        self, *, package: str, paper: Paper, about: str = "", options: Mapping[str, str] | None = None
+        self,
+        *,
+        package: str,
+        paper: Paper,
+        about: str = "",
+        options: Mapping[str, str] | None = None,
+        imports: Collection[str] = (),
     ) -> None:
-        self.package, self.paper, self.about, self.options = package, paper, about, dict(options or {})
+        self.package, self.paper, self.about = package, paper, about
+        self.options, self.imports = dict(options or {}), tuple(imports)
         self._claims: dict[str, Claim] = {}
 
     def claim(
@@ -88,7 +96,8 @@ class ClaimSet:
 
     def only(self, ids: Collection[str]) -> "ClaimSet":
         """Return a set with those of the claims that are named."""
-        chosen = ClaimSet(package=self.package, paper=self.paper, about=self.about, options=self.options)
+        about, options, imports = self.about, self.options, self.imports
+        chosen = ClaimSet(package=self.package, paper=self.paper, about=about, options=options, imports=imports)
         chosen._claims = {claim.id: claim for claim in self if claim.id in ids}
         return chosen
 

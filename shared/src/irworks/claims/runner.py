@@ -102,6 +102,7 @@ class _Run:
     ) -> None:
         self.settings, self.store, self.broken, self.emit = settings, store, broken, emit
         self.claims = [claim for claims in sets for claim in claims]
+        self.imports = tuple(dict.fromkeys(name for claims in sets if len(claims) for name in claims.imports))
         self.packages = tuple(PackageInfo(s.package, version_of(s.package), s.paper, s.about) for s in sets)
         self.environment = environment()
         self.results: dict[tuple[str, str], ClaimResult] = {}
@@ -132,6 +133,7 @@ class _Run:
             address=address,
             threads=self._threads(),
             gpus=1 if self.settings.device.startswith("cuda") else 0,
+            imports=self.imports,
             on_start=started,
             on_result=ended,
         )

@@ -95,7 +95,9 @@ def _figure_style() -> AbstractContextManager[None]:
     """Give figures the house style; a claim that draws none does not pay for importing matplotlib."""
     os.environ.setdefault("MPLBACKEND", "Agg")
     os.environ["MATPLOTLIBRC"] = str(style.STYLE_FILE)
-    return style.context() if "matplotlib" in sys.modules else nullcontext()
+    if "matplotlib" not in sys.modules:
+        return nullcontext()
+    return style.context({"backend": os.environ["MPLBACKEND"]})
 
 
 def _to_svg(evidence: Evidence, prefix: str) -> str | None:

@@ -57,6 +57,7 @@ class Task:
     jobs: int
     threads: int
     gpus: float
+    imports: Sequence[str]
     on_start: Callable[[int], None]
 
 
@@ -69,6 +70,7 @@ def map_parallel(
     address: str | None = None,
     threads: int | None = None,
     gpus: float = 0,
+    imports: Sequence[str] = (),
     on_start: Callable[[int], None] | None = None,
     on_result: Callable[[Outcome[R]], None] | None = None,
 ) -> list[Outcome[R]]:
@@ -87,6 +89,9 @@ def map_parallel(
         threads: How many threads the numerical libraries of a process may use, unless the environment already says so
             (`OMP_NUM_THREADS` and its kin); by default this machine's processors shared among `jobs`.
         gpus: How many accelerators Ray reserves for an item; the local engine leaves all of them visible.
+        imports: Modules that items need. Where processes can be forked (the local engine, on Linux, without an
+            accelerator) they are imported once, by the process that is forked for each item; what cannot be imported
+            is left to the items. Name none that starts threads when it is imported.
         on_start: Called in this process with the index of an item that starts.
         on_result: Called in this process with each outcome, in the order of completion.
 
@@ -104,7 +109,7 @@ def map_parallel(
     if engine not in ("local", "ray"):
         raise ArgumentError(f"engine must be 'local' or 'ray', found {engine!r}")
     threads = threads or max(1, cpu_count() // jobs)
-    task = Task(function, list(items), jobs, threads, gpus, on_start or (lambda index: None))
+    task = Task(function, list(items), jobs, threads, gpus, tuple(imports), on_start or (lambda index: None))
     outcomes: list[Outcome[R]] = []
     with closing(_stream(task, engine, address)) as stream:
         for outcome in stream:

@@ -14,6 +14,7 @@ CLAIMS = ClaimSet(
         "On Nothing in Particular", ("A. Nobody", "B. Nobody"), "Journal of Tests", "https://example.org/p", 2024
     ),
     about="What a reader gets.",
+    imports=("fakepapers.heavy",),
 )
 WORDS = {"where": "Section 1", "paper": "42", "rule": "Reproduced if the mean lies within 1 of 0."}
 

@@ -1,6 +1,7 @@
 """Functions that other processes can import, for the tests of `map_parallel`."""
 
 import ctypes
+import importlib
 import os
 import signal
 import sys
@@ -33,6 +34,13 @@ def environment(names: list[str]) -> list[str | None]:
 def hash_of(text: str) -> int:
     """Return the hash of a text, which differs from process to process unless it is fixed."""
     return hash(text)
+
+
+def touch(module: str) -> dict[str, int]:
+    """Change the state of `fakepapers.heavy`, and say where it was imported and how often it was changed."""
+    heavy = importlib.import_module(module)
+    heavy.TOUCHED.append(0)
+    return {"imported_in": heavy.IMPORTED_IN, "touched": len(heavy.TOUCHED), "process": os.getpid()}
 
 
 def nap(diary: str) -> None:

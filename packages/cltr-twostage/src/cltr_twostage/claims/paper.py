@@ -7,6 +7,7 @@ __all__ = ["CLAIMS"]
 CLAIMS = ClaimSet(
     package="cltr-twostage",
     options={"ml-1m": "the folder of MovieLens-1M, for --scale full"},
+    imports=("pandas", "scipy.special", "matplotlib.figure"),
     paper=Paper(
         title="Towards Two-Stage Counterfactual Learning to Rank",
         authors=("Shashank Gupta", "Yiming Liao", "Maarten de Rijke"),

@@ -7,6 +7,7 @@ __all__ = ["CLAIMS"]
 CLAIMS = ClaimSet(
     package="ltr-twotower",
     options={"mslr": "a fold of MSLR-WEB30K, for --scale full"},
+    imports=("pandas", "scipy.stats", "matplotlib.figure"),
     paper=Paper(
         title="Unidentified and Confounded? Understanding Two-Tower Models for Unbiased Learning to Rank",
         authors=("Philipp Hager", "Onno Zoeter", "Maarten de Rijke"),

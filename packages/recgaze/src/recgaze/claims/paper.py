@@ -7,6 +7,7 @@ __all__ = ["CLAIMS"]
 CLAIMS = ClaimSet(
     package="recgaze",
     options={"recgaze": "the folder of the published data files"},
+    imports=("pandas", "scipy.optimize", "matplotlib.figure"),
     paper=Paper(
         title="RecGaze: The First Eye Tracking and User Interaction Dataset for Carousel Interfaces",
         authors=(

@@ -1,0 +1,5 @@
+"""Stands for a library that cannot be imported without harm."""
+
+import os
+
+os._exit(7)
