@@ -290,7 +290,14 @@ def test_one_item_that_fails_does_not_take_the_others_down(tricks, imports):
 @either_way
 def test_starts_and_results_are_announced_here(tricks, imports):
     starts, results = [], []
-    map_parallel(tricks.behave, "ab", jobs=2, imports=imports, on_start=starts.append, on_result=lambda o: results.append(o.value))
+    map_parallel(
+        tricks.behave,
+        "ab",
+        jobs=2,
+        imports=imports,
+        on_start=starts.append,
+        on_result=lambda o: results.append(o.value),
+    )
     assert starts == [0, 1]
     assert sorted(results) == ["a", "b"]
 
