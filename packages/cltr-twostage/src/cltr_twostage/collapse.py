@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
 from irworks.data import ClickLog
-from irworks.data.clicks import BLOCK, rank_by_rank
+from irworks.data.lists import BLOCK, rank_by_rank
 from irworks.errors import ArgumentError, DataError
 
 __all__ = ["ClickPatterns", "CollapsedLog", "as_logs", "collapse", "require_whole_lists", "sums_by"]

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.data import ClickLog
-from irworks.data.clicks import rank_by_rank
+from irworks.data.lists import rank_by_rank
 from irworks.errors import ArgumentError, DataError
 
 __all__ = ["Pool"]

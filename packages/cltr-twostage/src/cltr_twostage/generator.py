@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.data import Pool
+from cltr_twostage.embedding.arguments import distinct_ids, float_table, longest_row, within
 from cltr_twostage.embedding.faiss_index import build_index, check_index, is_exact, search
 from cltr_twostage.embedding.lazy_gumbel import CELLS, GATHER, Catalogue, Heads, draw_candidates
 from cltr_twostage.embedding.pool import included_pairs, indices, missed_documents, pool_pairs
@@ -105,19 +106,19 @@ class EmbeddingGenerator:
         search_options: str | None = None,
         doc_ids: ArrayLike | None = None,
     ) -> None:
-        embeddings = _table("doc_embeddings", doc_embeddings)
+        embeddings = float_table("doc_embeddings", doc_embeddings)
         n_docs = len(embeddings)
         if not 0 < n_docs <= MAX_DOCS:
             raise ArgumentError(f"doc_embeddings has {n_docs:,} rows; expected from 1 to {MAX_DOCS:,}")
-        self.n_candidates = _within("n_candidates", n_candidates, n_docs)
+        self.n_candidates = within("n_candidates", n_candidates, n_docs)
         if isinstance(temperature, bool) or not (np.isfinite(temperature) and temperature > 0):
             raise ArgumentError(f"temperature={temperature!r}; expected a finite number above 0")
         self.temperature = float(temperature)
         self.depth = self._checked_depth(depth, n_docs)
-        self.doc_ids = None if doc_ids is None else _checked_ids("doc_ids", doc_ids, n_docs)
+        self.doc_ids = None if doc_ids is None else distinct_ids("doc_ids", doc_ids, n_docs)
         self.search_options = search_options
         self.catalogue = Catalogue(embeddings, self.temperature)
-        self.longest = _longest(embeddings)
+        self.longest = longest_row(embeddings)
         self.index: Any
         if isinstance(index, str):
             self.index_name = index
@@ -190,7 +191,7 @@ class EmbeddingGenerator:
             ArgumentError: Embeddings of another dimension or that are not finite, or `k` outside 1 to n_docs.
         """
         vectors = self._queries(query_embeddings)
-        k = _within("k", k, self.n_docs)
+        k = within("k", k, self.n_docs)
         docs, scores = np.empty((len(vectors), k), dtype=np.int32), np.empty((len(vectors), k))
         for part in self._query_blocks(len(vectors), k):
             found, values = self._search(vectors[part], k)
@@ -254,8 +255,8 @@ class EmbeddingGenerator:
         """
         vectors = self._queries(query_embeddings)
         n = len(vectors)
-        depth = _within("depth", depth, self.n_docs)
-        ids = np.arange(n) if query_ids is None else _checked_ids("query_ids", query_ids, n)
+        depth = within("depth", depth, self.n_docs)
+        ids = np.arange(n) if query_ids is None else distinct_ids("query_ids", query_ids, n)
         if n == 0:
             raise ArgumentError("query_embeddings has no rows; expected at least one query")
         if n_samples != 0:
@@ -322,13 +323,13 @@ class EmbeddingGenerator:
         return load_generator(folder, doc_embeddings)
 
     def _queries(self, query_embeddings: ArrayLike) -> FloatArray:
-        table = _table("query_embeddings", query_embeddings)
+        table = float_table("query_embeddings", query_embeddings)
         if table.shape[1] != self.dim:
             raise ArgumentError(
                 f"query_embeddings has dimension {table.shape[1]}; expected {self.dim}, as doc_embeddings has"
             )
         vectors = np.ascontiguousarray(table, dtype=np.float64)
-        largest = _longest(vectors, "query_embeddings") * self.longest
+        largest = longest_row(vectors, "query_embeddings") * self.longest
         if largest / self.temperature > MAX_SCORE:
             raise ArgumentError(
                 f"scores reach {largest / self.temperature:.1e} at temperature={self.temperature:g}; "
@@ -371,57 +372,3 @@ class EmbeddingGenerator:
             place = np.minimum(np.searchsorted(codes, drawn_codes), len(codes) - 1)
             outside[part] = (codes[place] != drawn_codes).mean(axis=(0, 2))
         return outside
-
-
-def _table(name: str, values: ArrayLike) -> NDArray[np.floating]:
-    """The values as a table of floats; a copy only where they are no array of numbers yet."""
-    # asanyarray would keep a memory map a memory map, whose slices are slow; asarray shares its pages all the same.
-    table = np.asarray(values)
-    if table.ndim != 2 or table.shape[1] == 0:
-        raise ArgumentError(f"{name} has shape {table.shape}; expected [n, dim]")
-    if table.dtype.kind not in "fiu":
-        raise ArgumentError(f"{name} has dtype {table.dtype}; expected floats")
-    return table
-
-
-def _longest(table: NDArray[np.floating], name: str = "doc_embeddings") -> float:
-    """The largest Euclidean norm of the rows.
-
-    Raises:
-        ArgumentError: A number is not finite, or too large for float32 inner products.
-    """
-    largest = 0.0
-    rows = max(1, GATHER // table.shape[1])
-    for start in range(0, len(table), rows):
-        block = table[start : start + rows].astype(np.float64)
-        # Values near the end of the range of doubles are refused below.
-        with np.errstate(over="ignore"):
-            squares = np.einsum("ij,ij->i", block, block)
-        bad = ~(squares < 1e36)
-        if bad.any():
-            row = int(np.flatnonzero(bad)[0])
-            column = int(np.argmax(np.where(np.isfinite(block[row]), np.abs(block[row]), np.inf)))
-            raise ArgumentError(
-                f"{name}[{start + row}, {column}] is {block[row, column]}; expected finite numbers "
-                "and rows of a norm below 1e18"
-            )
-        largest = max(largest, float(squares.max()))
-    return float(np.sqrt(largest))
-
-
-def _within(name: str, value: int, n_docs: int) -> int:
-    require_at_least_one(name, value)
-    if value > n_docs:
-        raise ArgumentError(f"{name}={value}; expected at most the number of documents, {n_docs}")
-    return int(value)
-
-
-def _checked_ids(name: str, ids: ArrayLike, n: int) -> NDArray[Any]:
-    import pandas as pd
-
-    table = np.asarray(ids)
-    if table.shape != (n,):
-        raise ArgumentError(f"{name} has shape {table.shape}; expected [{n}]")
-    if (twice := pd.Index(table).duplicated()).any():
-        raise ArgumentError(f"{name} has {table[twice].tolist()[0]!r} twice; expected distinct ids")
-    return table

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from irworks.data.clicks import ClickLog, Pairs
+from irworks.data.clicks import ClickLog
 from irworks.data.damage import refused
+from irworks.data.pairs import Pairs
 from irworks.errors import DataError
 
 __all__ = ["open_log", "save_log"]

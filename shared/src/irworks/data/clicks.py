@@ -1,49 +1,28 @@
 """`ClickLog`: rankings that were shown, and what was clicked in them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from irworks.data.lists import stands_twice
+from irworks.data.pairs import Pairs, find_pairs
 from irworks.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["ClickLog", "Pairs", "rank_by_rank"]
-
-Number = TypeVar("Number", bound=np.generic)
+__all__ = ["ClickLog"]
 
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 FloatArray = NDArray[np.float64]
 
 _MAX_CODES = np.iinfo(np.int32).max
-PAIRWISE_RANKS = 12
-# So many sessions stay in the cache of a processor.
-BLOCK = 16_384
-
-
-@dataclass(frozen=True, eq=False)
-class Pairs:
-    """The distinct (query, document) pairs of a log: the unit that has one relevance.
-
-    Attributes:
-        query: int32 [n_pairs], query code of each pair.
-        doc: int32 [n_pairs], document code of each pair.
-        index: int32 [n, k], the pair shown at each place of the log; -1 where nothing was shown.
-    """
-
-    query: IntArray
-    doc: IntArray
-    index: IntArray
-
-    def __len__(self) -> int:
-        return len(self.query)
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,7 +205,7 @@ class ClickLog:
     @cached_property
     def pairs(self) -> Pairs:
         """The distinct (query, document) pairs, in the order of (query code, document code)."""
-        return _find_pairs(self.query, self.docs, self.shown, self.n_docs)
+        return find_pairs(self.query, self.docs, self.shown, self.n_docs)
 
     def pair_name(self, pair: int) -> str:
         """The original ids of a pair, for messages: `(query, document)`."""
@@ -346,7 +325,7 @@ def _vocabulary(ids: NDArray[Any] | None, codes: NDArray[Any], name: str, source
 
 def _check_distinct(docs: IntArray, doc_ids: NDArray[Any], source: str) -> None:
     """A document can stand in a list once: twice would make the pair's rank, and so its cell, ambiguous."""
-    twice = np.flatnonzero(_stands_twice(docs))
+    twice = np.flatnonzero(stands_twice(docs))
     if len(twice):
         row = int(twice[0])
         shown, count = np.unique(docs[row][docs[row] >= 0], return_counts=True)
@@ -361,33 +340,6 @@ def _check_distinct(docs: IntArray, doc_ids: NDArray[Any], source: str) -> None:
         )
 
 
-def rank_by_rank(table: NDArray[Number], block: int = BLOCK) -> Iterator[tuple[slice, NDArray[Number]]]:
-    """A table [n, k] in blocks of sessions, each as [k, n_block].
-
-    Long columns are gone through several times faster than short rows, and a block stays in the cache.
-    """
-    for begin in range(0, len(table), block):
-        part = slice(begin, begin + block)
-        yield part, np.ascontiguousarray(table[part].T)
-
-
-def _stands_twice(docs: IntArray) -> BoolArray:
-    """Whether a list [n, k] has a document twice: bool [n]."""
-    k = docs.shape[1]
-    if docs.min() < 0:
-        # Masked places get distinct negative fillers, so that they never look like a repeated document.
-        docs = np.where(docs >= 0, docs, -1 - np.arange(k, dtype=np.int32))
-    if k <= PAIRWISE_RANKS:
-        # Comparing each pair of columns is several times faster than sorting short rows.
-        twice = np.zeros(len(docs), dtype=bool)
-        for part, columns in rank_by_rank(docs):
-            for one in range(1, k):
-                twice[part] |= (columns[:one] == columns[one]).any(axis=0)
-        return twice
-    ordered = np.sort(docs, axis=1)
-    return np.asarray((ordered[:, 1:] == ordered[:, :-1]).any(axis=1))
-
-
 def _checked_propensities(values: ArrayLike, mask: BoolArray, source: str) -> FloatArray:
     propensities = np.asarray(values, dtype=np.float64)
     if propensities.shape != mask.shape:
@@ -398,33 +350,3 @@ def _checked_propensities(values: ArrayLike, mask: BoolArray, source: str) -> Fl
         bad = mask & ~((propensities > 0) & (propensities <= 1))
     _check_rows(bad, propensities, "a placement propensity is unusable", "a probability in (0, 1]", source)
     return np.where(mask, propensities, np.nan)
-
-
-def _find_pairs(query: IntArray, docs: IntArray, mask: BoolArray, n_docs: int) -> Pairs:
-    shown_query = np.broadcast_to(query[:, None], docs.shape)[mask]
-    shown_doc = docs[mask]
-    index = np.full(docs.shape, -1, dtype=np.int32)
-    owner = np.full(n_docs, -1, dtype=np.int32)
-    owner[shown_doc] = shown_query
-    if np.array_equal(owner[shown_doc], shown_query):
-        # Every document belongs to one query, as in LETOR data: the pair is the document, no hashing needed.
-        present = np.flatnonzero(owner >= 0).astype(np.int32)
-        present = present[np.argsort(owner[present], kind="stable")]
-        code = np.full(n_docs, -1, dtype=np.int32)
-        code[present] = np.arange(len(present), dtype=np.int32)
-        index[mask] = code[shown_doc]
-        return Pairs(query=owner[present], doc=present, index=index)
-    keys, codes = _unique(shown_query.astype(np.int64) * n_docs + shown_doc)
-    index[mask] = codes
-    return Pairs(query=(keys // n_docs).astype(np.int32), doc=(keys % n_docs).astype(np.int32), index=index)
-
-
-def _unique(keys: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Sorted distinct keys and the code of each key; hashing first is several times faster than sorting millions."""
-    import pandas as pd
-
-    codes, distinct = pd.factorize(keys)
-    order = np.argsort(distinct)
-    place = np.empty(len(order), dtype=np.int32)
-    place[order] = np.arange(len(order), dtype=np.int32)
-    return np.asarray(distinct)[order], place[codes]
