@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         "of zero (the whole interval). Reproduced if all hold, partly if some."
     ),
     cost=30,
-    seeds={"smoke": 2, "small": 10, "full": 10},
+    seeds={"smoke": 2, "small": 30, "full": 30},
 )
 def weighting_mends(ctx: Context) -> Evidence:
     """Naive, weighted, clipped and uniform-policy fits side by side."""

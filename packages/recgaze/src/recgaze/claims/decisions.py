@@ -76,7 +76,7 @@ def gaze_profile(ctx: Context) -> Evidence:
         "Reproduced if all hold, partly if some."
     ),
     cost=40,
-    seeds={"smoke": 2, "small": 6, "full": 20},
+    seeds={"smoke": 2, "small": 24, "full": 24},
 )
 def rerank_after_swipe(ctx: Context) -> Evidence:
     """Expected clicks of three ways to place films."""
