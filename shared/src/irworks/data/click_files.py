@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from irworks.data.click_columns import LongColumns, empty_log
 from irworks.data.click_wide import WIDE_COLUMNS, long_from_wide
 from irworks.data.clicks import ClickLog
-from irworks.data.columns import Place, numbers, plain, zeros_and_ones
+from irworks.data.columns import Place, factorized, id_codes, numbers, plain, zeros_and_ones
 from irworks.data.damage import legible, one_line
 from irworks.data.tables import csv_delimiter, is_parquet, read_table, scan_parquet
 from irworks.errors import ArgumentError
@@ -163,7 +163,7 @@ def _session_column(table: "pd.DataFrame", columns: LongColumns, source: str) ->
 
 def _start_of_last(table: "pd.DataFrame", session: str, place: Place) -> int:
     """Row at which the last session of a part begins: it may go on in the next part."""
-    codes, _ = _factorized(table, session, place)
+    codes, _ = factorized(table, session, place)
     changes = np.flatnonzero(codes[1:] != codes[:-1])
     return int(changes[-1]) + 1 if len(changes) else 0
 
@@ -255,30 +255,7 @@ def _propensities(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[n
 def _codes(frame: "pd.DataFrame", column: str | None, place: Place) -> tuple[NDArray[np.int32], NDArray[Any]]:
     if column is None:
         return np.zeros(len(frame), dtype=np.int32), np.array(["all"], dtype=object)
-    codes, ids = _factorized(frame, column, place, sort=True)
-    if (codes < 0).any():
-        row = int(np.flatnonzero(codes < 0)[0])
-        raise place.error("an id is missing", row, column, "an empty value", "an id")
-    vocabulary = np.asarray(ids)
-    # pandas' own string arrays become plain objects, which every consumer (numpy, Parquet, JSON) understands.
-    return codes.astype(np.int32), vocabulary if vocabulary.dtype.kind in "iub" else vocabulary.astype(object)
-
-
-def _factorized(
-    frame: "pd.DataFrame", column: str, place: Place, *, sort: bool = False
-) -> tuple[NDArray[np.int64], Any]:
-    """As `pandas.factorize`, of ids; those of types without a common order stand in order of appearance."""
-    import pandas as pd
-
-    try:
-        return pd.factorize(frame[column], sort=sort)
-    except TypeError:
-        # Not as texts, which would make 1 and "1" one id.
-        compound = frame[column].map(lambda value: isinstance(value, (list, dict, set, np.ndarray))).to_numpy()
-    if compound.any():
-        row = int(np.flatnonzero(compound)[0])
-        raise place.error("an id is a list or a record", row, column, frame[column].iloc[row], "a number or a text")
-    return pd.factorize(frame[column])
+    return id_codes(frame, column, place)
 
 
 def _sessions(
@@ -288,10 +265,7 @@ def _sessions(
     if columns.session is None:
         rows = np.arange(len(frame))
         return rows, rows
-    codes, _ = _factorized(frame, columns.session, place)
-    if (codes < 0).any():
-        row = int(np.flatnonzero(codes < 0)[0])
-        raise place.error("an id is missing", row, columns.session, "an empty value", "an id")
+    codes, _ = id_codes(frame, columns.session, place, sort=False)
     first = np.full(int(codes.max()) + 1, len(codes))
     np.minimum.at(first, codes, np.arange(len(codes)))
     mixed = query != query[first[codes]]

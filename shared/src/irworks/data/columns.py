@@ -16,7 +16,7 @@ from irworks.errors import DataError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Place", "check_present", "line_of_row", "numbers", "plain", "zeros_and_ones"]
+__all__ = ["Place", "check_present", "factorized", "id_codes", "line_of_row", "numbers", "plain", "zeros_and_ones"]
 
 _UNREACHABLE = 1 << 1023
 
@@ -150,6 +150,53 @@ def _real(value: Any) -> Any:
     if isinstance(value, int) and abs(value) >= _UNREACHABLE:
         return np.inf if value > 0 else -np.inf
     return value if isinstance(value, (str, bytes, Real, Decimal, np.bool_)) else np.nan
+
+
+def id_codes(
+    frame: "pd.DataFrame", column: str, place: Place, *, sort: bool = True
+) -> tuple[NDArray[np.int32], NDArray[Any]]:
+    """A column of ids as codes.
+
+    Args:
+        frame: The table.
+        column: Name of the column.
+        place: How to speak of a row of the table.
+        sort: Whether the ids are in order; else they stand as they appear, as do those without a common order.
+
+    Returns:
+        int32 [n_rows], the code of each row's id, and the ids [n_ids].
+
+    Raises:
+        DataError: An id is missing, or is a list or a record: with its row.
+    """
+    codes, ids = factorized(frame, column, place, sort=sort)
+    if (codes < 0).any():
+        row = int(np.flatnonzero(codes < 0)[0])
+        raise place.error("an id is missing", row, column, "an empty value", "an id")
+    vocabulary = np.asarray(ids)
+    # pandas' own string arrays become plain objects, which every consumer (numpy, Parquet, JSON) understands.
+    return codes.astype(np.int32), vocabulary if vocabulary.dtype.kind in "iub" else vocabulary.astype(object)
+
+
+def factorized(
+    frame: "pd.DataFrame", column: str, place: Place, *, sort: bool = False
+) -> tuple[NDArray[np.int64], Any]:
+    """As `pandas.factorize`, of ids: a missing one gets -1; those without a common order stand as they appear.
+
+    Raises:
+        DataError: An id is a list or a record: with its row.
+    """
+    import pandas as pd
+
+    try:
+        return pd.factorize(frame[column], sort=sort)
+    except TypeError:
+        # Not as texts, which would make 1 and "1" one id.
+        compound = frame[column].map(lambda value: isinstance(value, (list, dict, set, np.ndarray))).to_numpy()
+    if compound.any():
+        row = int(np.flatnonzero(compound)[0])
+        raise place.error("an id is a list or a record", row, column, frame[column].iloc[row], "a number or a text")
+    return pd.factorize(frame[column])
 
 
 def zeros_and_ones(frame: "pd.DataFrame", column: str, place: Place, name: str) -> NDArray[np.bool_]:

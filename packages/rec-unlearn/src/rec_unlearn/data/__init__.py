@@ -1,0 +1,15 @@
+"""Interactions: the table, its readers, and how to split it."""
+
+from rec_unlearn.data.frames import DuplicateRowsWarning, from_pandas
+from rec_unlearn.data.interactions import Interactions, UnknownIdError
+from rec_unlearn.data.splits import Split, leave_last_out, split_at
+
+__all__ = [
+    "DuplicateRowsWarning",
+    "Interactions",
+    "Split",
+    "UnknownIdError",
+    "from_pandas",
+    "leave_last_out",
+    "split_at",
+]
