@@ -14,6 +14,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "none": ("controls", "DoNothing"),
     "retrain": ("controls", "Retrain"),
     "exact": ("controls", "Exact"),
+    "warm-start": ("warm", "WarmStart"),
 }
 
 

@@ -13,6 +13,7 @@ from irworks.errors import ArgumentError
 from irworks.runtime import progress
 from irworks.runtime.hardware import device as choose_device
 from rec_unlearn.data import Interactions, Split
+from rec_unlearn.models.base import NotFittedError, Saved
 from rec_unlearn.protocols import Outputs
 
 if TYPE_CHECKING:
@@ -22,10 +23,6 @@ __all__ = ["NotFittedError", "TorchRecommender", "TrainConfig", "TrainingError"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.floating]
-
-
-class NotFittedError(ArgumentError):
-    """A model that was not trained yet was asked for something."""
 
 
 class TrainingError(ArgumentError):
@@ -60,18 +57,20 @@ class TrainConfig:
             raise ArgumentError(f"lr={self.lr}; expected a positive number")
 
 
-class TorchRecommender(ABC):
+class TorchRecommender(Saved, ABC):
     """Base of the package's PyTorch models; of one's own, only `rec_unlearn.protocols` is asked.
 
     Attributes:
         module_: The trained network.
         seed_: What it was trained with.
+        sizes_: Number of users and items of the log that it was trained on.
         history_: A row an epoch: its mean loss, and nDCG@10 where a validation split was given.
     """
 
     task: ClassVar[str]
     module_: torch.nn.Module
     seed_: int
+    sizes_: tuple[int, int]
     history_: list[dict[str, float]]
 
     def __init__(self, train: TrainConfig | None = None) -> None:
@@ -132,6 +131,7 @@ class TorchRecommender(ABC):
             torch.manual_seed(seed)
             self.module_ = self._build(log).to(place)
         self.seed_, self.history_ = seed, []
+        self.sizes_ = (log.n_users, log.n_items)
         return self
 
     def fit(self, log: Interactions, *, seed: int = 0, validation: Split | None = None) -> Self:

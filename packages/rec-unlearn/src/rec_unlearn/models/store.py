@@ -1,0 +1,175 @@
+"""Models on disk: one file each, of plain arrays and a line of JSON; nothing in it can run code."""
+
+import json
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.data.damage import legible, refused
+from irworks.errors import ArgumentError, DataError
+from irworks.runtime import atomic_write
+from rec_unlearn.models.base import ArrayModel, NotFittedError
+
+if TYPE_CHECKING:
+    from rec_unlearn.models.torch_base import TorchRecommender
+
+__all__ = ["CLASSES", "load", "load_as", "save"]
+
+Model = TypeVar("Model")
+Arrays = dict[str, NDArray[Any]]
+
+_FORMAT = 1
+_PACKAGE = "rec-unlearn"
+_HEADER, _PREFIX = "header", "array."
+# By name: the module, imported when a file asks for it, as some need torch.
+CLASSES: dict[str, str] = {
+    "EASE": "ease",
+    "GRU4Rec": "sequence",
+    "IALS": "ials",
+    "ItemKNN": "itemknn",
+    "Markov": "markov",
+    "NextBasketAttention": "sequence",
+    "NextBasketGRU": "sequence",
+    "Popularity": "popularity",
+    "SASRec": "sequence",
+    "TIFUKNN": "tifuknn",
+}
+
+
+def save(model: object, path: str | Path) -> None:
+    """Write a fitted model of this package as one file, whole or not at all; .npz, whatever its name ends with.
+
+    The file holds what `stored_copies` says of the model. Neither interactions nor the state of an optimiser are in it,
+    but the vectors of users and their neighbours in that of `TIFUKNN`.
+
+    Args:
+        model: One of `CLASSES`.
+        path: A file that is there is replaced.
+
+    Raises:
+        ArgumentError: The model is none of this package's.
+        NotFittedError: It was not trained yet.
+    """
+    name = type(model).__name__
+    if name not in CLASSES or type(model) is not _class(name):
+        raise ArgumentError(f"{name} is no model of this package; there are: {', '.join(CLASSES)}")
+    facts, arrays = _describe(model)
+    header = {
+        "package": _PACKAGE,
+        "version": version(_PACKAGE),
+        "format": _FORMAT,
+        "class": name,
+        "settings": getattr(model, "settings")(),  # noqa: B009
+        "facts": facts,
+    }
+    stored: dict[str, Any] = {f"{_PREFIX}{key}": values for key, values in arrays.items()}
+    stored[_HEADER] = np.array(json.dumps(header))
+    with atomic_write(path, mode="wb") as handle:
+        np.savez(handle, **stored)
+
+
+def load(path: str | Path) -> Any:
+    """Read a model that `save` wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        DataError: It is no saved model, or damaged; or its format or class is not known here: which.
+    """
+    source = Path(path)
+    expected = f"a model saved by {_PACKAGE}"
+    with source.open("rb") as handle:
+        with (
+            refused("no model can be read from it", source, expected=expected),
+            np.load(handle, allow_pickle=False) as archive,
+        ):
+            header = json.loads(str(archive[_HEADER]))
+            if not isinstance(header, dict) or header.get("package") != _PACKAGE:
+                raise ValueError("it is of another package")
+        _check(header, source)
+        handle.seek(0)
+        with (
+            refused("the saved model is damaged", source),
+            np.load(handle, allow_pickle=False) as archive,
+        ):
+            arrays = {name.removeprefix(_PREFIX): archive[name] for name in archive.files if name != _HEADER}
+    with refused("the saved model is damaged", source):
+        return _rebuild(_class(header["class"]), header, arrays)
+
+
+def load_as(kind: type[Model], path: str | Path) -> Model:
+    """Read a model of one class.
+
+    Raises:
+        DataError: As `load`, and where the file holds a model of another class.
+    """
+    model = load(path)
+    if not isinstance(model, kind):
+        found, expected = type(model).__name__, kind.__name__
+        raise DataError("the file holds another model", source=path, found=found, expected=expected)
+    return model
+
+
+def _check(header: Mapping[str, Any], source: Path) -> None:
+    """Whether this version can read what follows the header."""
+    found, writer = header.get("format"), legible(header.get("version"))
+    if found != _FORMAT:
+        newer = isinstance(found, int) and found > _FORMAT
+        raise DataError(
+            f"the model was saved by {_PACKAGE} {writer} in {'a newer' if newer else 'another'} format",
+            source=source,
+            found=legible(found),
+            expected=f"format {_FORMAT}, of {_PACKAGE} {version(_PACKAGE)}",
+            hint=f"Install {_PACKAGE} {writer}" if newer else None,
+        )
+    if header.get("class") not in CLASSES:
+        raise DataError(
+            f"{_PACKAGE} {version(_PACKAGE)} has no model of the class that the file names (saved by {writer})",
+            source=source,
+            found=legible(header.get("class")),
+            expected=f"one of: {', '.join(CLASSES)}",
+        )
+
+
+def _class(name: str) -> Any:
+    return getattr(import_module(f"rec_unlearn.models.{CLASSES[name]}"), name)
+
+
+def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
+    if isinstance(model, ArrayModel):
+        arrays = model.state()
+        return {"n_items": model.n_items_, "seed": model.seed_}, arrays
+    if not hasattr(model, "module_"):
+        raise NotFittedError(f"{type(model).__name__} is not trained yet; call fit first")
+    state = {name: value.detach().cpu().numpy() for name, value in model.module_.state_dict().items()}
+    facts = {"n_users": model.sizes_[0], "n_items": model.sizes_[1], "seed": model.seed_, "history": model.history_}
+    return facts, state
+
+
+def _rebuild(kind: Any, header: Mapping[str, Any], arrays: Arrays) -> Any:
+    facts = header["facts"]
+    model = kind.from_settings(header["settings"])
+    if isinstance(model, ArrayModel):
+        model.n_items_, model.seed_ = int(facts["n_items"]), int(facts["seed"])
+        model.set_state(arrays)
+        return model
+    _rebuild_network(model, facts, arrays)
+    return model
+
+
+def _rebuild_network(model: "TorchRecommender", facts: Mapping[str, Any], arrays: Arrays) -> None:
+    import torch
+
+    from rec_unlearn.data import Interactions
+
+    # A network is as large as the catalogue; of the log that it was trained on it needs no more.
+    none = np.zeros(0, dtype=np.int32)
+    ids = (np.arange(int(facts["n_users"])), np.arange(int(facts["n_items"])))
+    model.start(Interactions(none, none, none, none, *ids), seed=int(facts["seed"]))
+    model.module_.load_state_dict({name: torch.from_numpy(values) for name, values in arrays.items()})
+    model.module_.eval()
+    model.history_ = list(facts["history"])
