@@ -32,8 +32,7 @@ class Auc(NamedTuple):
 def auc(positive: ArrayLike, negative: ArrayLike) -> Auc:
     """Area under the curve with DeLong's interval (DeLong et al. 1988, Biometrics 44), on the scale of the logit.
 
-    With perfect separation the variance vanishes: the interval is then that of Hanley and McNeil (1982) at half a pair
-    short of perfect.
+    With perfect separation the variance vanishes: the interval is then that of a share of the smaller group.
 
     Args:
         positive: float [n], scores of those that should have the higher ones.
@@ -54,13 +53,13 @@ def auc(positive: ArrayLike, negative: ArrayLike) -> Auc:
     below = 1 - (np.searchsorted(ordered, second, "left") + np.searchsorted(ordered, second, "right")) / (2 * n)
     value = float(above.mean())
     variance = (above.var(ddof=1) / n if n > 1 else 0.25) + (below.var(ddof=1) / m if m > 1 else 0.25)
-    short = 0.5 / (n * m)
-    middle = min(max(value, short), 1 - short)
-    if variance <= 0:
-        one, two = middle / (2 - middle), 2 * middle**2 / (1 + middle)
-        spread = middle * (1 - middle) + (n - 1) * (one - middle**2) + (m - 1) * (two - middle**2)
-        variance = max(spread, 0.0) / (n * m)
-    logit = np.log(middle / (1 - middle))
-    width = _Z * np.sqrt(variance) / (middle * (1 - middle))
+    if variance <= 0 or value in (0.0, 1.0):
+        # As if each of the smaller group were one trial that had to succeed: Clopper and Pearson (1934).
+        least = float(0.025 ** (1 / min(n, m)))
+        return (
+            Auc(value, least, 1.0) if value == 1 else Auc(value, 0.0, 1 - least) if value == 0 else Auc(value, 0.0, 1.0)
+        )
+    logit = np.log(value / (1 - value))
+    width = _Z * np.sqrt(variance) / (value * (1 - value))
     low, high = 1 / (1 + np.exp(-(logit + np.array([-width, width]))))
     return Auc(value, float(low), float(high))
