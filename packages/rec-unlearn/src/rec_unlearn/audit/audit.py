@@ -20,7 +20,7 @@ from rec_unlearn.requests import Removal
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Audit", "Utility", "audit"]
+__all__ = ["Audit", "Utility", "audit", "measures"]
 
 
 @dataclass(frozen=True)
@@ -134,25 +134,18 @@ def audit(
             "there is nothing to compare with; expected two retrained models, or references and users never seen"
         )
     probes = removal.after.active_users if users is None else np.asarray(users, dtype=np.int32)
-    measures: list[Measured] = []
+    found: list[Measured] = []
     utility = None
     if retrained:
-        for name, of in _measures(removal, probes, np.asarray(targets, dtype=np.int32), references, others).items():
+        for name, of in measures(removal, probes, targets, references, others).items():
             values = tuple(of(one) for one in retrained)
-            measures.append(Measured(name, of(model), of(untouched), values))
+            found.append(Measured(name, of(model), of(untouched), values))
         utility = _utility(model, retrained, removal, probes, split)
     membership = before = None
     if references and others is not None:
         membership, before = (likelihood_ratio(m, _members(removal), others, references) for m in (model, untouched))
-    verdict = worst([one.verdict for one in measures]) if measures else _by_membership(membership, before)
-    return Audit(
-        tuple(measures),
-        membership,
-        before,
-        utility,
-        verdict,
-        _sentences(measures, membership, before, utility),
-    )
+    verdict = worst([one.verdict for one in found]) if found else _by_membership(membership, before)
+    return Audit(tuple(found), membership, before, utility, verdict, _sentences(found, membership, before, utility))
 
 
 def _members(removal: Removal) -> Interactions:
@@ -160,30 +153,54 @@ def _members(removal: Removal) -> Interactions:
     return removal.before.of_users(removal.users)
 
 
-def _measures(
+def measures(
     removal: Removal,
     probes: ArrayLike,
-    targets: np.ndarray,
-    references: Sequence[Recommender],
-    others: Interactions | None,
+    targets: ArrayLike = (),
+    references: Sequence[Recommender] = (),
+    others: Interactions | None = None,
 ) -> dict[str, Callable[[Recommender], float]]:
-    log, members = removal.after, _members(removal)
+    """What is looked at, by name: functions of a model.
+
+    Args:
+        removal: What was to be forgotten.
+        probes: Codes of the users whose recommendations are looked at, with what is left of their history; where some
+            of them lost rows only in part, also with their history as it was ("original input").
+        targets: Codes of items.
+        references: For the likelihood-ratio attack.
+        others: Rows of users never seen, for the attacks.
+    """
+    members = _members(removal)
     found: dict[str, Callable[[Recommender], float]] = {
         "loss of the affected users": lambda m: float(user_losses(m, members, members.active_users).mean())
     }
-    if len(targets):
-        found["share shown a target"] = lambda m: share_shown(m, log, probes, targets)
-        found["log-probability of the targets"] = lambda m: float(log_probability(m, log, probes, targets).mean())
+    items, users = np.asarray(targets, dtype=np.int64), np.asarray(probes, dtype=np.int32)
+    if len(items):
+        _add_targets(found, "", removal.after, users, items)
         found["median rank of the best target"] = lambda m: float(
-            np.median(np.min([rank_of(m, log, probes, int(item)) for item in targets], axis=0))
+            np.median(np.min([rank_of(m, removal.after, users, int(item)) for item in items], axis=0))
         )
+        if np.isin(users, removal.users).any():
+            _add_targets(found, ", original input", removal.before, users, items)
     if others is not None:
-        found["AUC of the loss attack"] = lambda m: loss_attack(m, members, others).value
+        unseen = others
+        found["AUC of the loss attack"] = lambda m: loss_attack(m, members, unseen).value
         if references:
             found["AUC of the likelihood-ratio attack"] = lambda m: (
-                likelihood_ratio(m, members, others, references).value
+                likelihood_ratio(m, members, unseen, references).value
             )
     return found
+
+
+def _add_targets(
+    found: dict[str, Callable[[Recommender], float]],
+    suffix: str,
+    log: Interactions,
+    users: ArrayLike,
+    items: ArrayLike,
+) -> None:
+    found[f"share shown a target{suffix}"] = lambda m: share_shown(m, log, users, items)
+    found[f"log-probability of the targets{suffix}"] = lambda m: float(log_probability(m, log, users, items).mean())
 
 
 def _utility(

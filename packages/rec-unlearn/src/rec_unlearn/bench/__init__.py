@@ -1,0 +1,1 @@
+"""The benchmark: algorithms, models, scenarios and seeds against their controls."""
