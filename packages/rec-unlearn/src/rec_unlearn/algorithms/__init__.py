@@ -14,6 +14,15 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "none": ("controls", "DoNothing"),
     "retrain": ("controls", "Retrain"),
     "exact": ("controls", "Exact"),
+    "scif": ("scif", "Scif"),
+    "calibrated": ("calibrated", "Calibrated"),
+    "block": ("block", "Block"),
+    "fine-tune": ("general", "FineTune"),
+    "gradient-ascent": ("general", "GradientAscent"),
+    "neg-grad-plus": ("general", "NegGradPlus"),
+    "kookmin": ("general", "Kookmin"),
+    "fanchuan": ("general", "Fanchuan"),
+    "imcorrect": ("imcorrect", "ImCorrect"),
     "warm-start": ("warm", "WarmStart"),
 }
 
