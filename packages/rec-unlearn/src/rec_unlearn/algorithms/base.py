@@ -1,7 +1,7 @@
 """What every way of unlearning has in common."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -81,8 +81,8 @@ class Algorithm(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The settings, for reports."""
-        entries: Any = getattr(self, "__dataclass_fields__", {})
-        return {name: getattr(self, name) for name, entry in entries.items() if entry.init}
+        entries: Any = fields(self) if is_dataclass(self) else ()
+        return {entry.name: getattr(self, entry.name) for entry in entries if entry.init}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
