@@ -1,7 +1,7 @@
 """What every way of unlearning has in common."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 import numpy as np
@@ -79,10 +79,25 @@ class Algorithm(ABC):
             NotApplicableError: The model lacks a method that the algorithm needs: which.
         """
 
+    def state(self) -> dict[str, NDArray[Any]] | None:
+        """What it keeps between requests, as arrays, for checkpoints; no ids, nor rows that were removed.
+
+        None, unless an algorithm says so: its fields with `init=False` are all, and they hold numbers, texts, lists of
+        numbers, arrays, or dataclasses of these.
+        """
+        return None
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:  # noqa: B027
+        """Take back what `state` gave, in an instance with the same settings."""
+
     def settings(self) -> dict[str, Any]:
         """The settings, for reports."""
-        entries: Any = fields(self) if is_dataclass(self) else ()
-        return {entry.name: getattr(self, entry.name) for entry in entries if entry.init}
+        this: Any = self
+        return (
+            {entry.name: getattr(this, entry.name) for entry in fields(this) if entry.init}
+            if is_dataclass(this)
+            else {}
+        )
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
