@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,7 +20,7 @@ from rec_unlearn.requests import Removal
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["Audit", "Utility", "audit", "measures"]
+__all__ = ["Audit", "Measure", "Utility", "audit", "measures"]
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,8 @@ def audit(
     found: list[Measured] = []
     utility = None
     if retrained:
-        for name, of in measures(removal, probes, targets, references, others).items():
-            values = tuple(of(one) for one in retrained)
-            found.append(Measured(name, of(model), of(untouched), values))
+        wanted = measures(removal, probes, targets, references, others)
+        found = [one.compare(name, model, untouched, retrained) for name, one in wanted.items()]
         utility = _utility(model, retrained, removal, probes, split)
     membership = before = None
     if references and others is not None:
@@ -153,14 +152,37 @@ def _members(removal: Removal) -> Interactions:
     return removal.before.of_users(removal.users)
 
 
+class Measure(NamedTuple):
+    """Something to look at.
+
+    Attributes:
+        of: From a model to a number.
+        resolution: Differences below this do not matter.
+    """
+
+    of: Callable[[Recommender], float]
+    resolution: float
+
+    def compare(
+        self, name: str, model: Recommender, untouched: Recommender, retrained: Sequence[Recommender]
+    ) -> Measured:
+        """Measure a model and its controls."""
+        values = tuple(self.of(one) for one in retrained)
+        return Measured(name, self.of(model), self.of(untouched), values, self.resolution)
+
+
+# In units of the measure: shares and areas, natural logarithms, ranks.
+_SHARE, _NATS, _RANKS = 0.02, 0.02, 1.0
+
+
 def measures(
     removal: Removal,
     probes: ArrayLike,
     targets: ArrayLike = (),
     references: Sequence[Recommender] = (),
     others: Interactions | None = None,
-) -> dict[str, Callable[[Recommender], float]]:
-    """What is looked at, by name: functions of a model.
+) -> dict[str, Measure]:
+    """What is looked at, by name.
 
     Args:
         removal: What was to be forgotten.
@@ -171,36 +193,34 @@ def measures(
         others: Rows of users never seen, for the attacks.
     """
     members = _members(removal)
-    found: dict[str, Callable[[Recommender], float]] = {
-        "loss of the affected users": lambda m: float(user_losses(m, members, members.active_users).mean())
-    }
+    asking = members.active_users
+    found = {"loss of the affected users": Measure(lambda m: float(user_losses(m, members, asking).mean()), _NATS)}
     items, users = np.asarray(targets, dtype=np.int64), np.asarray(probes, dtype=np.int32)
     if len(items):
-        _add_targets(found, "", removal.after, users, items)
-        found["median rank of the best target"] = lambda m: float(
-            np.median(np.min([rank_of(m, removal.after, users, int(item)) for item in items], axis=0))
-        )
+        found |= _of_targets("", removal.after, users, items)
         if np.isin(users, removal.users).any():
-            _add_targets(found, ", original input", removal.before, users, items)
+            found |= _of_targets(", original input", removal.before, users, items)
     if others is not None:
         unseen = others
-        found["AUC of the loss attack"] = lambda m: loss_attack(m, members, unseen).value
+        found["AUC of the loss attack"] = Measure(lambda m: loss_attack(m, members, unseen).value, _SHARE)
         if references:
-            found["AUC of the likelihood-ratio attack"] = lambda m: (
-                likelihood_ratio(m, members, unseen, references).value
+            found["AUC of the likelihood-ratio attack"] = Measure(
+                lambda m: likelihood_ratio(m, members, unseen, references).value, _SHARE
             )
     return found
 
 
-def _add_targets(
-    found: dict[str, Callable[[Recommender], float]],
-    suffix: str,
-    log: Interactions,
-    users: ArrayLike,
-    items: ArrayLike,
-) -> None:
-    found[f"share shown a target{suffix}"] = lambda m: share_shown(m, log, users, items)
-    found[f"log-probability of the targets{suffix}"] = lambda m: float(log_probability(m, log, users, items).mean())
+def _of_targets(suffix: str, log: Interactions, users: ArrayLike, items: ArrayLike) -> dict[str, Measure]:
+    def best_rank(model: Recommender) -> float:
+        return float(np.median(np.min([rank_of(model, log, users, int(item)) for item in np.asarray(items)], axis=0)))
+
+    return {
+        f"share shown a target{suffix}": Measure(lambda m: share_shown(m, log, users, items), _SHARE),
+        f"log-probability of the targets{suffix}": Measure(
+            lambda m: float(log_probability(m, log, users, items).mean()), _NATS
+        ),
+        f"median rank of the best target{suffix}": Measure(best_rank, _RANKS),
+    }
 
 
 def _utility(

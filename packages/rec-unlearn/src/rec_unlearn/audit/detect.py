@@ -118,8 +118,5 @@ def detect(
         asking = np.intersect1d(scenario.users, removal.users)
         probes = asking if len(asking) else scenario.users
         wanted = measures(removal, probes, scenario.targets, references, others)
-        found[size] = tuple(
-            Measured(name, of(untouched), of(untouched), tuple(of(model) for model in retrained))
-            for name, of in wanted.items()
-        )
+        found[size] = tuple(one.compare(name, untouched, untouched, retrained) for name, one in wanted.items())
     return Detectability(scenario.name, found)

@@ -22,12 +22,14 @@ class Measured:
         value: Of the audited model.
         untouched: Of the deployed model before the request.
         retrained: Of models trained without the request, with at least two different seeds.
+        resolution: Differences below this do not matter, however well the retrained models agree.
     """
 
     name: str
     value: float
     untouched: float
     retrained: tuple[float, ...]
+    resolution: float = 0.0
 
     def __post_init__(self) -> None:
         if len(self.retrained) < 2:
@@ -42,8 +44,8 @@ class Measured:
 
     @property
     def floor(self) -> float:
-        """The largest difference between two retrained models: what is smaller is noise."""
-        return float(np.ptp(self.retrained))
+        """The largest difference between two retrained models, at least the resolution: what is smaller is noise."""
+        return max(float(np.ptp(self.retrained)), self.resolution)
 
     @property
     def gap(self) -> float:

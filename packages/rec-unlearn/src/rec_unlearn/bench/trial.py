@@ -3,10 +3,12 @@
 import copy
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeAlias
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from irworks.runtime import progress
@@ -21,7 +23,7 @@ from rec_unlearn.requests import Removal, resolve
 from rec_unlearn.scenarios import Scenario
 from rec_unlearn.unlearn import unlearn
 
-__all__ = ["Controls", "Trial", "make_controls", "serve"]
+__all__ = ["Controls", "Stop", "Trial", "make_controls", "measure", "serve", "split_for", "split_of"]
 
 Row: TypeAlias = dict[str, Any]
 Train: TypeAlias = Callable[[Interactions, int], Recommender]
@@ -67,24 +69,41 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Stop:
+    """What every algorithm is compared with after so many requests.
+
+    Attributes:
+        removal: What is gone by then.
+        retrained: Models trained on what is left: the first with the deployed model's seed.
+        measures: What is looked at, by name.
+        measured: The untouched model beside the retrained ones, by name.
+        ndcg: nDCG@10 of the retrained models.
+        floor: Agreement of the first retrained model with the others.
+    """
+
+    removal: Removal
+    retrained: Sequence[Recommender]
+    measures: Mapping[str, Measure]
+    measured: Mapping[str, Measured]
+    ndcg: tuple[float, ...]
+    floor: tuple[float, ...]
+
+
+@dataclass(frozen=True)
 class Controls:
     """Models that every algorithm is compared with.
 
     Attributes:
         untouched: The deployed model.
-        retrained: For each stop, models trained on what is left: the first with the deployed model's seed.
-        references: For the likelihood-ratio attack.
+        stops: By number of requests.
         train_seconds: Processor time of one training.
-        removals: For each stop, what is gone by then.
-        users: Codes of the users that recommendations are measured on.
+        users: int32, codes of the users that recommendations are measured on.
     """
 
     untouched: Recommender
-    retrained: Mapping[int, Sequence[Recommender]]
-    references: Sequence[Recommender]
+    stops: Mapping[int, Stop]
     train_seconds: float
-    removals: Mapping[int, Removal]
-    users: Any = field(repr=False)
+    users: NDArray[np.int32] = field(repr=False)
 
 
 def make_controls(trial: Trial) -> Controls:
@@ -98,17 +117,32 @@ def make_controls(trial: Trial) -> Controls:
         return model
 
     untouched = train(scenario.log, trial.seed)
-    removals = {stop: resolve(scenario.requests[:stop], scenario.log) for stop in trial.stops}
-    retrained = {
-        stop: [train(removals[stop].after, seed) for seed in (trial.seed, *trial.other_seeds)]
-        for stop in progress(trial.stops, "retrained models")
-    }
-    last = removals[trial.stops[-1]]
-    references = [train(last.after, 2000 + trial.seed + number) for number in range(trial.n_references)]
     users = scenario.users
     if trial.probes is not None and trial.probes < len(users):
         users = np.sort(np.random.default_rng(trial.seed).choice(users, trial.probes, replace=False))
-    return Controls(untouched, retrained, references, float(np.median(seconds)), removals, users)
+    everything = resolve(scenario.requests[: trial.stops[-1]], scenario.log).after
+    references = [train(everything, 2000 + trial.seed + number) for number in range(trial.n_references)]
+    stops = {}
+    for number in progress(trial.stops, "retrained models"):
+        removal = resolve(scenario.requests[:number], scenario.log)
+        retrained = [train(removal.after, seed) for seed in (trial.seed, *trial.other_seeds)]
+        wanted = measures(removal, users, scenario.targets, references, trial.others)
+        if len(scenario.pairs):
+            wanted["AUC of the canaries"] = Measure(partial(_canaries, trial, users[:30]), 0.02)
+        stops[number] = Stop(
+            removal,
+            retrained,
+            wanted,
+            {name: one.compare(name, untouched, untouched, retrained) for name, one in wanted.items()},
+            tuple(float(ndcg(one, trial.split).mean()) for one in retrained),
+            tuple(float(overlap(retrained[0], one, removal.after, users).mean()) for one in retrained[1:]),
+        )
+    return Controls(untouched, stops, float(np.median(seconds)), users)
+
+
+def _canaries(trial: Trial, users: NDArray[np.int32], model: Recommender) -> float:
+    scenario = trial.scenario
+    return canary_auc(model, trial.split.train, users, scenario.pairs, scenario.controls)[0].value
 
 
 def serve(trial: Trial, controls: Controls, algorithm: Algorithm, *, seed: int = 0) -> list[Row]:
@@ -154,20 +188,18 @@ def serve(trial: Trial, controls: Controls, algorithm: Algorithm, *, seed: int =
     return rows
 
 
-def measure(trial: Trial, controls: Controls, model: Recommender, stop: int) -> Row:
-    """All measures of a model after so many requests."""
-    removal, retrained, users = controls.removals[stop], controls.retrained[stop], controls.users
-    row: Row = {"requests": stop, "ndcg": float(ndcg(model, trial.split).mean())}
-    row["ndcg_retrained"] = [float(ndcg(one, trial.split).mean()) for one in retrained]
-    row["overlap"] = float(overlap(model, retrained[0], removal.after, users).mean())
-    row["overlap_floor"] = [float(overlap(retrained[0], one, removal.after, users).mean()) for one in retrained[1:]]
-    wanted = measures(removal, users, trial.scenario.targets, controls.references, trial.others)
-    if len(trial.scenario.pairs):
-        wanted["AUC of the canaries"] = lambda m: (
-            canary_auc(m, trial.split.train, users[:30], trial.scenario.pairs, trial.scenario.controls)[0].value
-        )
-    for name, of in wanted.items():
-        found = Measured(name, of(model), of(controls.untouched), tuple(of(one) for one in retrained))
+def measure(trial: Trial, controls: Controls, model: Recommender, number: int) -> Row:
+    """All measures of a model after so many requests, as `serve` gives them."""
+    stop = controls.stops[number]
+    row: Row = {
+        "requests": number,
+        "ndcg": float(ndcg(model, trial.split).mean()),
+        "ndcg_retrained": list(stop.ndcg),
+        "overlap": float(overlap(model, stop.retrained[0], stop.removal.after, controls.users).mean()),
+        "overlap_floor": list(stop.floor),
+    }
+    for name, one in stop.measures.items():
+        found = replace(stop.measured[name], value=one.of(model))
         row[name] = {
             "value": found.value,
             "untouched": found.untouched,
@@ -182,3 +214,14 @@ def split_of(log: Interactions) -> tuple[Interactions, Split]:
     """The log to train on, and the split that recommendations are measured by: each user's last step is held out."""
     split = leave_last_out(log)
     return split.train, split
+
+
+def split_for(scenario: Scenario, test: Interactions) -> Split:
+    """The split of a scenario: its log as histories, and what its real users did afterwards.
+
+    Args:
+        scenario: Made from the histories of `test`, perhaps with more users.
+        test: What came after the histories.
+    """
+    known = replace(test, user_ids=scenario.log.user_ids)
+    return Split(scenario.log, known.of_users(np.intersect1d(scenario.users, test.active_users)))
