@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from irworks.errors import ArgumentError
 from irworks.runtime import progress
 from rec_unlearn.algorithms.base import Algorithm
-from rec_unlearn.audit.audit import measures
+from rec_unlearn.audit.audit import Measure, measures
 from rec_unlearn.audit.canary import canary_auc
 from rec_unlearn.audit.floor import Measured
 from rec_unlearn.data import Interactions, Split, leave_last_out
