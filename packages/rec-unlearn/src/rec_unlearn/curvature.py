@@ -55,14 +55,17 @@ def twice_differentiable() -> Iterator[None]:
         yield
 
 
-def _gradient(value: Tensor, parameters: Sequence[Tensor], *, keep: bool = False, create: bool = False) -> Tensor:
-    """Gradient [p] of a number; 0 for what it does not depend on."""
+def _gradient(
+    value: Tensor, parameters: Sequence[Tensor], v: Tensor | None = None, *, keep: bool = False, create: bool = False
+) -> Tensor:
+    """Gradient [p] of a number, or of the product of a vector with v; 0 for what it does not depend on."""
     if not value.requires_grad:
         return torch.zeros(sum(parameter.numel() for parameter in parameters), device=value.device, dtype=value.dtype)
     return flatten(
         torch.autograd.grad(
             value,
             parameters,
+            v,
             retain_graph=keep or create,
             create_graph=create,
             allow_unused=True,
@@ -99,7 +102,7 @@ def hessian_product(losses_fn: Callable[[], Tensor], parameters: Sequence[Tensor
 
     def product(v: Tensor) -> Tensor:
         with twice_differentiable():
-            return _gradient(gradient @ v, parameters, keep=True).detach()
+            return _gradient(gradient, parameters, v, keep=True).detach()
 
     return product
 
