@@ -1,4 +1,5 @@
 import json
+import sys
 from contextlib import suppress
 
 import numpy as np
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError, DataError, MissingDependencyError
 from rec_unlearn import DeletionRequest, resolve
 from rec_unlearn.models.base import NotFittedError
 from rec_unlearn.models.ease import EASE
@@ -198,3 +199,12 @@ def test_the_header_says_who_wrote_it(saved):
     header = header_of(saved)
     assert (header["package"], header["format"], header["class"]) == ("rec-unlearn", 1, "ItemKNN")
     assert header["settings"] == {"k": 4, "shrink": 0.0, "similarity": "cosine"}
+
+
+def test_a_network_without_torch_is_no_damage(saved, monkeypatch):
+    with_header(saved, **{"class": "GRU4Rec"})
+    monkeypatch.delitem(sys.modules, "rec_unlearn.models.sequence", raising=False)
+    monkeypatch.delitem(sys.modules, "rec_unlearn.models.torch_base", raising=False)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(MissingDependencyError, match=r"GRU4Rec needs torch.*rec-unlearn\[torch\]"):
+        load(saved)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.data.damage import legible, refused
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError, DataError, MissingDependencyError
 from irworks.runtime import atomic_write
 from rec_unlearn.models.base import ArrayModel, NotFittedError
 
@@ -79,6 +79,7 @@ def load(path: str | Path) -> Any:
     Raises:
         FileNotFoundError: There is no such file.
         DataError: It is no saved model, or damaged; or its format or class is not known here: which.
+        MissingDependencyError: It is a network, and torch is not installed.
     """
     source = Path(path)
     expected = f"a model saved by {_PACKAGE}"
@@ -97,8 +98,9 @@ def load(path: str | Path) -> Any:
             np.load(handle, allow_pickle=False) as archive,
         ):
             arrays = {name.removeprefix(_PREFIX): archive[name] for name in archive.files if name != _HEADER}
+    kind = _class(header["class"])
     with refused("the saved model is damaged", source):
-        return _rebuild(_class(header["class"]), header, arrays)
+        return _rebuild(kind, header, arrays)
 
 
 def load_as(kind: type[Model], path: str | Path) -> Model:
@@ -126,7 +128,7 @@ def _check(header: Mapping[str, Any], source: Path) -> None:
             expected=f"format {_FORMAT}, of {_PACKAGE} {version(_PACKAGE)}",
             hint=f"Install {_PACKAGE} {writer}" if newer else None,
         )
-    if header.get("class") not in CLASSES:
+    if str(header.get("class")) not in CLASSES:
         raise DataError(
             f"{_PACKAGE} {version(_PACKAGE)} has no model of the class that the file names (saved by {writer})",
             source=source,
@@ -136,7 +138,12 @@ def _check(header: Mapping[str, Any], source: Path) -> None:
 
 
 def _class(name: str) -> Any:
-    return getattr(import_module(f"rec_unlearn.models.{CLASSES[name]}"), name)
+    try:
+        return getattr(import_module(f"rec_unlearn.models.{CLASSES[name]}"), name)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingDependencyError("torch", name, "rec-unlearn[torch]") from None
 
 
 def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
