@@ -193,8 +193,16 @@ def test_an_indefinite_matrix_stops_them_before_they_divide_by_nothing(seed):
     assert torch.isfinite(solution.x).all()
     # Every step divided by at least half of the damping, so no step was longer than 2 / damping gradients.
     assert solution.x.norm() <= solution.steps * b.norm() * 200
-    unguarded = conjugate_gradients(lambda v: basis @ (values * (basis.T @ v)), b, 0.01, 200, guard=0.0)
-    assert solution.steps <= unguarded.steps
+
+
+def test_without_a_guard_a_nearly_singular_matrix_makes_a_huge_step():
+    values = torch.tensor([-0.01 + 1e-9, 0.5, 1.0], dtype=torch.float64)
+    b = torch.ones(3, dtype=torch.float64)
+    guarded = conjugate_gradients(lambda v: values * v, b, 0.01, 20)
+    unguarded = conjugate_gradients(lambda v: values * v, b, 0.01, 20, guard=None)
+    assert guarded.stopped == "curvature"
+    assert guarded.x.norm() < 100
+    assert unguarded.x.norm() > 1e6
 
 
 def test_negative_curvature_at_once_moves_nothing():

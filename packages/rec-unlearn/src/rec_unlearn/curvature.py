@@ -169,7 +169,7 @@ class Solution:
 
 @torch.no_grad()
 def conjugate_gradients(
-    product: Product, b: Tensor, damping: float, steps: int, *, tolerance: float = 1e-6, guard: float = 0.5
+    product: Product, b: Tensor, damping: float, steps: int, *, tolerance: float = 1e-6, guard: float | None = 0.5
 ) -> Solution:
     """Solve (A + damping I) x = b, stopped before a direction p in which p'(A + damping I)p < guard damping p'p.
 
@@ -182,7 +182,7 @@ def conjugate_gradients(
         damping: Positive, or 0 for an A known to be positive definite.
         steps: Most products; few of them act as a regulariser as well.
         tolerance: Stop at this residual.
-        guard: As above, in [0, 1].
+        guard: As above, in [0, 1]; None: only a curvature of exactly 0 stops, as in careless code.
 
     Raises:
         ArgumentError: `damping` is negative, or `steps` below 1.
@@ -199,7 +199,7 @@ def conjugate_gradients(
         curvature, pp = float(p @ ap), float(p @ p)
         if not np.isfinite(curvature):
             return Solution(x, step, rr**0.5 / size, "not finite")
-        if curvature <= 0 or curvature < guard * damping * pp:
+        if curvature == 0 or (guard is not None and (curvature < 0 or curvature < guard * damping * pp)):
             return Solution(x, step, rr**0.5 / size, "curvature")
         alpha = rr / curvature
         x += alpha * p

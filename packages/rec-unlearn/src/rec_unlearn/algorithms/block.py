@@ -137,9 +137,13 @@ class Block(Algorithm):
             weight = (sample.share[:, None] * p * (1 - p)).T
             blocks = (sample.inputs.T * weight[:, None, :]) @ sample.inputs
             blocks += self.damping * torch.eye(blocks.shape[1], device=v.device)
-            self.factors_.update(zip(part.tolist(), torch.linalg.cholesky(blocks), strict=True))
-        factors = torch.stack([self.factors_[i] for i in items.tolist()])
-        return torch.cholesky_solve(v[:, :, None], factors)[:, :, 0]
+            factors, failed = torch.linalg.cholesky_ex(blocks)
+            if failed.any():
+                self.sample_ = None
+                raise FloatingPointError("the curvature of an item is infinite or NaN")
+            self.factors_.update(zip(part.tolist(), factors, strict=True))
+        every = torch.stack([self.factors_[i] for i in items.tolist()])
+        return torch.cholesky_solve(v[:, :, None], every)[:, :, 0]
 
     def _take(self, model: WithOutputLayer, removal: Removal, rng: np.random.Generator) -> _Sample:
         users = retained_users(removal, self.retain, rng)

@@ -93,8 +93,8 @@ class Calibrated(Algorithm):
         self._prepare(differentiable(model, self.name), log, log.active_users, rng)
 
     def _prepare(self, model: Differentiable, log: Interactions, pool: IntArray, rng: np.random.Generator) -> None:
-        self.influence_.prepare(model, log, rng)
         base = _losses(model, log, log.active_users)
+        self.influence_.prepare(model, log, rng)
         if not isinstance(self.gap, str):
             self.gaps_ = np.full(log.n_users, float(self.gap))
         elif self.gap != "reference":

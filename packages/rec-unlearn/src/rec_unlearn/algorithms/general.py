@@ -74,7 +74,7 @@ class _Training(Algorithm):
             self.waiting_ = None
         before = mover.steps
         try:
-            with mover.measured() as distance, mode(model, training=True):
+            with torch.enable_grad(), mover.measured() as distance, mode(model, training=True):
                 facts = self._train(model, mover, removal, rng)
                 norm = distance()
             self.history_.check(norm)
@@ -266,14 +266,14 @@ class Fanchuan(_Training):
     def _train(self, model: Differentiable, mover: Mover, removal: Removal, rng: np.random.Generator) -> None:
         outputs = outputs_of(model, self.name)
         users = self._staying(removal, rng)
-        values = outputs(removal.before, removal.users).values
+        values, _ = outputs(removal.before, removal.users)
         if not len(values) or not len(users):
             return
         mover.step(-values.log_softmax(-1).mean())
         for _ in range(self.rounds):
             near = rng.choice(users, min(self.contrast, len(users)), replace=False)
-            gone = _directions(outputs(removal.before, removal.users).values)
-            stay = _directions(outputs(removal.after, near).values)
+            gone = _directions(outputs(removal.before, removal.users)[0])
+            stay = _directions(outputs(removal.after, near)[0])
             if len(stay):
                 mover.step(-(gone @ stay.T / self.temperature).log_softmax(1).mean())
             for _ in range(self.repairs):

@@ -206,7 +206,7 @@ class Mover:
             FloatingPointError: The loss or its gradient is infinite or NaN.
         """
         if not torch.isfinite(loss):
-            raise FloatingPointError(f"the loss became {float(loss)} at step {self.steps + 1}")
+            raise FloatingPointError(f"the loss became {float(loss.detach())} at step {self.steps + 1}")
         if not loss.requires_grad:
             return
         kept = [parameter.grad for parameter in self.parameters]

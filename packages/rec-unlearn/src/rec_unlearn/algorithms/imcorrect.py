@@ -61,7 +61,7 @@ class ImCorrect(Algorithm):
             position, item = position[wanted], item[wanted]
             # A user's position with an item that stays with them keeps its logit; of the others the fall is asked.
             mean = stay.logits[:, items].mean(0) if len(stay.logits) else gone.logits[:, items].mean(0)
-            fall = torch.zeros(len(gone.hidden), len(items), device=items.device)
+            fall = gone.logits.new_zeros(len(gone.hidden), len(items))
             fall[position, column[item]] = (mean[column[item]] - gone.logits[position, item]).clamp(max=0.0)
             inputs = torch.cat([stay.hidden, gone.hidden])
             square = inputs.T @ inputs

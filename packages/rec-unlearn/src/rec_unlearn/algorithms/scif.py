@@ -56,6 +56,8 @@ class Scif(Algorithm):
         curvature: "gauss-newton" (never negative), "hessian" (of a trained network it has eigenvalues of about -.01;
             guarded), or "auto": the first, if the model has outputs.
         scope: Which parameters move: "items", those with a row an item; "all"; or names with wildcards.
+        guard: Conjugate gradients stop at a direction whose damped curvature is below so many times the damping; None:
+            never, and an indefinite Hessian destroys the model.
         variant: "ours", or "published": the formula of the code that goes with arXiv 2508.17076, defects and all, for
             comparison: the gradient of the rows that go is averaged together with that of users who stay, and divided
             by n; another batch at each product; no guard. Its settings were damping .01, 64 steps, 128 retained.
@@ -67,6 +69,7 @@ class Scif(Algorithm):
     retain: int = 32
     curvature: str = "auto"
     scope: str | Sequence[str] = "items"
+    guard: float | None = 0.5
     variant: str = "ours"
     norm_limit: float = 20.0
 
@@ -146,11 +149,11 @@ class Scif(Algorithm):
         if self.variant == "published":
             v = self._published_gradient(model, removal, users, parameters)
             product = self._changing_product(model, removal.after, users, parameters, rng)
-            solution = conjugate_gradients(product, v, damping, self.steps, guard=0.0)
+            solution = conjugate_gradients(product, v, damping, self.steps, guard=None)
         else:
             v = removal_gradient(model, removal, parameters)
             product = self._product(model, removal.after, users, parameters)
-            solution = conjugate_gradients(product, v, damping, self.steps)
+            solution = conjugate_gradients(product, v, damping, self.steps, guard=self.guard)
         if solution.stopped == "not finite" or not torch.isfinite(solution.x).all():
             raise FloatingPointError("a product with the curvature is infinite or NaN")
         return solution, damping
