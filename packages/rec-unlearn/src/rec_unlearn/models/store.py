@@ -32,11 +32,14 @@ CLASSES: dict[str, str] = {
     "GRU4Rec": "sequence",
     "IALS": "ials",
     "ItemKNN": "itemknn",
+    "LightGCN": "lightgcn",
+    "MFBPR": "factors",
     "Markov": "markov",
     "NextBasketAttention": "sequence",
     "NextBasketGRU": "sequence",
     "Popularity": "popularity",
     "SASRec": "sequence",
+    "Sets2Sets": "sets2sets",
     "TIFUKNN": "tifuknn",
 }
 
