@@ -12,7 +12,7 @@ import torch
 
 from irworks.errors import ArgumentError, DataError
 from rec_unlearn import DeletionRequest
-from rec_unlearn.algorithms import NotApplicableError
+from rec_unlearn.algorithms import ALGORITHMS, NotApplicableError, make_algorithm
 from rec_unlearn.models.ease import EASE
 from rec_unlearn.models.sequence import NextBasketGRU
 from rec_unlearn.models.torch_base import TrainConfig
@@ -124,6 +124,30 @@ def test_a_network_and_its_optimiser_go_on_as_if_there_had_been_no_kill(folder):
         assert all(np.array_equal(one, other) for one, other in zip(weights, resumed, strict=True))
         for one, other in zip(moments, remembered, strict=True):
             assert all(torch.equal(a, b) for a, b in zip(one, other, strict=True))
+
+
+STATEFUL = {"calibrated": {"gap": 0.1}, "neg-grad-plus": {}, "scif": {"relative": 1.0}}
+NETWORKS = sorted(set(ALGORITHMS) - {"exact", "warm-start", "none", "retrain"})
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_algorithm_goes_on_from_a_checkpoint_as_it_would_have_gone_on_in_memory(folder, name):
+    log = HELP.small_log()
+    weights = []
+    for place, at_once in (("whole", 3), ("parts", 1)):
+        steps = 0
+        while steps < 3:
+            algorithm = make_algorithm(name, **STATEFUL.get(name, {}))
+            with UnlearningService(
+                folder / place, model=network(log), log=log, algorithm=algorithm, max_batch=1, probe_users=2
+            ) as service:
+                if not steps:
+                    service.submit(DeletionRequest(user=f"person-{code:03d}") for code in range(3))
+                steps += len(service.run(max_steps=at_once))
+                last = [parameter.detach().numpy().copy() for parameter in service.model.parameters()]
+        weights.append(last)
+    assert all(np.array_equal(one, other) for one, other in zip(*weights, strict=True))
+    assert not all(np.array_equal(p.detach(), w) for p, w in zip(network(log).parameters(), last, strict=True))
 
 
 def test_a_model_with_exact_removal_ends_as_if_fitted_on_what_is_left(folder):

@@ -15,7 +15,7 @@ from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_write
 from rec_unlearn.data.interactions import Interactions
 
-__all__ = ["forget_ids", "load", "save"]
+__all__ = ["forget_ids", "has_integers", "load", "save"]
 
 _FORMAT = "rec-unlearn interactions 1"
 _COLUMNS = ("user", "item", "sequence", "step")
@@ -44,6 +44,12 @@ def forget_ids(log: Interactions) -> Interactions:
     ids = np.asarray(log.user_ids).astype(object)
     ids[gone] = None
     return replace(log, user_ids=ids)
+
+
+def has_integers(ids: NDArray[Any]) -> bool:
+    """Whether ids are integers, as far as they are known."""
+    first = next((value for value in np.asarray(ids).tolist() if value is not None), None)
+    return isinstance(first, int)
 
 
 def save(log: Interactions, path: str | Path) -> None:

@@ -3,7 +3,7 @@
 from rec_unlearn.service.queue import Outcome, Queued, RequestQueue
 from rec_unlearn.service.record import RemovalRecord, SaltDestroyedError, Verification
 from rec_unlearn.service.service import Served, UnlearningService
-from rec_unlearn.service.status import Status, read_status
+from rec_unlearn.service.status import Status, read_status, verify_record
 
 __all__ = [
     "Outcome",
@@ -16,4 +16,5 @@ __all__ = [
     "UnlearningService",
     "Verification",
     "read_status",
+    "verify_record",
 ]

@@ -30,7 +30,7 @@ def state_of(algorithm: Algorithm) -> Arrays:
         raise _refusal(algorithm, "keeps state between requests, and does not say which")
     arrays: Arrays = {}
     for name in kept:
-        problem = _pack(name, getattr(algorithm, name), arrays)
+        problem = _pack(name, getattr(algorithm, name, None), arrays)
         if problem:
             raise _refusal(algorithm, f"keeps {problem} between requests, which is no array")
     return arrays
@@ -42,7 +42,7 @@ def restore_state(algorithm: Algorithm, arrays: Mapping[str, NDArray[Any]]) -> N
         algorithm.restore({name.removeprefix(_OWN): array for name, array in arrays.items() if name.startswith(_OWN)})
         return
     for name in _kept(algorithm):
-        setattr(algorithm, name, _unpack(name, getattr(algorithm, name), arrays))
+        setattr(algorithm, name, _unpack(name, getattr(algorithm, name, None), arrays))
 
 
 def _refusal(algorithm: Algorithm, what: str) -> NotApplicableError:
@@ -70,6 +70,8 @@ def _pack(name: str, value: Any, arrays: Arrays) -> str:
         arrays[f"{name}:array"] = value
     elif isinstance(value, list) and all(isinstance(part, int | float) for part in value):
         arrays[f"{name}:list"] = np.asarray(value, dtype=np.float64)
+    elif isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        arrays[f"{name}:texts"] = np.asarray(value, dtype=np.str_)
     elif type(value).__module__.partition(".")[0] == "torch" and hasattr(value, "detach"):
         arrays[f"{name}:tensor"] = value.detach().cpu().numpy().copy()
     else:
@@ -82,8 +84,9 @@ def _unpack(name: str, now: Any, arrays: Mapping[str, NDArray[Any]]) -> Any:
         return arrays[f"{name}:one"].item()
     if f"{name}:array" in arrays:
         return arrays[f"{name}:array"].copy()
-    if f"{name}:list" in arrays:
-        return arrays[f"{name}:list"].tolist()
+    for kind in ("list", "texts"):
+        if f"{name}:{kind}" in arrays:
+            return arrays[f"{name}:{kind}"].tolist()
     if f"{name}:tensor" in arrays:
         import torch
 

@@ -14,7 +14,7 @@ from irworks.runtime import remove_leftovers
 from rec_unlearn.data import Interactions
 from rec_unlearn.data import store as log_store
 from rec_unlearn.protocols import Recommender
-from rec_unlearn.service.durable import read_checked, remove_folder, sync_file, sync_folder, write_checked
+from rec_unlearn.service.durable import make_folder, read_checked, remove_folder, sync_file, sync_folder, write_checked
 
 __all__ = ["Checkpoint", "Checkpoints", "ModelStore", "Parts", "default_store"]
 
@@ -96,7 +96,7 @@ class Checkpoints:
             parts: What to write.
             describe: From the digests of the files to what else to write.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         remove_leftovers(self.folder, recursive=False)
         scratch = self.folder / _SCRATCH
         scratch.mkdir()

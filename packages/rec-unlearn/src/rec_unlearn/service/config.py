@@ -5,12 +5,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime.terminal import strict_json
 from rec_unlearn.algorithms import Algorithm, make_algorithm
 from rec_unlearn.data import Interactions
+from rec_unlearn.data.store import has_integers
 from rec_unlearn.protocols import ExactlyRemovable, Recommender
 from rec_unlearn.service.durable import read_checked, write_checked
 
@@ -34,7 +33,8 @@ class ServiceConfig:
         budget_s: How long a step may take, in seconds; as many requests are served together as fit. None: all.
         max_batch: How many requests are served together at most. None: all.
         max_attempts: After so many steps that were undone a request is refused.
-        drift_budget: Advise to retrain when the overlap with the deployed model falls below it. None: never.
+        drift_budget: Advise to retrain when the overlap with the deployed model falls below it, unless the algorithm is
+            exact. None: never.
     """
 
     algorithm: str
@@ -93,7 +93,7 @@ def first_algorithm(model: Recommender, algorithm: str | Algorithm) -> Algorithm
 
 def first_config(algorithm: Algorithm, log: Interactions, seed: int) -> ServiceConfig:
     """The settings of a new service."""
-    kinds = ["integer" if np.asarray(ids).dtype.kind in "iu" else "text" for ids in (log.user_ids, log.item_ids)]
+    kinds = ["integer" if has_integers(ids) else "text" for ids in (log.user_ids, log.item_ids)]
     settings = plain(algorithm.settings())
     return ServiceConfig(algorithm.name, settings, algorithm.exact, seed, user_ids=kinds[0], item_ids=kinds[1])
 

@@ -17,6 +17,7 @@ __all__ = [
     "Journal",
     "LockedError",
     "lock",
+    "make_folder",
     "read_checked",
     "remove",
     "remove_folder",
@@ -82,6 +83,14 @@ def remove(path: Path) -> None:
     """Remove a file if it is there, so that it does not come back after a power cut."""
     if path.exists():
         path.unlink()
+        sync_folder(path.parent)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, and those above it, so that they survive a power cut."""
+    if not path.is_dir():
+        make_folder(path.parent)
+        path.mkdir(exist_ok=True)
         sync_folder(path.parent)
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import remove_leftovers
 from rec_unlearn.requests import DeletionRequest
-from rec_unlearn.service.durable import Journal, lock, read_checked, remove, sync_folder, write_checked
+from rec_unlearn.service.durable import Journal, lock, make_folder, read_checked, remove, sync_folder, write_checked
 
 __all__ = ["KINDS", "Outcome", "Queued", "RequestQueue"]
 
@@ -79,7 +79,7 @@ class RequestQueue:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self._payloads = self.folder / "waiting"
-        self._payloads.mkdir(parents=True, exist_ok=True)
+        make_folder(self._payloads)
         self._journal = Journal(self.folder / "journal.jsonl")
         self._entries: dict[str, Queued] = {}
         with self._alone():

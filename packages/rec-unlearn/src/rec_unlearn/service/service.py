@@ -1,5 +1,6 @@
 """`UnlearningService`: serves deletion requests one step after the other, and survives a kill at any point."""
 
+import copy
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from irworks.errors import DataError
 from irworks.runtime import remove_leftovers
@@ -20,12 +22,12 @@ from rec_unlearn.requests import DeletionRequest, EmptyRequestError, resolve
 from rec_unlearn.service.algorithm_state import restore_state, state_of
 from rec_unlearn.service.checkpoint import MODEL, Checkpoint, Checkpoints, ModelStore, Parts
 from rec_unlearn.service.config import ServiceConfig, first_algorithm, first_config, plain, stored_algorithm
-from rec_unlearn.service.durable import lock
+from rec_unlearn.service.durable import lock, make_folder
 from rec_unlearn.service.plan import Plan, choose, next_limit
 from rec_unlearn.service.probe import Probe
 from rec_unlearn.service.queue import KINDS, Outcome, RequestQueue
 from rec_unlearn.service.record import RemovalRecord, SaltDestroyedError, Verification
-from rec_unlearn.service.status import Status, read_status
+from rec_unlearn.service.status import Status, read_status, verify_record
 from rec_unlearn.snapshot import stored_copies
 from rec_unlearn.unlearn import Report, unlearn
 
@@ -88,6 +90,8 @@ class UnlearningService:
         DataError: Something in the folder is damaged: what and where.
     """
 
+    algorithm: Algorithm
+    _unused: Algorithm
     _found: Checkpoint
     _parts: Parts
     _probe: Probe
@@ -109,7 +113,7 @@ class UnlearningService:
         store: ModelStore | None = None,
     ) -> None:
         self.folder = Path(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        make_folder(self.folder)
         self.categories = dict(categories or {})
         self._held = ExitStack()
         self._held.enter_context(lock(self.folder / "lock", wait=False))
@@ -124,13 +128,13 @@ class UnlearningService:
             if found is None:
                 if model is None or log is None:
                     raise DataError("no service is here yet", source=self.folder, hint="Give a model and a log")
-                self.algorithm = first_algorithm(model, algorithm)
+                self._begin_with(first_algorithm(model, algorithm))
                 self.config = first_config(self.algorithm, log, seed or 0).changed(**knobs)
                 self.config.write(self.folder)
                 found = self._begin(model, log, probe_users)
             else:
                 stored = ServiceConfig.read(self.folder)
-                self.algorithm = stored_algorithm(stored, algorithm, seed, self.folder)
+                self._begin_with(stored_algorithm(stored, algorithm, seed, self.folder))
                 self.config = stored.changed(**knobs)
                 if self.config != stored:
                     self.config.write(self.folder)
@@ -199,15 +203,12 @@ class UnlearningService:
 
     def verify(self) -> Verification:
         """Whether the record is as it was written, to its end; see `RemovalRecord.verify`."""
-        found = self.record.verify()
-        if found.ok and found.head != self._found.about["entry"]["hash"]:
-            return Verification(found.lines, found.head, "it does not end where the checkpoint says")
-        return found
+        return verify_record(self.folder)
 
     def deploy(self, model: Recommender) -> None:
         """Put a model that was trained on `log` in the place of the one that drifted; drift is counted from it."""
         Plan.done(self.folder)
-        self.algorithm = type(self.algorithm)(**self.algorithm.settings())
+        self._renew({})
         number = self._found.number + 1
         self.algorithm.prepare(model, self.log, np.random.default_rng([self.config.seed, number]))
         self._probe = Probe.of(model, self.log, self._probe.users)
@@ -366,6 +367,7 @@ class UnlearningService:
         arrays = {**self._probe.arrays(), **{f"algorithm/{k}": v for k, v in state_of(self.algorithm).items()}}
         self._found = self._checkpoints.write(number, self._parts._replace(arrays=arrays), describe)
         self._settle(self._found)
+        self._renew(arrays)
         return self._found
 
     def _settle(self, checkpoint: Checkpoint) -> None:
@@ -381,6 +383,17 @@ class UnlearningService:
         self._found = checkpoint
         self._parts = self._checkpoints.read(checkpoint)
         self._probe = Probe.from_arrays(self._parts.arrays)
-        prefix = "algorithm/"
-        kept = {name.removeprefix(prefix): v for name, v in self._parts.arrays.items() if name.startswith(prefix)}
-        restore_state(self.algorithm, kept)
+        self._renew(self._parts.arrays)
+
+    def _begin_with(self, algorithm: Algorithm) -> None:
+        self._unused, self.algorithm = algorithm, copy.deepcopy(algorithm)
+
+    def _renew(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        """Let the algorithm know what a checkpoint holds of it and no more, as after a kill, before every step.
+
+        So what it keeps without saying so, such as a cache of draws, cannot make a difference.
+        """
+        self.algorithm = copy.deepcopy(self._unused)
+        kept = {name.removeprefix("algorithm/"): v for name, v in arrays.items() if name.startswith("algorithm/")}
+        if kept:
+            restore_state(self.algorithm, kept)

@@ -9,8 +9,9 @@ from irworks.errors import DataError
 from rec_unlearn.service.checkpoint import MODEL, Checkpoint, Checkpoints
 from rec_unlearn.service.config import ServiceConfig
 from rec_unlearn.service.queue import Queued, RequestQueue
+from rec_unlearn.service.record import RemovalRecord, Verification
 
-__all__ = ["Status", "read_status"]
+__all__ = ["Status", "read_status", "verify_record"]
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,16 @@ def read_status(folder: str | Path) -> Status:
     )
 
 
+def verify_record(folder: str | Path) -> Verification:
+    """Whether the record of a service is as it was written, to the end that its checkpoint names."""
+    root = Path(folder)
+    checkpoint = _latest(Checkpoints(root / "checkpoints"), root)
+    found = RemovalRecord(root / "record.jsonl").verify()
+    if found.ok and found.head != checkpoint.about["entry"]["hash"]:
+        return Verification(found.lines, found.head, "it does not end where the checkpoint says")
+    return found
+
+
 def _latest(checkpoints: Checkpoints, root: Path) -> Checkpoint:
     # Another process may replace a checkpoint between looking for it and reading it.
     for _ in range(5):
@@ -114,10 +125,12 @@ def _latest(checkpoints: Checkpoints, root: Path) -> Checkpoint:
 def _advice(config: ServiceConfig, about: dict[str, Any], entries: list[Queued], overdue: int) -> list[str]:
     advice = []
     overlap, seconds = about["overlap"], about["seconds"]
-    if config.drift_budget is not None and overlap is not None and overlap < config.drift_budget:
+    # What was removed exactly is as retrained already, however different it is.
+    budget = None if config.exact else config.drift_budget
+    if budget is not None and overlap is not None and overlap < budget:
         advice.append(
             f"retrain on the remaining log and deploy that: overlap@10 with the deployed model is {overlap:.3f}, "
-            f"below the budget of {config.drift_budget:g}"
+            f"below the budget of {budget:g}"
         )
     if overdue:
         advice.append(f"{overdue} requests wait past their deadline: run the service")

@@ -1,0 +1,61 @@
+"""`rec-unlearn train`: a model to remove something from."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rec_unlearn.cli import options as opt
+
+
+def train(
+    data: opt.DataPath,
+    model: Annotated[opt.ModelChoice, typer.Option(help="What to train.")],
+    out: Annotated[Path, typer.Option(dir_okay=False, help="File for the model: .npz.")],
+    settings: opt.Settings = None,
+    user_column: opt.UserColumn = "user",
+    item_column: opt.ItemColumn = "item",
+    time_column: opt.TimeColumn = None,
+    basket_column: opt.BasketColumn = None,
+    session_column: opt.SessionColumn = None,
+    validate: Annotated[
+        bool, typer.Option(help="First train without everybody's last step, and say how well that is predicted.")
+    ] = True,
+    seed: opt.Seed = 0,
+    as_json: opt.Json = False,
+) -> None:
+    """Train a recommender on interactions, and write it as one file."""
+    import time
+
+    import numpy as np
+
+    from irworks.runtime.terminal import strict_json, warnings_as_lines
+    from rec_unlearn.cli.inputs import Columns, make_model, parse_settings
+    from rec_unlearn.cli.outputs import require_apart, require_model_or_new
+    from rec_unlearn.data import leave_last_out
+    from rec_unlearn.evaluate import ndcg
+    from rec_unlearn.models.store import save
+
+    require_apart(out, [data])
+    require_model_or_new(out)
+    given = parse_settings(settings or [])
+    make_model(model.value, given)
+    with warnings_as_lines():
+        log = Columns(user_column, item_column, time_column, basket_column, session_column).read(data)
+        quality = None
+        if validate:
+            split = leave_last_out(log)
+            quality = float(np.mean(ndcg(make_model(model.value, given).fit(split.train, seed=seed), split)))
+        begin = time.perf_counter()
+        fitted = make_model(model.value, given).fit(log, seed=seed)
+        seconds = time.perf_counter() - begin
+    out.parent.mkdir(parents=True, exist_ok=True)
+    save(fitted, out)
+    if as_json:
+        facts = {"model": model.value, "rows": len(log), "users": len(log.active_users), "items": log.n_items}
+        typer.echo(strict_json({**facts, "ndcg@10": quality, "seconds": seconds, "out": str(out)}))
+        return
+    typer.echo(repr(log))
+    if quality is not None:
+        typer.echo(f"nDCG@10 of everybody's last step, not trained on: {quality:.4f}")
+    typer.echo(f"{model.value} trained on all of it in {seconds:.1f} s, written to {out}")

@@ -1,0 +1,174 @@
+import json
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from irworks.testing import run_main
+from rec_unlearn import cli
+from rec_unlearn.cli.inputs import MODELS
+from rec_unlearn.cli.options import ModelChoice
+from rec_unlearn.data.store import load as load_log
+from rec_unlearn.models.store import load
+
+COLUMNS = ("--user-column", "who", "--item-column", "what", "--time-column", "day")
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs the command in a folder with purchases.csv: 30 users with 8 rows each, ids are integers."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"who": np.repeat(np.arange(100, 130), 8), "what": rng.integers(0, 20, 240)})
+    frame["day"] = np.tile(np.arange(8), 30)
+    frame.to_csv("purchases.csv", index=False)
+    return partial(run_main, cli.main, "rec-unlearn")
+
+
+@pytest.fixture
+def trained(run):
+    """The same, with ease.npz."""
+    outcome = run("train", "purchases.csv", "--model", "ease", "--set", "l2=5", "--out", "ease.npz", *COLUMNS)
+    assert outcome.status == 0, outcome.err
+    return run
+
+
+def ok(outcome):
+    assert outcome.status == 0, outcome.err
+    return outcome.out
+
+
+def refused(outcome):
+    assert outcome.status == 2
+    assert outcome.err.startswith("error: ")
+    return outcome.err
+
+
+def test_training_says_how_well_the_last_step_is_predicted(run):
+    shown = ok(run("train", "purchases.csv", "--model", "popularity", "--out", "pop.npz", *COLUMNS, "--json"))
+    facts = json.loads(shown)
+    assert 0 < facts["ndcg@10"] < 1
+    assert (facts["rows"], facts["users"]) == (240, 30)
+    assert type(load("pop.npz")).__name__ == "Popularity"
+
+
+def test_every_model_of_the_command_line_can_be_made():
+    assert {choice.value for choice in ModelChoice} == set(MODELS)
+
+
+def test_baskets_as_published_are_read(run):
+    Path("baskets.json").write_text(json.dumps({"1": [[-1], [1, 2], [3], [-1]], "2": [[-1], [2], [1, 3], [-1]]}))
+    shown = ok(run("train", "baskets.json", "--model", "markov", "--out", "m.npz"))
+    assert "nDCG@10" in shown
+
+
+def test_an_account_is_removed_from_the_model_and_the_data_and_what_is_left_can_be_removed_from_again(trained):
+    said = ok(trained("remove", "ease.npz", "purchases.csv", "--user", "107", "--out", "one", *COLUMNS))
+    assert said.startswith("exact: 8 rows of 1 users removed exactly")
+    assert "still hold what was removed" in said
+    log = load_log("one/log.npz")
+    assert len(log) == 232
+    assert 107 not in log.user_ids.tolist()
+    shown = ok(
+        trained("remove", "one/model.npz", "one/log.npz", "--user", "108", "--user", "109", "--out", "two", "--json")
+    )
+    report = json.loads(shown)
+    assert (report["rows"], report["users"], report["exact"]) == (16, 2, True)
+    users = np.arange(12, 15)
+    again = load_log("two/log.npz")
+    wanted = type(load("ease.npz"))(l2=5).fit(again).scores(again, users)
+    assert np.allclose(load("two/model.npz").scores(again, users), wanted, atol=1e-10)
+
+
+def test_items_of_a_user_and_items_of_everybody_are_removed(trained):
+    rows = pd.read_csv("purchases.csv")
+    item = int(rows.loc[rows.who == 105, "what"].iloc[0])
+    shown = ok(
+        trained("remove", "ease.npz", "purchases.csv", "--user", 105, "--item", item, "--out", "a", "--json", *COLUMNS)
+    )
+    assert json.loads(shown)["rows"] == int(((rows.who == 105) & (rows.what == item)).sum())
+    shown = ok(trained("remove", "ease.npz", "purchases.csv", "--item", item, "--out", "b", "--json", *COLUMNS))
+    assert json.loads(shown)["rows"] == int((rows.what == item).sum())
+
+
+def test_a_network_forgets_by_an_influence_step(run):
+    small = ("--set", "epochs=1", "--set", "dim=4", "--no-validate")
+    ok(run("train", "purchases.csv", "--model", "gru", "--out", "gru.npz", *small, *COLUMNS))
+    shown = ok(run("remove", "gru.npz", "purchases.csv", "--user", 107, "--out", "one", "--json", *COLUMNS))
+    report = json.loads(shown)
+    assert (report["algorithm"], report["exact"], report["applied"]) == ("scif", False, True)
+    assert "no exact removal" in refused(
+        run("remove", "gru.npz", "purchases.csv", "--user", 107, "--algorithm", "exact", "--out", "two", *COLUMNS)
+    )
+    assert not Path("two").exists()
+
+
+def test_a_queue_is_filled_served_and_proved(trained):
+    Path("leaving.txt").write_text("111\n112\n")
+    assert "exact" in ok(trained("queue", "init", "service", "ease.npz", "purchases.csv", "--max-batch", 2, *COLUMNS))
+    assert ok(trained("queue", "add", "service", "--user", 107, "--deadline", "2030-01-01")) == "r000001\n"
+    assert ok(trained("queue", "add", "service", "--users-from", "leaving.txt", "--user", 999)).count("\n") == 3
+    assert json.loads(ok(trained("queue", "status", "service", "--json")))["waiting"] == 4
+    said = ok(trained("queue", "run", "service", "--max-steps", 1))
+    assert said.startswith("step 1: 1 applied, 1 refused; exact: 8 rows")
+    assert "r000002 refused: it names a user" in said
+    assert ok(trained("queue", "run", "service")).startswith("step 2: 2 applied")
+    status = json.loads(ok(trained("queue", "status", "service", "--json")))
+    assert (status["applied"], status["refused"], status["waiting"]) == (3, 1, 0)
+    assert load(status["model"]).n_items_ == 20
+    assert "each following from the one before" in ok(trained("queue", "verify", "service"))
+    assert ok(trained("queue", "removed", "service", "--user", 111)) == "removed\n"
+    assert trained("queue", "removed", "service", "--user", 115).status == 1
+    record = Path("service/record.jsonl")
+    record.write_text(record.read_text().replace('"applied"', '"refused"', 1))
+    broken = trained("queue", "verify", "service")
+    assert broken.status == 1
+    assert broken.out.startswith("broken at line 2")
+    assert "new or empty" in refused(trained("queue", "init", "service", "ease.npz", "purchases.csv", *COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("remove", "ease.npz", "purchases.csv", "--user", "bob", "--out", "o", *COLUMNS), "expected an integer"),
+        (("remove", "ease.npz", "purchases.csv", "--user", "9", "--out", "o", *COLUMNS), "has no user 9"),
+        (("remove", "ease.npz", "purchases.csv", "--out", "o", *COLUMNS), "nothing is asked for"),
+        (("remove", "ease.npz", "purchases.csv", "--user", "105", "--out", "o"), "user"),
+        (("remove", "ease.npz", "purchases.csv", "--user", "105", "--out", ".", *COLUMNS), "would overwrite ease.npz"),
+        (("remove", "none.npz", "purchases.csv", "--user", "105", "--out", "o", *COLUMNS), "none.npz: no such file"),
+        (
+            ("remove", "ease.npz", "purchases.csv", "--user", "105", "--algorithm", "magic", "--out", "o", *COLUMNS),
+            "there is no algorithm 'magic'",
+        ),
+        (
+            ("remove", "ease.npz", "purchases.csv", "--user", "105", "--set", "x=1", "--out", "o", *COLUMNS),
+            "--set needs an --algorithm",
+        ),
+        (("train", "purchases.csv", "--model", "ease", "--set", "k=1", "--out", "e.npz"), "ease has no setting 'k'"),
+        (("train", "purchases.csv", "--model", "ease", "--set", "l2", "--out", "e.npz"), "expected NAME=VALUE"),
+        (("train", "purchases.csv", "--model", "ease", "--out", "purchases.csv"), "would overwrite purchases.csv"),
+        (("queue", "run", "nowhere"), "no service is here"),
+        (("queue", "status", "nowhere"), "no service is here"),
+    ],
+)
+def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_written(trained, words, message):
+    before = sorted(path.name for path in Path.cwd().iterdir())
+    assert message in refused(trained(*words))
+    assert sorted(path.name for path in Path.cwd().iterdir()) == before
+
+
+def test_data_that_the_model_was_not_trained_on_are_refused(trained):
+    pd.read_csv("purchases.csv").query("what < 15").to_csv("fewer.csv", index=False)
+    said = refused(trained("remove", "ease.npz", "fewer.csv", "--user", 105, "--out", "o", *COLUMNS))
+    assert "was trained on 20 items, fewer.csv has 15" in said
+
+
+def test_a_folder_that_holds_something_is_not_written_to(trained):
+    Path("o").mkdir()
+    Path("o/mine.txt").write_text("mine")
+    assert "new or empty" in refused(
+        trained("remove", "ease.npz", "purchases.csv", "--user", 105, "--out", "o", *COLUMNS)
+    )
+    assert "new or empty" in refused(trained("queue", "init", "o", "ease.npz", "purchases.csv", *COLUMNS))
