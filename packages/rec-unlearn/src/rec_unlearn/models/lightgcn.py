@@ -86,4 +86,4 @@ class LightGCN(PairwiseRecommender):
             users, items = graph @ items, graph.transposed @ users
             sums = [sums[0] + users, sums[1] + items]
         of_users, of_items = (total / (self.n_layers + 1) for total in sums)
-        return of_users, of_items, torch.zeros(log.n_items, device=self.device)
+        return of_users, of_items, torch.zeros(log.n_items, device=self.device, dtype=of_items.dtype)

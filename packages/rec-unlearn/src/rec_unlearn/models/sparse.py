@@ -16,7 +16,7 @@ class _Product(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, dense: torch.Tensor, matrix: "SparseMatrix") -> torch.Tensor:
         ctx.matrix = matrix
-        product: torch.Tensor = matrix.rows @ dense
+        product: torch.Tensor = matrix.rows.to(dense.dtype) @ dense
         return product
 
     @staticmethod
