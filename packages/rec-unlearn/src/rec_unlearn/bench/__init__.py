@@ -1,1 +1,20 @@
 """The benchmark: algorithms, models, scenarios and seeds against their controls."""
+
+from rec_unlearn.bench.grid import MODELS, SCENARIOS, Cell, make_trial
+from rec_unlearn.bench.run import bench, leaderboard
+from rec_unlearn.bench.trial import Controls, Trial, make_controls, serve, split_for, split_of
+
+__all__ = [
+    "MODELS",
+    "SCENARIOS",
+    "Cell",
+    "Controls",
+    "Trial",
+    "bench",
+    "leaderboard",
+    "make_controls",
+    "make_trial",
+    "serve",
+    "split_for",
+    "split_of",
+]

@@ -1,0 +1,104 @@
+"""The benchmark: controls that mean something, cells that are kept, a page that shows them."""
+
+import json
+
+import numpy as np
+import pytest
+
+from irworks.errors import ArgumentError, IrworksError
+from rec_unlearn.algorithms import make_algorithm
+from rec_unlearn.bench import Cell, Trial, bench, make_controls, make_trial, serve, split_for, split_of
+from rec_unlearn.models.sequence import NextBasketGRU
+from rec_unlearn.models.torch_base import TrainConfig
+from rec_unlearn.scenarios import spam
+from rec_unlearn.simulate import simulate_baskets
+
+SHARE = "share shown a target"
+
+
+@pytest.fixture(scope="module")
+def trial():
+    world = simulate_baskets(np.random.default_rng(2), n_users=180, n_items=80, n_categories=4)
+    train, split = split_of(world.log.of_users(np.arange(150)))
+    scenario = spam(train, np.random.default_rng(3), n=10, rank=60)
+    config = TrainConfig(epochs=8, lr=1e-2, batch_size=32, device="cpu")
+    return Trial(
+        scenario,
+        split_for(scenario, split.test),
+        lambda log, seed: NextBasketGRU(16, train=config).fit(log, seed=seed),
+        others=world.log.of_users(np.arange(150, 180)),
+        seed=1,
+        checkpoints=(0.5, 1.0),
+        n_references=1,
+    )
+
+
+@pytest.fixture(scope="module")
+def controls(trial):
+    return make_controls(trial)
+
+
+def test_doing_nothing_and_training_again_are_the_two_ends(trial, controls):
+    half, nothing = serve(trial, controls, make_algorithm("none"))
+    assert (half["requests"], nothing["requests"]) == (5, 10)
+    assert nothing[SHARE]["value"] == nothing[SHARE]["untouched"] > 0.1
+    assert nothing[SHARE]["verdict"] == "not removed"
+    again = serve(trial, controls, make_algorithm("retrain"))[-1]
+    assert again["overlap"] == 1
+    assert again[SHARE]["value"] == again[SHARE]["retrained"][0]
+    assert again[SHARE]["verdict"] == "removed within noise"
+    assert again["seconds"] > 20 * nothing["seconds"]
+
+
+def test_what_is_served_does_not_touch_the_deployed_model(trial, controls):
+    before = [parameter.clone() for parameter in controls.untouched.parameters()]
+    serve(trial, controls, make_algorithm("fine-tune"))
+    assert all((old == new).all() for old, new in zip(before, controls.untouched.parameters(), strict=True))
+
+
+def cells(seeds=(0,), **changes):
+    settings = {"users": 150, "others": 40, "requests": 4, "checkpoints": (1.0,), "epochs": 1, "device": "cpu"}
+    algorithms = (("none", ()), ("scif", (("damping", 0.01),)), ("exact", ()))
+    return [Cell("gru", "spam", seed, algorithms, **{**settings, **changes}) for seed in seeds]
+
+
+def test_a_grid_is_run_once_kept_and_shown(tmp_path):
+    told = []
+    board = bench(cells((0, 1)), tmp_path, jobs=2, on_result=told.append)
+    assert board["algorithm"].tolist() == ["none", "scif (damping=0.01)"]
+    assert board["seeds"].tolist() == [2, 2]
+    assert {"nDCG@10", "floor", "share", "share, retrained", "times faster", "peak MiB"} <= set(board.columns)
+    assert len(told) == 2
+    page = (tmp_path / "leaderboard.html").read_text()
+    assert "scif (damping=0.01)" in page
+    assert "has no exact removal" in page
+    again = bench(cells((0, 1)), tmp_path, on_result=told.append)
+    assert len(told) == 2
+    assert again.equals(board)
+    assert json.loads((tmp_path / "results.json").read_text())["failed"] == []
+
+
+def test_a_cell_that_fails_is_told_and_the_others_are_kept(tmp_path):
+    board = bench([*cells(), *cells(users=10_000)], tmp_path, jobs=2)
+    assert len(board) == 2
+    assert "has 700 users in all" in (tmp_path / "leaderboard.html").read_text()
+    with pytest.raises(IrworksError, match="every cell failed"):
+        bench(cells(users=10_000), tmp_path / "other")
+    with pytest.raises(ArgumentError, match="no cell"):
+        bench([], tmp_path)
+
+
+@pytest.mark.parametrize("changes", [("model", "x"), ("scenario", "y"), ("algorithms", (("z", ()),))])
+def test_a_name_that_stands_for_nothing_is_refused(changes):
+    arguments = {"model": "gru", "scenario": "spam", "seed": 0, "algorithms": (), **dict([changes])}
+    with pytest.raises(ArgumentError, match="there is no"):
+        Cell(**arguments)
+
+
+@pytest.mark.parametrize(
+    "scenario", ["bandwagon", "accounts", "canaries", "sensitive", "random", "popular", "unpopular"]
+)
+def test_every_scenario_makes_a_trial(scenario):
+    trial = make_trial(Cell("gru", scenario, 0, (), users=500, requests=10))
+    assert trial.scenario.requests
+    assert len(trial.split.test.active_users) > 5
