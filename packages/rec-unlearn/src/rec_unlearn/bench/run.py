@@ -65,7 +65,8 @@ def bench(
         if on_result is not None:
             on_result(f"{what}: {'done' if outcome.ok else failed[-1]} ({outcome.seconds:.0f} s)")
 
-    imports = ("pandas", "scipy.sparse", "torch")
+    # The last is what the first step of an optimiser would import, seconds in each process.
+    imports = ("pandas", "scipy.sparse", "torch._dynamo")
     map_parallel(
         run_cell,
         waiting,

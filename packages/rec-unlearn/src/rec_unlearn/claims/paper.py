@@ -6,7 +6,7 @@ __all__ = ["CLAIMS"]
 
 CLAIMS = ClaimSet(
     package="rec-unlearn",
-    imports=("pandas", "scipy.sparse", "torch", "matplotlib.figure"),
+    imports=("pandas", "scipy.sparse", "torch._dynamo", "matplotlib.figure"),
     paper=Paper(
         title="Towards a Real-World Aligned Benchmark for Unlearning in Recommender Systems",
         authors=("Pierre Lubitzsch", "Olga Ovcharenko", "Hao Chen", "Maarten de Rijke", "Sebastian Schelter"),

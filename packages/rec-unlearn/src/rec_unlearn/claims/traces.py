@@ -4,7 +4,7 @@ from typing import Any
 
 from irworks.claims import Context, Evidence, verdict_from
 from rec_unlearn.claims.paper import CLAIMS
-from rec_unlearn.claims.sequential import INFLUENCE, LOGS, SHARE, serve_all, table_of
+from rec_unlearn.claims.sequential import INFLUENCE, LOGS, SHARE, closed, serve_all, table_of
 from rec_unlearn.claims.worlds import canary_trial, groceries, train
 
 LR = "AUC of the likelihood-ratio attack"
@@ -87,13 +87,13 @@ def share_saturates(ctx: Context) -> Evidence:
     for seed in ctx.progress(ctx.seeds, "seeds"):
         rows += serve_all(ctx, "gru", seed, algorithms)
     hidden = [
-        row[SHARE]["value"] <= 0.02 + max(row[SHARE]["retrained"]) and row[SHARE]["closed"] - row[LOGS]["closed"] > 0.3
+        row[SHARE]["value"] <= 0.02 + max(row[SHARE]["retrained"]) and closed(row, SHARE) - closed(row, LOGS) > 0.3
         for row in rows
     ]
     part = sum(hidden) / len(hidden)
     verdict = Verdict.REPRODUCED if part >= 0.5 else Verdict.PARTLY if part else Verdict.NOT_REPRODUCED
     parts = {
-        label: [(row[SHARE]["closed"], row[LOGS]["closed"]) for row in rows if row["label"] == label]
+        label: [(closed(row, SHARE), closed(row, LOGS)) for row in rows if row["label"] == label]
         for label in algorithms
     }
     return Evidence(
