@@ -19,7 +19,7 @@ def truth_of(log: Path) -> Path:
 
 
 def check_target(out: Path) -> None:
-    """Raise a `DataError` unless `out` is a new file, or a log that was simulated before: a real one cannot be redone."""
+    """Raise a `DataError` unless `out` is a new file or an earlier simulated log: a real one cannot be made again."""
     present = [path for path in (out, truth_of(out)) if path.exists()]
     if present and not _is_truth(truth_of(out)):
         raise DataError(
