@@ -19,6 +19,7 @@ from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
 from ltr_twotower.options import check_options, name_of, solver_of, tower_of
 from ltr_twotower.predict import component_proba, embedding_of, features_of
 from ltr_twotower.reduction import solve_bias_reduced
+from ltr_twotower.reference import referred
 from ltr_twotower.swaps import swap_graph
 from ltr_twotower.unidentified import NotIdentifiedError, NotIdentifiedWarning, OnUnidentified, comparable_labels
 from ltr_twotower.variance import theta_covariance
@@ -261,24 +262,10 @@ class TwoTowerClickModel:
         self._normalise(result.theta, result.gamma, np.full((cells.n_ranks, cells.n_ranks), np.nan))
 
     def _normalise(self, theta: FloatArray, gamma: FloatArray, covariance: FloatArray) -> None:
-        """Set theta of the reference rank to exactly 0 and move the difference into the relevance."""
-        cells, labels = self.cells_, self.labels_
-        shown = np.flatnonzero(labels >= 0)
-        first = np.full(len(labels), shown[0])
-        if self.on_unidentified == "component-normalize":
-            for label in range(int(labels.max()) + 1):
-                first[labels == label] = np.flatnonzero(labels == label)[0]
-        self.reference_ = first
-        self.position_bias_ = np.where(labels >= 0, theta - theta[first], np.nan)
-        shift = np.zeros(cells.n_pairs)
-        shift[cells.pair] = theta[first[cells.rank]]
-        self.gamma_ = gamma + shift
-        self.intercept_ = float(theta[shown[0]])
-        self.covariance_ = covariance
-        variance = contrast_variance(covariance)
-        stderr = np.sqrt(variance[np.arange(len(labels)), first])
-        self.stderr_ = np.where(labels == labels[first], stderr, np.inf)
-        self.stderr_[labels < 0] = np.nan
+        by_component = self.on_unidentified == "component-normalize"
+        found = referred(self.cells_, self.labels_, theta, gamma, covariance, by_component=by_component)
+        self.reference_, self.position_bias_, self.gamma_ = found.rank, found.theta, found.gamma
+        self.stderr_, self.covariance_, self.intercept_ = found.stderr, covariance, found.moved
 
     # -- using --------------------------------------------------------------------------------------------------------
 
