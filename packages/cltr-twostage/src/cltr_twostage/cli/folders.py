@@ -5,7 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PACKAGE = "cltr-twostage"
+from cltr_twostage.files import PACKAGE
+
 ABOUT = "about.json"
 
 
