@@ -29,7 +29,7 @@ QUALITY = 0.5
         "in at least 95%. Reproduced if all hold, partly if some."
     ),
     data=("carousel-selections",),
-    cost=60,
+    cost=22,
     seeds={"smoke": 1, "small": 4, "full": 8},
 )
 def golden_triangle(ctx: Context) -> Evidence:
@@ -108,7 +108,7 @@ def golden_triangle(ctx: Context) -> Evidence:
         "hold, partly if some."
     ),
     data=("carousel-selections",),
-    cost=60,
+    cost=12,
     seeds={"smoke": 1, "small": 4, "full": 8},
 )
 def f_pattern(ctx: Context) -> Evidence:
@@ -165,7 +165,7 @@ def f_pattern(ctx: Context) -> Evidence:
         "they see it; (2) 'L' on at most 10% of studies of users who look anywhere. Reproduced if both hold, partly if "
         "one."
     ),
-    cost=25,
+    cost=3,
     seeds={"smoke": 2, "small": 10, "full": 40},
 )
 def l_pattern(ctx: Context) -> Evidence:
@@ -220,7 +220,7 @@ def l_pattern(ctx: Context) -> Evidence:
         "that rate alone shows no violation (mean slope over studies below 0, 95% t-interval). Reproduced if all "
         "hold, partly if some."
     ),
-    cost=70,
+    cost=45,
     seeds={"smoke": 1, "small": 4, "full": 8},
 )
 def examination_hypothesis(ctx: Context) -> Evidence:

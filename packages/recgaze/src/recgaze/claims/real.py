@@ -14,7 +14,7 @@ from recgaze.claims.paper import CLAIMS
         "missing, and (4) the seven failed direct searches are those that the data's README names. Reproduced if all "
         "hold, partly if some."
     ),
-    cost=5,
+    cost=2,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def published_counts(ctx: Context) -> Evidence:
@@ -55,7 +55,7 @@ def published_counts(ctx: Context) -> Evidence:
         "click among the posters looked at, looks at clicked arrows left out, films taken for drawn: variance from "
         "whole users and whole screens. Reproduced if all hold, partly if some."
     ),
-    cost=30,
+    cost=2,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def published_browsing(ctx: Context) -> Evidence:
@@ -103,7 +103,7 @@ def published_browsing(ctx: Context) -> Evidence:
         "inside: (1) OEPBM above RCPBM and (2) RCPBM above CPBM in held-out log-likelihood a cell (lower ends of "
         "user-bootstrap intervals of the differences above 0). Reproduced if both hold, partly if one."
     ),
-    cost=40,
+    cost=8,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def published_models(ctx: Context) -> Evidence:
