@@ -125,7 +125,8 @@ def _read(
         raise ArgumentError(
             "--screen-cm and --distance-cm are missing; expected both, since thresholds are in degrees of visual angle"
         )
-    size = Screen(*(screen["--screen-px"] or (1920, 1080)), width_cm=width_cm, distance_cm=distance_cm)
+    across, down = screen["--screen-px"] or (1920, 1080)
+    size = Screen(across, down, width_cm=width_cm, distance_cm=distance_cm)
     told = {name.strip("-"): value for name, value in (columns | losses).items()}
     given = _given(**told, time_unit=None if time_unit is None else time_unit.value)
     return (read_tobii if tobii else read_gaze)(path, screen=size, **given)
