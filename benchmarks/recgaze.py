@@ -1,6 +1,8 @@
 """Speed of recgaze: detecting events, mapping them to areas, loading and analysing studies; and pymovements beside it.
 
-    uv run python benchmarks/recgaze.py [--quick] [--no-peer]
+    uv run python benchmarks/recgaze.py [--quick] [--no-peer] [--only PART ...]
+
+One part is of quality: how often the test of the examination hypothesis rejects on simulated studies.
 
 Every method runs in a process of its own, one after another, with one thread per numerical library. What is measured,
 and how it is kept fair, is said in `benchmarks/README.md`.
@@ -28,10 +30,18 @@ DETECTORS: dict[str, tuple[Row, Row, float]] = {
     "map_aois": ({}, {}, 100),
 }
 
+# Simulated studies that the examination hypothesis is tested on; place matters in the last alone.
+STUDIES: dict[str, Row] = {
+    "pattern f": {"users": 87, "studies": 60, "pattern": "f", "position_bias": 0.0},
+    "pattern f, 400 users": {"users": 400, "studies": 20, "pattern": "f", "position_bias": 0.0},
+    "pattern uniform": {"users": 87, "studies": 40, "pattern": "uniform", "position_bias": 0.0},
+    "pattern f, position bias 1": {"users": 87, "studies": 12, "pattern": "f", "position_bias": 1.0},
+}
+
 
 def main() -> None:
     """Run everything, print the table, write the results."""
-    quick = "a tenth of the users of the large study"
+    quick = "a tenth of the users of the large study, and of the studies that the hypothesis is tested on"
     show(run_parts("recgaze", __doc__, Gazes, PARTS, peer="pymovements", quick=quick))
 
 
@@ -101,7 +111,16 @@ def large(bench: Gazes) -> None:
     bench.targets[f"{blocks} times the study in bounded memory: under 10 MiB more for each block"] = bounded
 
 
-PARTS = {part.__name__: part for part in (events, study, large)}
+def hypothesis(bench: Gazes) -> None:
+    """The test of the examination hypothesis: rejections with films given, and with films drawn."""
+    for label, settings in STUDIES.items():
+        settings = settings | {"seed": bench.seed}
+        if bench.quick:
+            settings["studies"] = -(-settings["studies"] // 10)
+        bench.run([*STUDY, "hypothesis"], bench.folder / "none.npz", f"hypothesis, {label}", **settings)
+
+
+PARTS = {part.__name__: part for part in (events, study, large, hypothesis)}
 
 
 # -- showing ----------------------------------------------------------------------------------------------------------
@@ -117,6 +136,9 @@ def show(results: Row) -> None:
         more = [f"{name} {row[name]:.3g}" for name in row if name.endswith("_seconds") and name not in SHOWN]
         if more:
             print(f"    {'; '.join(more)}")
+        if "rejected_drawn" in row:
+            given, drawn, n = row["rejected_given"], row["rejected_drawn"], row["settings"]["studies"]
+            print(f"    rejected in {given} of {n} studies with films given, in {drawn} of {n} with films drawn")
     for found in results["against"]:
         ratios = ", ".join(f"{name} {value:.1f}" for name, value in found.items() if isinstance(value, float))
         print(f"pymovements' seconds over ours, {found['method']}: {ratios}")

@@ -10,6 +10,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 REPORT = ROOT / "irworks-report"
 PLACE = "<!-- verdicts -->"
+KINDS = ("reproduced", "partly", "not reproduced", "not run", "errored")
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
@@ -31,10 +32,9 @@ def verdicts() -> str:
     if not file.is_file():
         return "The report of all claims is made by `uv run irworks reproduce`, and then stands here."
     results = json.loads(file.read_text(encoding="utf-8"))
-    counts = Counter((claim["package"], claim["verdict"]) for claim in results["claims"])
-    kinds = [
-        kind for kind in ("reproduced", "partly", "not reproduced", "not run") if any(k == kind for _, k in counts)
-    ]
+    # A claim that failed has an error in the place of a verdict, which stays what it was before: "not run".
+    counts = Counter((one["package"], "errored" if one["error"] else one["verdict"]) for one in results["claims"])
+    kinds = [kind for kind in KINDS if any(found == kind for _, found in counts)]
     lines = [f"| package | {' | '.join(kinds)} |", f"|---|{'---|' * len(kinds)}"]
     for package in dict.fromkeys(package for package, _ in counts):
         link = f'<a href="report/index.html#{html.escape(package)}">{html.escape(package)}</a>'

@@ -1,7 +1,9 @@
 """The documents: every page of the site is built without a warning, and every example in it runs as it stands."""
 
 import contextlib
+import importlib.util
 import io
+import json
 import os
 import re
 import shutil
@@ -27,7 +29,6 @@ ELSEWHERE = {
     "pip install uv && uv run irworks reproduce": "test_house.py: the command is the README's, which CI runs",
     "pip install ltr-twotower": "test_wheels.py installs every wheel in an environment of its own",
     "pip install cltr-twostage": "test_wheels.py",
-    "pip install 'cltr-twostage[torch]'": "test_wheels.py",
     "pip install recgaze": "test_wheels.py",
     "uv run python -m irworks.scaffold": "test_scaffold.py runs these on a package of another name",
     "uv lock": "test_scaffold.py",
@@ -102,6 +103,26 @@ def test_every_package_has_its_page_and_its_reference(root, members):
     for member in members[1:]:
         assert (root / "docs" / "packages" / f"{member.name}.md").is_file()
         assert f"::: {member.import_name}\n" in (root / "docs" / "reference" / f"{member.import_name}.md").read_text()
+
+
+def test_the_first_page_tells_claims_that_failed_from_those_that_were_not_run(root, tmp_path, monkeypatch):
+    spec = importlib.util.spec_from_file_location("hooks", root / "docs" / "hooks.py")
+    hooks = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(hooks)
+    monkeypatch.setattr(hooks, "REPORT", tmp_path)
+    assert "irworks reproduce" in hooks.verdicts()
+    outcomes = [
+        ("one", "reproduced", None),
+        ("one", "not run", None),
+        ("one", "not run", "Traceback"),
+        ("two", "partly", None),
+    ]
+    claims = [dict(zip(("package", "verdict", "error"), outcome, strict=True)) for outcome in outcomes]
+    (tmp_path / "results.json").write_text(json.dumps({"scale": "small", "claims": claims}))
+    header, _, one, two = hooks.verdicts().splitlines()[:4]
+    assert header == "| package | reproduced | partly | not run | errored |"
+    assert one.endswith("| 1 |  | 1 | 1 |")
+    assert two.endswith("|  | 1 |  |  |")
 
 
 def test_the_site_is_built_without_a_warning(root, tmp_path):

@@ -3,6 +3,7 @@
 Methods:
     study       a study of RecGaze's size: written, loaded, analysed, timed
     stream      a study of many blocks of users: written, and analysed block by block from disk, timed
+    hypothesis  how often the examination hypothesis is rejected on simulated studies, by either variance
 """
 
 import tempfile
@@ -13,8 +14,8 @@ from time import perf_counter
 import numpy as np
 from meter import Arrays, Measured, peak_mebibytes, repeat, serve
 
-from recgaze import RecGazeDataset, simulate_study
-from recgaze.browse import Block, Browsing
+from recgaze import Behaviour, RecGazeDataset, simulate_study
+from recgaze.browse import Block, Browsing, choice_sets, examination_hypothesis
 
 
 def study(_: Arrays, *, users: int, seed: int) -> tuple[Measured, Arrays]:
@@ -70,7 +71,23 @@ def _read(folder: str) -> Iterator[Block]:
         yield Block(block.impressions(), block.fixations(), block.cursor(), block.click_events())
 
 
-METHODS = {method.__name__: method for method in (study, stream)}
+def hypothesis(
+    _: Arrays, *, users: int, studies: int, pattern: str, position_bias: float, seed: int
+) -> tuple[Measured, Arrays]:
+    """Rejections at 5% on the free screens: films given, from screens alone; and as `Browsing` tests, films drawn."""
+    behaviour = Behaviour(pattern=pattern, position_bias=position_bias)
+    given = drawn = 0
+    start = perf_counter()
+    for rng in np.random.default_rng(seed).spawn(studies):
+        made = simulate_study(users, rng=rng, behaviour=behaviour, tasks=range(1, 31)).dataset
+        screens = made.impressions()
+        given += examination_hypothesis(choice_sets(screens), rng=rng, n=10, films="given").verdict == "violated"
+        without_arrows = choice_sets(screens, made.fixations(), made.click_events())
+        drawn += examination_hypothesis(without_arrows, rng=rng, n=10).verdict == "violated"
+    return {"fit_seconds": perf_counter() - start, "rejected_given": given, "rejected_drawn": drawn}, {}
+
+
+METHODS = {method.__name__: method for method in (study, stream, hypothesis)}
 
 
 if __name__ == "__main__":

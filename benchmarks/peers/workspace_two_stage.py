@@ -326,6 +326,9 @@ def _log(data: Arrays) -> Any:
 
     for name in ("query", "docs", "clicks"):
         data[name].setflags(write=False)
+        if data[name].base is not None:
+            # What numpy.load gives is a view of an array that could still be changed.
+            data[name].base.setflags(write=False)
 
     n_queries, n_rows = len(data["offsets"]) - 1, int(data["offsets"][-1])
     return ClickLog(

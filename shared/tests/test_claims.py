@@ -337,3 +337,12 @@ def test_a_table_names_the_columns_of_a_grouped_frame():
     table = Table.from_frame(frame)
     assert table.columns == ("g", "x mean", "x count")
     assert table.rows == (("a", 2.0, 2), ("b", 5.0, 1))
+
+
+def test_a_command_names_only_options_that_its_package_takes():
+    settings = Settings(options={"mslr": "/data", "gaze": "x"})
+    assert settings.package_command("pack", ["mslr"]) == "irworks reproduce pack --scale small --option mslr=/data"
+    assert settings.package_command("pack").endswith("--option mslr=/data --option gaze=x")
+    command = settings.command(claim(), ["gaze"])
+    assert command.endswith("--option gaze=x")
+    assert "mslr" not in command

@@ -1,5 +1,6 @@
 """The command line: what it prints, and the status it ends with."""
 
+import html
 import io
 import json
 import signal
@@ -113,6 +114,15 @@ def test_options_reach_the_claims(irworks):
     assert claim["command"].endswith("--option treasure=x=y")
 
 
+def test_beside_a_package_stands_the_command_that_runs_it_as_it_was_run(irworks):
+    words = ["--claim", "quick", "--scale", "smoke", "--seeds", "2", "--first-seed", "7", "--device", "cpu"]
+    assert irworks("reproduce", "fakepapers", *words, "--option", "treasure=a b")[0] == 0
+    command = "irworks reproduce fakepapers --scale smoke --seeds 2 --first-seed 7 --device cpu --option 'treasure=a b'"
+    [package] = json.loads(Path("irworks-report/results.json").read_text())["packages"]
+    assert (package["name"], package["command"]) == ("fakepapers", command)
+    assert f'<code class="command">{command}<' in html.unescape(Path("irworks-report/index.html").read_text())
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
@@ -148,6 +158,15 @@ def test_a_file_where_the_results_should_go_is_a_mistake(irworks):
     status, _, err = irworks("reproduce", "fakepapers", "--out", "taken/below")
     assert status == 2
     assert "taken/below" in err
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(irworks):
+    Path("out/claims").mkdir(parents=True)
+    Path("out/results.json").mkdir()
+    words = ("reproduce", "fakepapers", "--claim", "quick", "--scale", "smoke", "--out", "out")
+    status, _, err = irworks(*words)
+    assert status == 1
+    assert err.splitlines()[-1] == f"irworks: {Path('out/results.json').absolute()}: is a directory"
 
 
 def test_list_shows_every_claim_for_people_and_for_machines(irworks):

@@ -646,6 +646,20 @@ def test_what_is_no_file_and_what_is_no_frame_is_told():
         ClickLog.from_frame("log.csv")
 
 
+@pytest.mark.parametrize("field", ["doc", "position", "click", "session"])
+def test_in_wide_form_a_column_is_not_asked_for_by_another_name(field, tmp_path):
+    frame = wide_frame(mine=[[1, 2, 3], [1, 2]])
+    frame.to_parquet(tmp_path / "log.parquet")
+    for read in (ClickLog.from_frame, read_click_log, lambda path, **columns: next(scan_click_log(path, **columns))):
+        given = frame if read == ClickLog.from_frame else tmp_path / "log.parquet"
+        with pytest.raises(ArgumentError, match=rf"^{field}='mine', but .*wide form"):
+            read(given, **{field: "mine"})
+    assert_same_log(
+        ClickLog.from_frame(frame, doc="doc_id", position="position", click="click", session=None),
+        ClickLog.from_frame(wide_frame()),
+    )
+
+
 def test_text_in_another_encoding_is_refused_not_garbled(tmp_path):
     path = tmp_path / "log.csv"
     path.write_bytes("doc_id,position,click\na,1,0\né,1,0\n".encode("latin-1"))

@@ -176,9 +176,17 @@ def test_a_foreign_folder_is_not_overwritten(tmp_path):
     assert os.listdir(tmp_path) == ["thesis"]  # noqa: PTH208
 
 
+def test_a_folder_of_another_program_with_a_file_of_this_name_is_not_overwritten(tmp_path):
+    (tmp_path / "log").mkdir()
+    (tmp_path / "log" / "log.json").write_text('{"epochs": 3}')
+    with pytest.raises(DataError, match="exists and is not a saved click log"):
+        make_log().save(tmp_path / "log")
+    assert (tmp_path / "log" / "log.json").read_text() == '{"epochs": 3}'
+
+
 def test_a_foreign_file_is_not_overwritten(tmp_path):
     (tmp_path / "log").write_text("mine")
-    with pytest.raises(DataError, match="exists and is not a saved click log"):
+    with pytest.raises(DataError, match="a file stands where the folder should be"):
         make_log().save(tmp_path / "log")
     assert (tmp_path / "log").read_text() == "mine"
 

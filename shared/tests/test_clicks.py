@@ -1,6 +1,7 @@
 import pickle
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -281,6 +282,37 @@ def test_arrays_that_nobody_can_change_are_not_copied():
     log = ClickLog(query, docs, np.zeros((2, 2), dtype=bool))
     assert log.docs is docs
     assert log.query is query
+
+
+def test_codes_in_a_file_that_is_mapped_for_reading_are_not_copied(tmp_path):
+    np.save(tmp_path / "docs.npy", np.arange(6, dtype=np.int32).reshape(3, 2))
+    docs = np.load(tmp_path / "docs.npy", mmap_mode="r")
+    for part in (docs, docs[1:], np.asarray(docs)):
+        log = ClickLog(np.zeros(len(part), dtype=np.int32), part, np.zeros(part.shape, dtype=bool))
+        assert np.shares_memory(log.docs, docs)
+
+
+def read_only_view(array):
+    view = array.view()
+    view.setflags(write=False)
+    return view
+
+
+def read_only_map(array, file):
+    np.save(file, array)
+    mapped = np.load(file, mmap_mode="r+")
+    return mapped, read_only_view(mapped)
+
+
+def test_a_log_does_not_change_with_what_is_seen_through_a_read_only_view(tmp_path):
+    frame = pd.DataFrame({"q": np.array([0, 1, 0], dtype=np.int32)})
+    docs, shown = read_only_map(np.array([[0, 1], [1, 2], [2, 0]], dtype=np.int32), tmp_path / "docs.npy")
+    for query in (frame["q"].to_numpy(), read_only_view(frame["q"].to_numpy())):
+        log = ClickLog(query, shown, np.zeros((3, 2), dtype=bool), query_ids=np.arange(9), doc_ids=np.arange(9))
+        before = log.query.tolist(), log.docs.tolist()
+        frame.loc[0, "q"] = 7
+        docs[0] = [5, 6]
+        assert (log.query.tolist(), log.docs.tolist()) == before
 
 
 def test_a_log_does_not_change_with_the_arrays_that_it_was_made_of():

@@ -375,7 +375,7 @@ def parse_text(content, usual, ids=("session_id", "query_id", "doc_id")):
     """Header and rows as texts, by the csv module; bytes that are not UTF-8 come out as surrogates.
 
     A header without the delimiter of the file's name, but with others, says what the delimiter is; and where that is no
-    comma, columns of numbers may have a decimal comma.
+    comma, columns of numbers may have a decimal comma; those whose every comma may group thousands are no numbers.
     """
     if content is None or content.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise UnreadableError
@@ -396,7 +396,9 @@ def parse_text(content, usual, ids=("session_id", "query_id", "doc_id")):
     for name, column in zip(rows[0], columns, strict=True):
         filled = [cell for cell in column if cell]
         german = all(re.fullmatch(r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?", cell, re.ASCII) for cell in filled)
-        if delimiter != "," and name not in ids and german:
+        commas = [cell for cell in filled if "," in cell]
+        grouped = all(re.fullmatch(r"[+-]?[1-9]\d{0,2},\d{3}", cell, re.ASCII) for cell in commas)
+        if delimiter != "," and name not in ids and german and not grouped:
             column[:] = [cell.replace(",", ".") for cell in column]
     return rows[0], [list(row) for row in zip(*columns, strict=True)]
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from irworks.claims import Settings, Verdict, discover, reproduce, select
+from irworks.claims.store import Store
 from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
 
 FAKES = Path(__file__).parent / "fakes"
@@ -288,6 +289,20 @@ def test_two_runs_cannot_share_a_folder(tmp_path):
 
     run(tmp_path, "quick", on_event=intrude)
     assert collision
+
+
+def test_a_second_run_leaves_what_the_first_is_writing_and_the_next_clears_it(tmp_path):
+    store = Store(tmp_path)
+    with store.locked():
+        (tmp_path / "claims" / "fakepapers").mkdir()
+        begun = [tmp_path / f"{place}.irworks-tmp-1-ab-x" for place in ("", "claims/fakepapers/")]
+        for path in begun:
+            path.write_text("half of a")
+        with pytest.raises(IrworksError, match="another run is writing"), Store(tmp_path).locked():
+            pass
+        assert all(path.exists() for path in begun)
+    with Store(tmp_path).locked():
+        assert not any(path.exists() for path in begun)
 
 
 def test_a_run_without_claims_is_refused(tmp_path):

@@ -1,8 +1,11 @@
 """The floor that everything stands on: whole files, seeds, devices, a record of the machine, parallel work."""
 
 import json
+import multiprocessing
+import multiprocessing.context
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -352,6 +355,41 @@ def test_forked_items_share_what_was_imported_and_nothing_else(tricks):
 def test_an_import_that_takes_its_process_down_leaves_the_items_to_fresh_ones(tricks):
     outcomes = map_parallel(tricks.behave, ["well", "raise"], jobs=2, imports=["fakepapers.fatal"])
     assert [outcome.ok for outcome in outcomes] == [True, False]
+
+
+@either_way
+def test_items_do_not_share_a_random_state(tricks, imports):
+    first, second = map_parallel(tricks.draw, [None, None], imports=[*imports, "numpy.random"])
+    assert first.value != second.value
+
+
+@pytest.mark.skipif(not can_fork(), reason="processes cannot be forked here")
+@pytest.mark.parametrize("how", ["kill the parent", "kill it beside a helper", "kill it while it sends"])
+def test_items_whose_template_dies_are_run_in_fresh_processes(tricks, tmp_path, how):
+    started, items = time.monotonic(), [(how, str(tmp_path / "done")), ("", "")]
+    # While this process sleeps, nobody reads what the template sends.
+    nap = 2 if how == "kill it while it sends" else 0
+    outcomes = map_parallel(tricks.once, items, imports=["fakepapers.heavy"], on_start=lambda _: time.sleep(nap))
+    assert [outcome.ok for outcome in outcomes] == [True, True]
+    assert time.monotonic() - started < 15
+
+
+def test_a_single_item_has_what_was_to_be_imported(tricks):
+    [outcome] = map_parallel(tricks.loaded, ["fakepapers.heavy"], imports=["fakepapers.heavy"])
+    assert outcome.value
+
+
+def test_an_interrupt_while_a_process_starts_leaves_none(tricks, tmp_path, monkeypatch):
+    start = multiprocessing.context.SpawnProcess.start
+
+    def interrupted(process):
+        start(process)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(multiprocessing.context.SpawnProcess, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        map_parallel(tricks.nap, [str(tmp_path / "pids")])
+    assert not [process for process in multiprocessing.active_children() if process.name.startswith("item-")]
 
 
 @pytest.mark.skipif(not can_fork(), reason="processes cannot be forked here")

@@ -1,14 +1,17 @@
 """Adding a package to a clone; that what is added installs and passes every check is shown in `integration-tests`."""
 
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
 import pytest
 
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError, DataError, MissingDependencyError
+from irworks.runtime import atomic_write
 from irworks.scaffold import Names, Workspace, add_package
 from irworks.scaffold.__main__ import app
-from irworks.testing import run_main
+from irworks.testing import Readme, run_main
 
 ROOT = Path(__file__).parents[2]
 SHARED = ("pyproject.toml", "README.md", "CHANGELOG.md", "LICENSE")
@@ -79,6 +82,63 @@ def test_a_file_that_has_changed_its_form_changes_none(workspace, file):
     assert not (workspace.root / "packages").exists()
 
 
+def everything(folder):
+    """All files below a folder, with their content."""
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_bar_in_a_title_ends_no_cell_of_the_table(workspace):
+    workspace.write(workspace.naming(names(title="P(click | rank)")))
+    (row,) = [line for line in texts(workspace)["README.md"].splitlines() if "eleventh-paper" in line]
+    assert r"| P(click \| rank) (ECIR 2025) |" in row
+
+
+def test_a_long_word_stays_whole():
+    word = "https://example.org/" + "x" * 100
+    filled = names(title=f"On {word} and so on").fill("title = ${title_literal}")
+    variables = {}
+    exec(filled, variables)
+    assert variables["title"] == f"On {word} and so on"
+
+
+def test_what_is_added_is_in_order_whatever_its_name(workspace):
+    for name in ("aa-first", "zz-lists-of-lists"):
+        folder = add_package(workspace, names(name))
+        for command in (["check", "--quiet"], ["format", "--check", "--quiet"]):
+            subprocess.run([Path(sys.executable).with_name("ruff"), *command, folder], check=True)
+
+
+def test_the_readme_of_a_new_package_has_every_section_that_is_asked_for(workspace):
+    readme = Readme(add_package(workspace, names()) / "README.md")
+    for title in ("Install", "Command line", "How it scales", "Inside", "Citation"):
+        assert readme.section(title).strip()
+
+
+def test_without_ruff_nothing_is_added(workspace, monkeypatch):
+    before = everything(workspace.root)
+    monkeypatch.setattr("shutil.which", lambda *arguments, **options: None)
+    with pytest.raises(MissingDependencyError, match=r"needs ruff.*irworks\[scaffold\]"):
+        add_package(workspace, names())
+    assert everything(workspace.root) == before
+
+
+@pytest.mark.parametrize("failing", ["pyproject.toml", "README.md", "docs/reference/eleventh_paper.md"])
+def test_where_a_file_cannot_be_written_nothing_is_added(workspace, monkeypatch, failing):
+    before, full = everything(workspace.root), [workspace.root / failing]
+
+    def write(path, whole=atomic_write):
+        if path in full:
+            full.remove(path)
+            raise OSError(28, "No space left on device", str(path))
+        return whole(path)
+
+    monkeypatch.setattr("irworks.scaffold.workspace.atomic_write", write)
+    with pytest.raises(OSError, match="No space left"):
+        add_package(workspace, names())
+    assert everything(workspace.root) == before
+    assert not list((workspace.root / "packages").iterdir())
+
+
 def test_a_package_that_is_there_is_not_written_over(workspace):
     folder = add_package(workspace, names())
     assert (folder / "src" / "eleventh_paper" / "py.typed").is_file()
@@ -99,7 +159,7 @@ def test_a_package_that_is_there_is_not_written_over(workspace):
         ({"name": "eleventh_paper"}, "kebab-case"),
         ({"name": "11th"}, "kebab-case"),
         ({"name": "class"}, "kebab-case"),
-        ({"name": "irworks"}, "kebab-case"),
+        *(({"name": name}, "is a module here already") for name in ("irworks", "numpy", "json", "test")),
         ({"title": 'On "Eleven"'}, "title="),
         ({"authors": "A\nB"}, "authors="),
         ({"venue": " "}, "venue="),

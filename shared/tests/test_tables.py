@@ -1,10 +1,12 @@
 """Tables in files: ids keep their meaning, and what is wrong is told by its place."""
 
+import csv
 import gzip
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -120,6 +122,69 @@ def test_a_quoted_text_of_several_lines_is_one_cell(tmp_path):
     assert read_csv(tmp_path / "a.csv", ["id"]).to_dict("list") == {"id": ["a\nb", 'c "d"\n'], "x": [1, 2]}
 
 
+@pytest.mark.parametrize("zipped", [False, True])
+def test_quoted_texts_of_several_lines_may_stand_anywhere_in_a_large_file(tmp_path, zipped):
+    texts = ["a line\n" * (1 + number % 7) for number in range(200_000)]
+    file = tmp_path / ("a.csv.gz" if zipped else "a.csv")
+    pd.DataFrame({"x": range(len(texts)), "text": texts}).to_csv(file, index=False)
+    frame = read_csv(file, [])
+    assert frame["text"].tolist() == texts
+    assert frame["x"].tolist() == list(range(len(texts)))
+
+
+@pytest.mark.parametrize("length", [131_073, 3_000_000])
+def test_a_quoted_text_may_be_long(tmp_path, length):
+    texts = ["a\n" + "b" * length, "c"]
+    pd.DataFrame({"id": texts, "x": [1, 2]}).to_csv(tmp_path / "a.csv", index=False)
+    limit = csv.field_size_limit()
+    assert read_csv(tmp_path / "a.csv", ["id"])["id"].tolist() == texts
+    assert csv.field_size_limit() == limit
+
+
+def test_a_quote_that_never_ends_is_told_in_a_large_file_too(tmp_path):
+    rows = [f'{number},"a\nline"' for number in range(200_000)]
+    rows[100_000] = '100000,"a'
+    (tmp_path / "a.csv").write_text("\n".join(["x,text", *rows]))
+    with pytest.raises(DataError, match=r"^a\.csv, line 200002: "):
+        read_csv(tmp_path / "a.csv", [])
+
+
+def test_a_file_that_may_not_be_read_is_told_so(tmp_path, monkeypatch):
+    for name in ("a.csv", "a.parquet"):
+        pd.DataFrame({"x": [1]}).to_csv(tmp_path / name)
+
+    def closed(*arguments, **options):
+        raise PermissionError(13, "Failed to open local file")
+
+    for module, name in ((pa.csv, "read_csv"), (pq, "read_table"), (pq, "ParquetFile")):
+        monkeypatch.setattr(module, name, closed)
+    reads = [lambda file: read_csv(file, []), read_parquet, lambda file: list(scan_parquet(file, 4))]
+    for read, name in zip(reads, ("a.csv", "a.parquet", "a.parquet"), strict=True):
+        with pytest.raises(PermissionError, match=rf"Permission denied: '.*{name}'"):
+            read(tmp_path / name)
+
+
+def test_a_file_larger_than_memory_is_read_in_parts(tmp_path, monkeypatch):
+    pd.DataFrame({"x": [1]}).to_parquet(tmp_path / "a.parquet")
+
+    def large(*arguments, **options):
+        raise MemoryError("malloc of size 549755813888 failed")
+
+    monkeypatch.setattr(pq, "read_table", large)
+    with pytest.raises(DataError, match=r"malloc of size.*scan_click_log") as caught:
+        read_parquet(tmp_path / "a.parquet")
+    assert "truncated" not in str(caught.value)
+
+
+def test_what_is_not_read_in_parts_is_told(tmp_path):
+    (tmp_path / "a.csv").write_text("x\n1\n")
+    with pytest.raises(DataError, match=r"a\.csv: only Parquet is read in parts"):
+        list(scan_parquet(tmp_path / "a.csv", 4))
+    (tmp_path / "a.parquet").mkdir()
+    with pytest.raises(DataError, match=r"a\.parquet: a folder, which is not read in parts"):
+        list(scan_parquet(tmp_path / "a.parquet", 4))
+
+
 def test_a_column_name_that_is_no_utf8_is_one_clear_error(tmp_path):
     (tmp_path / "a.csv").write_bytes(b"a,\xff\n1,2\n")
     with pytest.raises(DataError, match=r"^a\.csv, line 1: not UTF-8 text") as caught:
@@ -204,6 +269,25 @@ def test_ids_with_a_comma_stay_ids_and_grouped_thousands_no_numbers(tmp_path):
     assert frame["id"].tolist() == ["1,5", "1,6"]
     assert frame["x"].tolist() == ["1.000,5", "2.000,5"]
     assert frame["y"].tolist() == [0.5, 0.6]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_comma_that_may_group_thousands_is_refused_with_its_row(tmp_path, name):
+    rows = ["id;views;share;price", "1;12;0,125;1,000", "2;1,000;0,250;12,500", "3;-999,999;1,000;0,5"]
+    (tmp_path / name).write_text("\n".join(rows).replace(";", "\t" if name == "a.tsv" else ";"))
+    frame = read_csv(tmp_path / name, ["id"])
+    assert frame["share"].tolist() == [0.125, 0.25, 1.0]
+    assert frame["price"].tolist() == [1.0, 12.5, 0.5]
+    with pytest.raises(DataError, match=r"line 3, column 'views': not a number.*without") as caught:
+        numbers(frame, "views", Place(name, csv=tmp_path / name), "a number")
+    assert caught.value.found == "1,000"
+
+
+@pytest.mark.parametrize("text", ["1,000", "-123,456"])
+def test_one_column_of_commas_that_may_group_thousands_is_no_number_either(tmp_path, text):
+    (tmp_path / "a.csv").write_text(f"id;x\n1;{text}\n2;7\n")
+    with pytest.raises(DataError, match=r"row 0, column 'x': not a number"):
+        numbers(read_csv(tmp_path / "a.csv", ["id"]), "x", Place("a.csv"), "a number")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 from irworks.runtime.terminal import run_command_line, strict_json, version_callback, warnings_as_lines
 
 
@@ -23,6 +23,28 @@ def test_an_error_of_ours_is_a_sentence_and_status_two(error, capsys, monkeypatc
         run_command_line(app)
     assert ended.value.code == 2
     assert capsys.readouterr().err == f"error: {error}\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "sentence"),
+    [
+        (ArgumentError("k is 0; expected more"), 2, "k is 0; expected more"),
+        (DataError("the log is empty"), 1, "the log is empty"),
+        (PermissionError(13, "Permission denied", "out/a.csv"), 1, "out/a.csv: permission denied"),
+    ],
+)
+def test_a_program_may_say_its_name_and_which_errors_are_mistakes(error, status, sentence, capsys, monkeypatch):
+    app = typer.Typer()
+
+    @app.command()
+    def verb():
+        raise error
+
+    monkeypatch.setattr("sys.argv", ["verb"])
+    with pytest.raises(SystemExit) as ended:
+        run_command_line(app, "program", mistakes=(ArgumentError,))
+    assert ended.value.code == status
+    assert capsys.readouterr().err == f"program: {sentence}\n"
 
 
 def test_other_errors_keep_their_traceback(monkeypatch):

@@ -61,6 +61,16 @@ def test_commands_are_run_and_one_that_fails_is_named(document, tmp_path):
         Readme(tmp_path / "README.md").run_commands("irworks")
 
 
+def test_comments_and_empty_lines_between_commands_are_passed_over(tmp_path):
+    blocks = [
+        "```bash\n# irworks needs\npip install irworks\n```",
+        "```bash\n# first\n\nirworks --version\n\n# then\n```",
+    ]
+    (tmp_path / "README.md").write_text("\n\n".join([*blocks, ""]), encoding="utf-8")
+    (version,) = Readme(tmp_path / "README.md").run_commands("irworks")
+    assert version.startswith("irworks ")
+
+
 def test_a_command_leaves_status_output_and_errors():
     def main():
         sys.stdout.write(f"out {sys.argv}\n")

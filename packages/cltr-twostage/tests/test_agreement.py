@@ -44,6 +44,39 @@ def test_a_list_in_a_hundred_may_be_cut_short():
     assert check_logging(cut, world.logging).agrees
 
 
+def peaked_log(n_sessions, share_cut=0.01, sharpness=3.0):
+    """A policy of six documents that nearly always shows the same three, and its log, of which lists are cut short."""
+    rng = np.random.default_rng(0)
+    scores = sharpness * np.arange(6.0, 0.0, -1.0)
+    policy = TwoStagePolicy(scores, scores, 4, 3, pool=[0, 6])
+    docs = policy.sample(np.zeros(n_sessions, int), rng)
+    mask = np.ones(docs.shape, dtype=bool)
+    mask[rng.permutation(n_sessions)[: int(share_cut * n_sessions)], -1] = False
+    return policy, ClickLog(np.zeros(n_sessions, int), docs, np.zeros(docs.shape, bool), mask)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("n_sessions", [50_000, 200_000, 1_000_000])
+def test_a_list_in_a_hundred_may_be_cut_short_in_a_log_of_any_size(n_sessions, method):
+    policy, log = peaked_log(n_sessions)
+    assert check_logging(log, policy, method=method).agrees
+
+
+def test_more_than_a_list_in_a_hundred_may_not_be_cut():
+    policy, log = peaked_log(200_000, share_cut=0.015)
+    check = check_logging(log, policy)
+    assert not check.agrees
+    assert check.where == "query 0 fills rank 3"
+
+
+@pytest.mark.parametrize("share_cut", [0.0, 0.01])
+def test_a_policy_that_is_slightly_another_is_found_out_beside_cut_lists(share_cut):
+    policy, log = peaked_log(200_000, share_cut)
+    check = check_logging(log, policy.replace(ranker=1.1 * policy.ranker_scores))
+    assert not check.agrees
+    assert check.where.startswith("(query 0, document ")
+
+
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize(
     "change",

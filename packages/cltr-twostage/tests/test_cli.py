@@ -1,5 +1,6 @@
 """The command line as a user meets it: files in, numbers out, one line and an exit status where something is wrong."""
 
+import inspect
 import json
 import os
 import shutil
@@ -16,6 +17,7 @@ import pytest
 from typer.testing import CliRunner
 
 from cltr_twostage import MixturePolicy, Pool, TwoStageLearner, TwoStagePolicy, cli, read_scores
+from cltr_twostage.cli.learn import learn
 from cltr_twostage.evaluation import ESTIMATORS
 from cltr_twostage.simulate import shift_world, tiny_world
 from irworks.data import read_click_log
@@ -580,6 +582,14 @@ def test_options_of_learning_go_through(run: Run, tiny: Path, options: list[obje
     assert learner.policy_for([0, len(seen)], *features).k == 3
 
 
+def test_defaults_are_those_of_the_learner() -> None:
+    own = {parameter.name: parameter.default for parameter in inspect.signature(learn).parameters.values()}
+    learner = TwoStageLearner()
+
+    assert (own["patience"], own["steps"], own["samples"]) == (learner.patience, learner.n_steps, learner.n_samples)
+    assert (own["l2"], own["held_out"]) == (learner.l2, learner.held_out)
+
+
 def test_an_interrupted_run_goes_on_from_its_checkpoint(run: Run, tiny: Path) -> None:
     common = [*LEARN[:-2], "--patience", 100, "--json"]
 
@@ -699,8 +709,8 @@ def test_a_folder_of_another_command_or_with_files_of_the_user_is_refused(run: R
     assert run(*simulate, "mine").status == 0
     Path("mine/notes.txt").write_text("x")
 
-    assert_one_line(run(*LEARN, "--out", "simulated"), "simulated", "simulate wrote this folder")
-    assert_one_line(run(*simulate, "learned"), "learned", "learn wrote this folder")
+    assert_one_line(run(*LEARN, "--out", "simulated"), "simulated", "is not what learn wrote before")
+    assert_one_line(run(*simulate, "learned"), "learned", "is not what simulate wrote before")
     assert_one_line(run(*simulate, "mine"), "mine", "other files", "'notes.txt'")
     assert_one_line(run(*simulate, "."), "cannot be replaced")
     assert Path("mine/notes.txt").read_text() == "x"

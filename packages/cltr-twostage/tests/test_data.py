@@ -445,5 +445,16 @@ def test_tables_that_cannot_be_united_are_refused():
     numbers, text = table_of([(1, 1, 0, 0)]), table_of([(1, "1", 0, 0)])
     with pytest.raises(ArgumentError, match="no score tables"):
         ScoreTable.union([])
-    with pytest.raises(ArgumentError, match="doc_ids are int64 in table 0 and str in table 1"):
+    with pytest.raises(ArgumentError, match="doc_ids are numbers in table 0 and text in table 1"):
         ScoreTable.union([numbers, text])
+
+
+def test_every_id_of_a_union_counts_not_just_the_first():
+    alike = table_of([("q", "a", 0, 0), ("q", "2", 0, 0)])
+    mixed = table_of([("q", "a", 0, 0), ("q", 2, 0, 0)])
+    problem = "doc_ids are text in table 0 and numbers and text in table 1; expected ids of one type in all tables"
+    with pytest.raises(ArgumentError, match=problem):
+        ScoreTable.union([alike, mixed])
+    with pytest.raises(ArgumentError, match="doc_ids are numbers and text in table 0; expected"):
+        ScoreTable.union([mixed, mixed])
+    assert len(ScoreTable.union([table_of([(1, 1, 0, 0)]), table_of([(2.5, True, 0, 0)])])) == 2

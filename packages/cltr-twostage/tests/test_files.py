@@ -138,7 +138,7 @@ def test_a_folder_that_holds_something_else_survives(tmp_path, content):
 
 def test_a_file_of_the_name_survives(tmp_path):
     (tmp_path / "p").write_text("mine")
-    with pytest.raises(DataError, match="exists and is not a saved policy"):
+    with pytest.raises(DataError, match="a file stands where the folder should be"):
         policy().save(tmp_path / "p")
     assert (tmp_path / "p").read_text() == "mine"
 

@@ -175,8 +175,8 @@ def test_a_saved_learner_is_replaced_and_everything_else_survives(tmp_path: Path
     assert_same(TwoStageLearner.load(tmp_path / "l"), learner)
     learner.policy_.save(tmp_path / "policy")
     (tmp_path / "file").write_text("mine")
-    for name in ("policy", "file"):
-        with pytest.raises(DataError, match="exists and is not a saved learner"):
+    for name, problem in (("policy", "exists and is not a saved learner"), ("file", "a file stands where")):
+        with pytest.raises(DataError, match=problem):
             learner.save(tmp_path / name)
     with pytest.raises(DataError, match="exists and is not a saved policy"):
         learner.policy_.save(tmp_path / "l")

@@ -326,18 +326,44 @@ def test_places_that_cannot_be_written_are_told(run: Run) -> None:
     assert Path("precious/config.json").read_text() == "{}"
 
 
+def test_the_log_that_is_read_is_never_overwritten(run: Run) -> None:
+    log, model = Path(write(small_table())), Path("model")
+    text = log.read_text()
+
+    assert_one_line(run("report", log, "--out", log), "--out log.csv would overwrite log.csv")
+    assert_one_line(run("fit", log, "--out", "."), "--out . would overwrite log.csv")
+    assert run("fit", log, "--out", model).status == 0
+    log.rename(model / "log.csv")
+    assert_one_line(run("fit", model / "log.csv", "--out", model), "would overwrite model/log.csv")
+    assert (model / "log.csv").read_text() == text
+
+
+def test_simulate_replaces_only_logs_that_it_wrote(run: Run, simulated: Callable[..., Path]) -> None:
+    log = Path(write(small_table()))
+    text = log.read_text()
+    Path("new.csv.truth.json").write_text("{}")
+
+    assert_one_line(run("simulate", "--out", log, "--sessions", 5), "log.csv: the file exists and is no simulated log")
+    assert_one_line(run("simulate", "--out", "new.csv", "--sessions", 5), "new.csv.truth.json: the file exists")
+
+    assert log.read_text() == text
+    assert not Path("new.csv").exists()
+    first = simulated("again.csv", "--seed", 1).read_bytes()
+    assert simulated("again.csv", "--seed", 2).read_bytes() != first
+
+
 def test_options_that_do_not_go_together_are_told(run: Run) -> None:
     log = write(small_table())
 
     assert_one_line(run("fit", log, "--out", "m", "--clip", 3), "--weight")
     assert_one_line(run("fit", log, "--out", "m", "--weight", "count", "--clip", 0.2), "clip")
     assert_one_line(run("fit", log, "--out", "m", "--weight", "known"), "propensities")
-    assert_one_line(run("fit", log, "--out", "m", "--tower", "linear"), "features")
+    assert_one_line(run("fit", log, "--out", "m", "--tower", "linear"), "features", "--feature on the command line")
     assert_one_line(run("fit", log, "--out", "m", "--l2", 0), "l2")
     assert_one_line(
         run("fit", log, "--out", "m", "--combine", "pbm", "--unidentified", "component-normalize"), "additive"
     )
-    assert_one_line(run("check", log, "--tower", "linear"), "features")
+    assert_one_line(run("check", log, "--tower", "linear"), "features", "--feature on the command line")
     assert_one_line(run("check", log, "--feature", "price"), "price", "missing")
     assert_one_line(run("report", log, "--tower", "linear"), "features")
     assert not Path("m").exists()
@@ -350,6 +376,7 @@ def test_options_that_do_not_go_together_are_told(run: Run) -> None:
         ["check", "log.csv", "--tower", "quadratic"],
         ["check", "log.csv", "--swaps", "-1"],
         ["fit", "log.csv"],
+        ["fit", "log.csv", "--out", "m", "--seed", "-1"],
         ["simulate", "--out", "x.csv", "--temperature", "2"],
         ["simulate", "--out", "x.csv", "--sessions", "0"],
         ["simulate", "--out", "x.csv", "--world", "flat"],

@@ -221,7 +221,7 @@ def test_a_folder_of_something_else_is_left_alone(log: ClickLog, tmp_path: Path,
 def test_a_file_in_the_way_is_left_alone(log: ClickLog, tmp_path: Path) -> None:
     (tmp_path / "model").write_text("mine")
 
-    with pytest.raises(DataError, match="a file of this name exists"):
+    with pytest.raises(DataError, match="a file stands where the folder should be"):
         TwoTowerClickModel().fit(log).save_pretrained(tmp_path / "model")
 
     assert (tmp_path / "model").read_text() == "mine"

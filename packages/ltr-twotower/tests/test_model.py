@@ -15,6 +15,7 @@ from irworks.data import ClickLog
 from irworks.errors import ArgumentError, DataError
 from irworks.simulate import AdditiveTwoTower, EpsilonGreedy, SwapPolicy, log_position_bias, simulate_clicks
 from ltr_twotower import (
+    Cells,
     NotFittedError,
     NotIdentifiedError,
     NotIdentifiedWarning,
@@ -751,3 +752,55 @@ def test_a_stream_that_may_not_be_unidentified_goes_on_until_it_is_identified() 
 
     assert model.cells_.impressions.sum() == 8
     assert np.isfinite(model.stderr_).all()
+
+
+@pytest.fixture
+def swapped_and_fixed() -> tuple[ClickLog, ClickLog]:
+    """A log that identifies the model, and one of other documents that does not."""
+
+    def log(docs: list[str], clicks: list[int]) -> ClickLog:
+        table = {"session_id": [0, 0, 1, 1], "query_id": 0, "doc_id": docs, "position": [1, 2, 1, 2], "click": clicks}
+        return ClickLog.from_frame(pd.DataFrame(table))
+
+    return log(["a", "b", "b", "a"], [1, 0, 1, 1]), log(["y", "z", "y", "z"], [1, 0, 0, 1])
+
+
+def test_a_refused_fit_leaves_the_one_before_as_it_was(swapped_and_fixed: tuple[ClickLog, ClickLog]) -> None:
+    good, refused = swapped_and_fixed
+    model = TwoTowerClickModel(on_unidentified="raise").fit(good)
+    before, fitted = model.predict_relevance(good), dict(vars(model))
+
+    with pytest.raises(NotIdentifiedError):
+        model.fit(refused)
+
+    np.testing.assert_array_equal(model.predict_relevance(good), before)
+    assert all(vars(model)[name] is value for name, value in fitted.items() if name.endswith("_"))
+    with pytest.warns(UnknownPairsWarning):
+        model.predict_relevance(refused)
+
+
+def test_a_first_fit_that_is_refused_leaves_no_fit(swapped_and_fixed: tuple[ClickLog, ClickLog]) -> None:
+    _, refused = swapped_and_fixed
+    model = TwoTowerClickModel(on_unidentified="raise")
+
+    for attempt in (model.fit, model.partial_fit):
+        with pytest.raises(NotIdentifiedError):
+            attempt(refused)
+
+    assert not [name for name in vars(model) if name.endswith("_")]
+    with pytest.raises(NotFittedError):
+        model.identifiability()
+
+
+def test_a_solver_that_fails_leaves_the_fit_before(mixed: ClickLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, other = TwoTowerClickModel().fit(mixed), toy_log(0.5, seed=1)
+    before = model.predict_relevance(mixed)
+    monkeypatch.setattr("ltr_twotower.model.solve_newton", lambda problem: 1 / 0)
+
+    for attempt in (model.fit, model.partial_fit):
+        with pytest.raises(ZeroDivisionError):
+            attempt(other)
+    monkeypatch.undo()
+
+    np.testing.assert_array_equal(model.predict_relevance(mixed), before)
+    np.testing.assert_array_equal(model.partial_fit(mixed).cells_.impressions, 2 * Cells.from_log(mixed).impressions)

@@ -1,6 +1,7 @@
 """Standard errors: against the inverted Hessian, sums over impressions, a bootstrap, and their coverage."""
 
 import functools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -135,6 +136,31 @@ def test_the_covariance_of_a_difference_of_equal_fits_is_zero(log: ClickLog) -> 
     estimate = (problem, solve_newton(problem))
 
     np.testing.assert_allclose(contrasts(difference_covariance(estimate, estimate)), 0, atol=1e-15)
+
+
+def test_a_rank_with_hardly_any_click_does_not_make_a_difference_of_fits_certain() -> None:
+    propensity = PlacementPropensity("known")
+    large, below = [], []
+    for seed in range(60):
+        rng = np.random.default_rng(500 + seed)
+        world = linear_world(rng, n_queries=10, k=4, n_features=3)
+        world = replace(world, theta=np.append(world.theta[:-1], -6.5))
+        log = world.simulate(2000, rng, temperature=0.3)
+        problems = [
+            Problem(cells, X=log.features.astype(float), l2=0.1)
+            for cells in (Cells.from_log(log), propensity.weigh(propensity.aggregate(log)))
+        ]
+        fits = [(problem, solve_newton(problem)) for problem in problems]
+        variance = contrasts(difference_covariance(*fits))[-1, -1]
+        moved = fits[1][1].v - fits[0][1].v
+        large.append(abs(moved[-1] - moved[0]) > 1.96 * np.sqrt(variance))
+        cells = problems[0].cells
+        expected = np.bincount(cells.rank, cells.n * expit(problems[0].logits(fits[0][1].v, fits[0][1].u)))
+        below.append(expected[-1] < np.bincount(cells.rank, cells.clicks)[-1])
+
+    # Of intervals from the clicks that there were, a quarter would miss.
+    assert np.mean(large) < 0.05
+    assert not any(below)
 
 
 @functools.cache

@@ -277,6 +277,23 @@ def test_planted_effects_of_the_place_are_recovered():
     np.testing.assert_allclose(independent.effects.value, truth.effect, atol=0.05)
 
 
+@pytest.mark.parametrize("quality", [0.0, 0.7])
+def test_the_quality_of_a_film_is_that_of_its_place_on_its_screen_for_all_users(quality):
+    seen = Planted(users=2_000, screens=2, rows=2, pages=1, visible=3, looks="uniform", rate=0.999, spread=0.0)
+    study = planted_study(rng(18), replace(seen, taste=0.0, quality=quality))
+    shares = np.array(
+        [
+            [study.clicked[(study.task == task) & (study.user % 2 == half)].mean(axis=0) for task in (1, 2)]
+            for half in (0, 1)
+        ]
+    )
+    # A genre is a carousel: what is left within one is the films'.
+    within = np.log(shares) - np.log(shares).mean(axis=3, keepdims=True)
+    assert (within.std() > 0.2) == (quality > 0)
+    assert (np.abs(within[:, 0] - within[:, 1]).max() > 0.4) == (quality > 0)
+    np.testing.assert_allclose(within[0], within[1], atol=0.4)
+
+
 def test_one_click_a_screen_looks_like_a_violation_to_the_method_for_independent_clicks():
     study = planted_study(rng(15))
     assert examination_hypothesis(study, rng=rng(), n=20).verdict == "not rejected"

@@ -31,7 +31,13 @@ RULES: dict[str, Callable[[Values], list[bool]]] = {
         v["real_row_high"] < 0 and v["real_column_high"] < 0,
     ],
     "l-pattern": lambda v: [v["power"] == 1, v["size"] <= 0.10],
-    "examination-hypothesis": lambda v: [v["size"] <= 0.07, v["power"] >= 0.9, v["naive_slope_high"] < 0],
+    "examination-hypothesis": lambda v: [
+        v["size"] <= 0.07,
+        v["power"] >= 0.9,
+        v["drawn_size"] <= 0.07,
+        v["drawn_power"] >= 0.9,
+        v["naive_slope_high"] < 0,
+    ],
     "carousel-over-list": lambda v: [
         v["coarse_ccm"] < v["coarse_tcm"] - 0.005,
         v["fine_ccm"] < v["fine_tcm"] - 0.005,

@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -9,7 +10,7 @@ import pandas as pd
 import pytest
 
 from irworks.testing import run_main
-from recgaze import Screen, gaze_from_fixations
+from recgaze import Behaviour, Screen, gaze_from_fixations, simulate_study
 from recgaze.cli import main
 from recgaze.models import load_model
 
@@ -35,7 +36,7 @@ def broken(saved, tmp_path):
 
 
 def test_simulate_writes_a_study_that_is_valid(run):
-    assert run("simulate", "study", "--users", 2, "--seed", 3).status == 0
+    assert run("simulate", "--out", "study", "--users", 2, "--seed", 3).status == 0
     done = run("validate", "study", "--json")
     assert done.status == 0
     assert done.json["ok"]
@@ -46,8 +47,8 @@ def test_more_users_than_a_block_are_written_as_parquet_and_analysed_in_blocks(r
     from recgaze.cli import studies
 
     monkeypatch.setattr(studies, "BLOCK", 2)
-    assert run("simulate", "study", "--users", 5).status == 2
-    assert run("simulate", "study", "--users", 5, "--format", "parquet").status == 0
+    assert run("simulate", "--out", "study", "--users", 5).status == 2
+    assert run("simulate", "--out", "study", "--users", 5, "--format", "parquet").status == 0
     streamed = run("analyze", "study", "--stream", "--draws", 20, "--json")
     whole = run("analyze", "study", "--draws", 20, "--json")
     assert streamed.json["examination"]["value"] == whole.json["examination"]["value"]
@@ -58,29 +59,94 @@ def folder_bytes(folder):
 
 
 def test_simulate_replaces_what_it_wrote_and_nothing_else(run):
-    assert run("simulate", "study", "--users", 1).status == 0
-    assert run("simulate", "study", "--users", 2, "--seed", 1).status == 0
+    simulate = ("simulate", "--out", "study", "--users")
+    assert run(*simulate, 1).status == 0
+    assert run(*simulate, 2, "--seed", 1).status == 0
     assert len(pd.read_csv("study/user_features.csv")) == 2
-    other = run("simulate", "study", "--users", 1, "--format", "parquet")
-    assert other.status == 2
-    assert "is there already" in other.err
+    assert run(*simulate, 2, "--seed", 1, "--format", "parquet").status == 0
+    assert {path.suffix for path in Path("study").iterdir()} == {".parquet", ".json"}
+    assert run(*simulate, 1).status == 0
     # One's own clicks among the simulated tables: from then on the folder is one's own.
     table = Path("study/click_feedback.csv")
     table.write_text(table.read_text() + "\n")
     before = folder_bytes("study")
-    refused = run("simulate", "study", "--users", 1)
+    refused = run(*simulate, 1)
     assert refused.status == 2
-    assert "OUT study holds click_feedback.csv, which `recgaze simulate` did not write" in refused.err
+    assert "study: the folder exists and is not a study as `recgaze simulate` wrote it" in refused.err
     assert folder_bytes("study") == before
 
 
-def test_simulate_leaves_a_study_of_another_alone_that_lacks_tables(run, saved, tmp_path):
+def test_simulate_says_all_that_it_planted(run):
+    options = ("--pattern", "uniform", "--position-bias", 0.5, "--satisfice", 0.1, "--error", 0, "--no-gaps")
+    done = run("simulate", "--out", "study", "--users", 2, "--seed", 4, *options, "--json")
+    about = json.loads(Path("study/about.json").read_text())
+    assert about.pop("sha256").keys() == {path.name for path in Path("study").glob("*.csv")}
+    assert about == {"package": "recgaze", "command": "simulate"} | {
+        name: value for name, value in done.json.items() if name != "out"
+    }
+    behaviour = about.pop("behaviour")
+    planted = Behaviour(**behaviour | {"spread": tuple(behaviour["spread"])})
+    assert planted == Behaviour(pattern="uniform", position_bias=0.5, satisfice=0.1, error=0.0)
+    again = simulate_study(2, rng=np.random.default_rng(about["seed"]), behaviour=planted, gaps=about["gaps"])
+    again.dataset.save("again", format=about["format"])
+    tables = folder_bytes("study")
+    assert folder_bytes("again") == {name: tables[name] for name in tables if name != "about.json"}
+
+
+def test_a_study_whose_writing_is_interrupted_is_not_there_and_the_one_before_it_still_is(run, monkeypatch):
+    from recgaze.data import dataset
+
+    def interrupted(frame, path):
+        if path.stem == "item_features":
+            raise KeyboardInterrupt
+        write(frame, path)
+
+    write = dataset.write_table
+    simulate = partial(run, "simulate", "--out", "study", "--users", 1)
+    monkeypatch.setattr(dataset, "write_table", interrupted)
+    assert simulate().status == 130
+    assert not list(Path().iterdir())
+    monkeypatch.setattr(dataset, "write_table", write)
+    assert simulate().status == 0
+    before = folder_bytes("study")
+    monkeypatch.setattr(dataset, "write_table", interrupted)
+    assert simulate("--seed", 5).status == 130
+    assert [path.name for path in Path().iterdir()] == ["study"]
+    assert folder_bytes("study") == before
+
+
+@pytest.mark.parametrize("sha256", [[], "", None, {"click_feedback.csv": ""}])
+def test_a_folder_that_only_says_it_is_ours_is_left_alone(run, saved, tmp_path, sha256):
+    mine = shutil.copytree(saved, tmp_path / "mine")
+    (mine / "about.json").write_text(json.dumps({"package": "recgaze", "command": "simulate", "sha256": sha256}))
+    before = folder_bytes("mine")
+    refused = run("simulate", "--out", "mine", "--users", 1)
+    assert refused.status == 2
+    assert refused.err.startswith("error: mine: the folder exists")
+    assert folder_bytes("mine") == before
+
+
+def test_simulate_leaves_what_others_put_there_alone(run, saved, tmp_path):
     (tmp_path / "mine").mkdir()
     shutil.copy(saved / "user_features.csv", tmp_path / "mine")
     before = folder_bytes("mine")
     for options in ((), ("--users", 100, "--format", "parquet")):
-        assert run("simulate", "mine", *options).status == 2
+        assert run("simulate", "--out", "mine", *options).status == 2
         assert folder_bytes("mine") == before
+    assert run("simulate", "--out", "study", "--users", 1).status == 0
+    Path("study/notes.txt").write_text("mine")
+    refused = run("simulate", "--out", "study", "--users", 1)
+    assert refused.status == 2
+    assert "the folder also holds other files (found 'notes.txt'" in refused.err
+    assert Path("study/notes.txt").read_text() == "mine"
+
+
+def test_the_study_that_a_link_names_is_replaced_and_the_link_stays(run):
+    assert run("simulate", "--out", "study", "--users", 1).status == 0
+    Path("link").symlink_to("study")
+    assert run("simulate", "--out", "link", "--users", 2).status == 0
+    assert Path("link").is_symlink()
+    assert len(pd.read_csv("study/user_features.csv")) == 2
 
 
 def test_no_command_writes_over_what_it_reads(run, saved, tmp_path):
@@ -116,6 +182,20 @@ def test_a_place_that_cannot_be_written_is_told_before_the_work(run, saved, monk
         assert done.status == 2
         assert f"--out {out} cannot be written" in done.err
         assert "irworks-tmp" not in done.err
+
+
+def test_a_folder_of_others_and_a_name_that_is_no_table_are_told_before_the_work(run, saved, tmp_path, monkeypatch):
+    monkeypatch.setattr("recgaze.RecGazeDataset.load", lambda *_: pytest.fail("the work has begun"))
+    monkeypatch.setattr("recgaze.gaze_files.read_gaze", lambda *_, **__: pytest.fail("the work has begun"))
+    (tmp_path / "mine").mkdir()
+    Path("mine/notes.txt").write_text("mine")
+    done = run("fit", saved, "--compare", "--out", "mine")
+    assert done.status == 2
+    assert "mine: the folder exists and is not a saved model" in done.err
+    Path("gaze.csv").write_text("t,x,y\n0,1,1\n")
+    done = run("events", "gaze.csv", "--out", "events.xyz", "--screen-cm", 53, "--distance-cm", 65)
+    assert done.status == 2
+    assert done.err.startswith("error: events.xyz: not a table by its name")
 
 
 def test_validate_lists_errors_and_ends_with_status_2(run, broken):
@@ -184,7 +264,7 @@ def test_solvers_that_a_model_does_not_have_are_told(run, saved):
 
 
 def test_a_comparison_of_one_user_is_refused_before_anything_is_written(run):
-    run("simulate", "alone", "--users", 1)
+    run("simulate", "--out", "alone", "--users", 1)
     done = run("fit", "alone", "--compare", "--out", "model")
     assert done.status == 2
     assert "at least 2" in done.err
@@ -240,6 +320,47 @@ def test_gaze_without_a_screen_size_is_told_what_is_missing(run):
     assert not Path("events.csv").exists()
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("--tobii",),
+        ("--t", "t"),
+        ("--x", "x"),
+        ("--y", "y"),
+        ("--valid", "valid"),
+        ("--lost", 0, 0),
+        ("--time-unit", "ms"),
+        ("--screen-px", 1920, 1080),
+        ("--screen-cm", 53),
+        ("--distance-cm", 65),
+    ],
+    ids=lambda option: option[0],
+)
+def test_an_option_that_the_file_has_no_use_for_is_refused(run, option):
+    for file in ("gaze.mat", "gaze.tsv"):
+        Path(file).write_text("")
+    done = run("events", "gaze.mat", "--out", "events.csv", *option)
+    assert done.status == 2
+    assert f"a .mat file has no {option[0]};" in done.err
+    if option[0] in ("--t", "--x", "--y", "--valid", "--lost"):
+        done = run("events", "gaze.tsv", "--tobii", "--out", "events.csv", *option)
+        assert done.status == 2
+        assert f"--tobii has no {option[0]};" in done.err
+
+
+def test_an_option_of_another_detector_or_of_areas_is_refused(run):
+    Path("gaze.csv").write_text("")
+    for options, message in (
+        (("--method", "idt", "--velocity", 20), "--method idt has no --velocity"),
+        (("--method", "adaptive", "--velocity", 20), "--method adaptive has no --velocity"),
+        (("--dispersion", 2), "--method ivt has no --dispersion"),
+        (("--rule", "strict"), "a table without --layout has no --rule"),
+    ):
+        done = run("events", "gaze.csv", "--out", "events.csv", "--screen-cm", 53, "--distance-cm", 65, *options)
+        assert done.status == 2
+        assert message in done.err
+
+
 def test_what_is_odd_in_raw_gaze_is_a_line_on_standard_error(run):
     x = np.where(np.arange(400) % 40 < 4, -1.0, 500.0)
     frame = pd.DataFrame({"t": np.arange(400) / 200, "x": x, "y": x})
@@ -252,7 +373,8 @@ def test_what_is_odd_in_raw_gaze_is_a_line_on_standard_error(run):
     told = run(*options, "--lost", -1, -1)
     assert told.err == ""
     assert "40 lost" in told.out
-    assert "--tobii has no --valid and no --lost" in run(*options, "--lost", 0, 0, "--tobii").err
+    both = run(*options, "--lost", 0, 0, "--valid", "valid", "--tobii")
+    assert "--tobii has no --valid and no --lost" in both.err
 
 
 def test_what_is_odd_in_a_study_is_told_by_every_command(run, saved, tmp_path):
@@ -270,7 +392,7 @@ def test_what_is_odd_in_a_study_is_told_by_every_command(run, saved, tmp_path):
 def test_wrong_kinds_of_places_are_told_in_words(run, saved):
     assert "summary_feedback.csv: a file, not a folder" in run("analyze", saved / "summary_feedback.csv").err
     size = ["--screen-cm", 53, "--distance-cm", 65]
-    assert "a folder, not a file" in run("events", saved, "--out", "events.csv", *size).err
+    assert "a folder, and no table" in run("events", saved, "--out", "events.csv", *size).err
     no_model = run("view", saved, "--model", saved)
     assert "the folder is no saved model (found 'no model.json'" in no_model.err
     assert "Errno" not in no_model.err

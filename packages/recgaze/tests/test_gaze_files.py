@@ -91,7 +91,7 @@ def test_times_too_fast_or_too_slow_for_a_tracker_name_the_file_and_the_units(tm
 
 def test_a_folder_is_no_file(tmp_path):
     for read in (read_gaze, read_tobii):
-        with pytest.raises(DataError, match="a folder, not a file"):
+        with pytest.raises(DataError, match="a folder, and no table"):
             read(tmp_path)
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
+from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.runtime.terminal import run_command_line, version_callback
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,14 +46,6 @@ class EngineChoice(StrEnum):
     ray = "ray"
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        from irworks import __version__
-
-        typer.echo(f"irworks {__version__}")
-        raise typer.Exit
-
-
 def _package_names(incomplete: str) -> list[str]:
     from importlib.metadata import entry_points
 
@@ -72,7 +65,10 @@ DataNames = Annotated[list[str] | None, typer.Argument(metavar="NAME", autocompl
 @app.callback()
 def _irworks(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+        bool,
+        typer.Option(
+            "--version", callback=version_callback("irworks"), is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Papers as libraries, and their claims as programs that you can run."""
@@ -310,14 +306,10 @@ def verify_data(names: DataNames = None) -> None:
 
 
 def main() -> None:
-    """Run the command line; an error of irworks is one sentence on standard error, without a traceback."""
+    """Run the command line; an error of irworks or of the file system is one sentence on standard error."""
     # So that a polite `kill` unwinds the stack: half-written files go, child processes are stopped.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
-    try:
-        app(prog_name="irworks")
-    except IrworksError as error:
-        typer.echo(f"irworks: {error}", err=True)
-        sys.exit(2 if isinstance(error, ArgumentError | MissingDependencyError) else 1)
+    run_command_line(app, "irworks", mistakes=(ArgumentError, MissingDependencyError))
 
 
 if __name__ == "__main__":

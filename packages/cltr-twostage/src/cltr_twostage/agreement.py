@@ -73,7 +73,8 @@ def check_logging(
 
     Clicks and examination play no part. What it finds: another policy, temperature, `n_candidates` or version than was
     in production; impressions that were filtered from the log, as where only what scrolled into view was kept. A
-    list in a hundred may be cut short. No finding is no proof: a small log shows large differences only.
+    list in a hundred may be cut short, in a log of any size. No finding is no proof: a small log shows large
+    differences only.
 
     Args:
         log: What was shown.
@@ -98,8 +99,12 @@ def check_logging(
     expected, error = (_widened(table, ranks) for table in (placement.value, placement.stderr))
     shown = _counts(rows, pool.n_rows, ranks)
     least = EXACT if exact else RARE / n_samples
-    by_document = _log_bound(shown, sessions[pool.owner()], expected, REACH * error + least)
     filled, fills = (np.add.reduceat(table, pool.offsets[:-1], axis=0) for table in (shown, expected))
+    missing = np.maximum(sessions[:, None] * np.minimum(fills, 1.0) - filled, 0.0)[pool.owner()]
+    mean = sessions[pool.owner(), None] * expected
+    # Whatever is missing at a rank may have been this document; that much is missing, the rank itself answers for.
+    whole = np.maximum(shown, np.minimum(shown + missing, mean))
+    by_document = _log_bound(whole, sessions[pool.owner()], expected, REACH * error + least)
     by_rank = _log_bound(filled, sessions, np.minimum(fills, 1.0), max(least, CUT))
     n_places = np.log(2.0 * max(1, int((sessions[pool.owner()] > 0).sum() + (sessions > 0).sum()) * ranks))
     # A rank that is left empty is behind each document that is missing there.

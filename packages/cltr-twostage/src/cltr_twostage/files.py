@@ -8,7 +8,7 @@ folder `policy_0`, `policy_1`, ... for each of its policies.
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from cltr_twostage.scores import ScoreTable
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
+from irworks.runtime.outputs import require_replaceable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
     from cltr_twostage.mixture import MixturePolicy
     from cltr_twostage.policy import TwoStagePolicy
 
-__all__ = ["load_policy", "read_config", "refuse_foreign", "save_policy"]
+    P = TypeVar("P", TwoStagePolicy, MixturePolicy)
+
+__all__ = ["load_policy", "load_policy_of", "read_config", "save_policy"]
 
 FORMAT = 1
 PACKAGE = "cltr-twostage"
@@ -51,7 +54,7 @@ def save_policy(policy: "TwoStagePolicy | MixturePolicy", folder: str | Path) ->
         ArgumentError: An id is of a type that plain files do not hold.
     """
     target = Path(folder)
-    refuse_foreign(target, "a saved policy", _is_ours)
+    require_replaceable(target, "a saved policy", header=CONFIG, is_ours=_is_ours)
     with atomic_folder(target) as scratch:
         _write(policy, scratch)
 
@@ -67,16 +70,16 @@ def load_policy(folder: str | Path) -> "TwoStagePolicy | MixturePolicy":
     return _read_mixture(root, config) if config["kind"] == MIXTURE else _read_two_stage(root, config)
 
 
-def refuse_foreign(folder: Path, what: str, is_ours: Callable[[dict[str, Any]], bool]) -> None:
-    """Raise a DataError unless a folder may be written: it is absent, empty, or what its `config.json` says is ours.
+def load_policy_of(folder: str | Path, kind: "type[P]", what: str) -> "P":
+    """Read a policy of one kind.
 
-    Args:
-        folder: Where something is to be saved.
-        what: What may be replaced, in words.
-        is_ours: Whether a configuration is that of such a thing; others, too, have a config.json and must survive.
+    Raises:
+        DataError: As `load_policy`; or the policy is of the other kind.
     """
-    if folder.exists() and not _replaceable(folder, is_ours):
-        raise DataError(f"exists and is not {what}", source=folder, hint="Choose another name")
+    policy = load_policy(folder)
+    if not isinstance(policy, kind):
+        raise DataError(f"not a {what}", source=folder, found=type(policy).__name__)
+    return policy
 
 
 def read_config(root: Path, what: str, is_ours: Callable[[dict[str, Any]], bool], expected: str) -> dict[str, Any]:
@@ -113,16 +116,6 @@ def read_config(root: Path, what: str, is_ours: Callable[[dict[str, Any]], bool]
 
 
 # -- writing ----------------------------------------------------------------------------------------------------------
-
-
-def _replaceable(folder: Path, is_ours: Callable[[dict[str, Any]], bool]) -> bool:
-    if not folder.is_dir():
-        return False
-    try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return not any(folder.iterdir())
-    return isinstance(config, dict) and is_ours(config)
 
 
 def _is_ours(config: dict[str, Any]) -> bool:

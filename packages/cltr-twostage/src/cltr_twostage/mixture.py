@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.exposure import Exposure, Placement
 from cltr_twostage.policy import N_SAMPLES, Method, TwoStagePolicy, require_same_pool
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError
 
 __all__ = ["MixturePolicy"]
 
@@ -58,12 +58,9 @@ class MixturePolicy:
         Raises:
             DataError: The folder is not a saved mixture, or a file of it is damaged: which.
         """
-        from cltr_twostage.files import load_policy
+        from cltr_twostage.files import MIXTURE, load_policy_of
 
-        policy = load_policy(folder)
-        if not isinstance(policy, cls):
-            raise DataError("not a mixture policy", source=folder, found=type(policy).__name__)
-        return policy
+        return load_policy_of(folder, cls, MIXTURE)
 
     def __repr__(self) -> str:
         return f"MixturePolicy({self.pool!r}, n_policies={len(self.policies)}, k={self.k})"

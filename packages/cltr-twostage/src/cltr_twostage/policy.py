@@ -12,7 +12,7 @@ from cltr_twostage.exposure import Exposure, Placement, checked_rank_weights
 from cltr_twostage.sampling import sampled_placement
 from cltr_twostage.scores import ScoreTable
 from cltr_twostage.stage import Stage, stage_scores
-from irworks.errors import ArgumentError, DataError
+from irworks.errors import ArgumentError
 from irworks.simulate import PlackettLucePolicy
 from irworks.simulate.plackett_luce import require_at_least_one
 
@@ -124,12 +124,9 @@ class TwoStagePolicy:
         Raises:
             DataError: The folder is not a saved two-stage policy, or a file of it is damaged: which.
         """
-        from cltr_twostage.files import load_policy
+        from cltr_twostage.files import TWO_STAGE, load_policy_of
 
-        policy = load_policy(folder)
-        if not isinstance(policy, cls):
-            raise DataError("not a two-stage policy", source=folder, found=type(policy).__name__)
-        return policy
+        return load_policy_of(folder, cls, TWO_STAGE)
 
     def __repr__(self) -> str:
         return f"TwoStagePolicy({self.pool!r}, n_candidates={self.n_candidates}, k={self.k})"

@@ -92,7 +92,7 @@ class ScoreTable:
             The tables in their order. Queries, and documents within a query, stand in the order of their first row.
 
         Raises:
-            ArgumentError: No tables, or ids that are text in one and numbers in another.
+            ArgumentError: No tables, or ids that are text here and numbers there.
         """
         import pandas as pd
 
@@ -245,13 +245,18 @@ def _grouped(frame: "pd.DataFrame", query: str, doc: str) -> tuple[Pool, NDArray
 
 def _require_one_type(name: str, ids: Sequence[NDArray[Any]]) -> None:
     """Raise an ArgumentError where 1 and "1" would silently be two documents."""
-    kinds = [type(array.flat[0]).__name__ for array in ids]
-    texts = [isinstance(array.flat[0], str) for array in ids]
-    if len(set(texts)) > 1:
-        other = texts.index(not texts[0])
-        raise ArgumentError(
-            f"{name} are {kinds[0]} in table 0 and {kinds[other]} in table {other}; expected ids of one type"
-        )
+    types = [{_type_of_id(kind) for kind in set(map(type, array.tolist()))} for array in ids]
+    odd = next((place for place, found in enumerate(types) if len(found) > 1 or found != types[0]), None)
+    if odd is None:
+        return
+    found = [f"{' and '.join(sorted(types[place]))} in table {place}" for place in sorted({0, odd})]
+    raise ArgumentError(f"{name} are {' and '.join(found)}; expected ids of one type in all tables")
+
+
+def _type_of_id(kind: type) -> str:
+    if issubclass(kind, str):
+        return "text"
+    return "numbers" if issubclass(kind, (int, float, np.number, np.bool_)) else kind.__name__
 
 
 def _scores(frame: "pd.DataFrame", column: str, place: Any) -> FloatArray:

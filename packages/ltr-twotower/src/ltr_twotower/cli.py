@@ -1,6 +1,5 @@
 """The command line: `ltr-twotower check | fit | report | simulate`."""
 
-import json
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -212,7 +211,7 @@ def fit(
     bias_reduction: Annotated[
         bool, typer.Option("--bias-reduction", help="Embedding tower: correct theta for few impressions per document.")
     ] = False,
-    seed: Annotated[int, typer.Option(help="For the deep tower.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For the deep tower.")] = 0,
     query: QueryColumn = "query_id",
     doc: DocColumn = "doc_id",
     position: PositionColumn = "position",
@@ -223,9 +222,11 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a model and save it as plain files."""
+    from irworks.runtime.outputs import require_apart
     from ltr_twotower.files import check_target
     from ltr_twotower.model import TwoTowerClickModel
 
+    require_apart(out, [log])
     check_target(out)
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
     model = TwoTowerClickModel(
@@ -276,9 +277,11 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Has the logging policy bent the model? Residuals, thetas side by side, a verdict in words."""
+    from irworks.runtime.outputs import require_apart
     from ltr_twotower.explain import logging_policy_report
     from ltr_twotower.model import TwoTowerClickModel
 
+    require_apart(out, [log])
     data = _Columns(query, doc, position, click, session, propensity, feature).read(log)
     if tower is None:
         tower = ExactTower.embedding if data.features is None else ExactTower.linear
@@ -311,15 +314,18 @@ def simulate(
     propensities: Annotated[bool, typer.Option(help="Write the true placement propensities.")] = True,
     as_json: Json = False,
 ) -> None:
-    """Write a click log from a world with known truth, and that truth beside it (OUT.truth.json)."""
+    """Write a click log from a world with known truth, and that truth beside it (OUT.truth.json).
+
+    An existing file is replaced only if it is a log that this command wrote.
+    """
     from dataclasses import replace
 
     import numpy as np
 
-    from irworks.data import write_click_log
-    from irworks.runtime import atomic_write
     from ltr_twotower import simulate as worlds
+    from ltr_twotower.truth import check_target, write_with_truth
 
+    check_target(out)
     makers = {
         WorldChoice.toy: worlds.toy_world,
         WorldChoice.linear: worlds.linear_world,
@@ -331,9 +337,7 @@ def simulate(
     built = makers[world](rng)
     strength = {PolicyChoice.expert: 1.0, PolicyChoice.random: 0.0, PolicyChoice.inverse: -1.0}[policy]
     data = built.simulate(sessions, rng, temperature=temperature, strength=strength)
-    write_click_log(data if propensities else replace(data, propensities=None), out)
     truth = {
-        "world": built.name,
         "about": built.about,
         "policy": policy.value,
         "temperature": temperature,
@@ -341,9 +345,7 @@ def simulate(
         "theta": built.theta.tolist(),
         "relevance_logit": (built.train.labels - 2).tolist(),
     }
-    beside = out.with_name(out.name + ".truth.json")
-    with atomic_write(beside) as handle:
-        json.dump(truth, handle, indent=1)
+    beside = write_with_truth(data if propensities else replace(data, propensities=None), built.name, truth, out)
     if as_json:
         _print_json(sizes(data) | {"log": str(out), "theta": truth["theta"]})
         return

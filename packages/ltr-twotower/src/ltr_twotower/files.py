@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
+from irworks.runtime.outputs import require_replaceable
 from ltr_twotower.cells import Cells
 from ltr_twotower.ids import can_be_stored, plain
 from ltr_twotower.weighting import PlacementPropensity, WeightSummary
@@ -47,22 +48,11 @@ def save_model(model: "TwoTowerClickModel", folder: str | Path) -> None:
         _write(model, scratch)
 
 
-def check_target(folder: Path) -> None:
+def check_target(folder: str | Path) -> None:
     """Raise a `DataError` if a model must not be written to `folder`: it holds something else."""
-    if folder.exists() and not _replaceable(folder):
-        what = "the folder exists and is not a saved model" if folder.is_dir() else "a file of this name exists"
-        raise DataError(what, source=folder, expected="a new folder, or a saved model to replace")
-
-
-def _replaceable(folder: Path) -> bool:
-    """Whether the folder is empty or a model of this package; others, too, have a config.json and must survive."""
-    if not folder.is_dir():
-        return False
-    try:
-        config = json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError):
-        return not any(folder.iterdir())
-    return isinstance(config, dict) and config.get("package") == "ltr-twotower"
+    require_replaceable(
+        folder, "a saved model", header="config.json", is_ours=lambda config: config.get("package") == "ltr-twotower"
+    )
 
 
 def _strict(value: Any) -> Any:

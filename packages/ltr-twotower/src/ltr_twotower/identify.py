@@ -290,7 +290,10 @@ def with_bias_features(groups: IdentifiedGroups, A: FloatArray) -> IdentifiedGro
 def _feature_matrix(cells: Cells, features: ArrayLike | None) -> FloatArray:
     table = cells.features if features is None else features
     if table is None:
-        raise ArgumentError("this tower needs features and the log has none; pass features [n_pairs, n_features]")
+        raise ArgumentError(
+            "this tower needs features and the log has none; pass features [n_pairs, n_features], or read the log with "
+            "features=[...] (--feature on the command line)"
+        )
     return feature_table("features", table, cells.n_pairs)
 
 

@@ -1,6 +1,7 @@
 """`TwoTowerClickModel`: position bias and relevance from clicks, P(click) = sigmoid(theta_rank + gamma)."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, Self
 
@@ -18,6 +19,7 @@ from ltr_twotower.newton import Problem, Solution, solve_lbfgs, solve_newton
 from ltr_twotower.options import check_options, name_of, solver_of, tower_of
 from ltr_twotower.predict import component_proba, embedding_of, features_of
 from ltr_twotower.reduction import solve_bias_reduced
+from ltr_twotower.reference import referred
 from ltr_twotower.swaps import swap_graph
 from ltr_twotower.unidentified import NotIdentifiedError, NotIdentifiedWarning, OnUnidentified, comparable_labels
 from ltr_twotower.variance import theta_covariance
@@ -101,6 +103,7 @@ class TwoTowerClickModel:
         self.l2, self.relevance_l2, self.solver = l2, relevance_l2, solver
         self.bias_reduction, self.on_unidentified = bias_reduction, on_unidentified
         self.random_state, self.train = random_state, train
+        self._seen: Cells | None = None
         check_options(self)
 
     if not TYPE_CHECKING:  # a type checker would take every misspelt attribute for one that this gives
@@ -113,7 +116,7 @@ class TwoTowerClickModel:
     # -- fitting ------------------------------------------------------------------------------------------------------
 
     def fit(self, log: ClickLog, X: ArrayLike | None = None) -> Self:
-        """Fit the model to a log.
+        """Fit the model to a log. A fit that raises leaves the one before as it was.
 
         Args:
             log: The clicks.
@@ -141,12 +144,14 @@ class TwoTowerClickModel:
 
         Raises:
             DataError: The parts cannot be put together: see `Cells.merge`.
+            NotIdentifiedError: As `fit`; the part counts as seen, so that the parts that follow can identify theta.
         """
         check_options(self)
         cells = self._aggregate(log)
-        if hasattr(self, "cells_"):
+        if self._seen is not None:
+            cells = self._seen.merge(cells)
+        elif hasattr(self, "cells_"):
             self._require_counts("partial_fit")
-            cells = self.cells_.merge(cells)
         return self._fit_cells(cells, None)
 
     def problem(self, log: ClickLog, X: ArrayLike | None = None) -> Problem:
@@ -162,25 +167,38 @@ class TwoTowerClickModel:
         return Cells.from_log(log) if self.sample_weight is None else self.sample_weight.aggregate(log)
 
     def _fit_cells(self, raw: Cells, X: ArrayLike | None) -> Self:
-        features = self._features(raw, X)
-        graph = swap_graph(raw)
-        # Kept before anything can be refused, so that a stream of parts can go on until it identifies the model.
-        self.cells_ = raw
-        A = self._bias_features(raw.n_ranks)
-        self.labels_ = comparable_labels(graph, features, A, tower_of(self), self.relevance, self.on_unidentified)
-        weighted = raw if self.sample_weight is None else self.sample_weight.weigh(raw)
-        self.weights_ = None if self.sample_weight is None else self.sample_weight.summary_
-        self.graph_, self.X_ = graph, features
-        self.feature_names_ = None if features is None or X is not None else raw.feature_names
-        self.module_: Any = None
-        self.coef_: FloatArray | None = None
-        if solver_of(self) == "adamw":
-            self._fit_neural(weighted, features)
-        elif self.combine == "pbm":
-            self._fit_pbm(weighted, features)
-        else:
-            self._fit_additive(weighted, features)
+        with self._as_before_if_it_fails(raw):
+            features, A = self._features(raw, X), self._bias_features(raw.n_ranks)
+            graph = swap_graph(raw)
+            self.labels_ = comparable_labels(graph, features, A, tower_of(self), self.relevance, self.on_unidentified)
+            weighted = raw if self.sample_weight is None else self.sample_weight.weigh(raw)
+            self.weights_ = None if self.sample_weight is None else self.sample_weight.summary_
+            self.cells_, self.graph_, self.X_ = raw, graph, features
+            self.feature_names_ = None if features is None or X is not None else raw.feature_names
+            self.module_: Any = None
+            self.coef_: FloatArray | None = None
+            if solver_of(self) == "adamw":
+                self._fit_neural(weighted, features)
+            elif self.combine == "pbm":
+                self._fit_pbm(weighted, features)
+            else:
+                self._fit_additive(weighted, features)
+        self._seen = raw
         return self
+
+    @contextmanager
+    def _as_before_if_it_fails(self, raw: Cells) -> Iterator[None]:
+        """Half of a new fit beside half of the old one would give documents the relevance of others."""
+        before = vars(self).copy()
+        try:
+            yield
+        except BaseException as error:
+            vars(self).clear()
+            vars(self).update(before)
+            if isinstance(error, NotIdentifiedError):
+                # Kept apart from the fit, so that a stream of parts can go on until it identifies the model.
+                self._seen = raw
+            raise
 
     def _features(self, cells: Cells, X: ArrayLike | None) -> FloatArray | None:
         if self.relevance == "embedding":
@@ -191,7 +209,7 @@ class TwoTowerClickModel:
         if table is None:
             raise ArgumentError(
                 f"relevance={name_of(self.relevance)} needs features and the log has none; pass X [n_pairs, "
-                "n_features] or read the log with features=[...]"
+                "n_features], or read the log with features=[...] (--feature on the command line)"
             )
         return feature_table("X", table, cells.n_pairs)
 
@@ -244,24 +262,10 @@ class TwoTowerClickModel:
         self._normalise(result.theta, result.gamma, np.full((cells.n_ranks, cells.n_ranks), np.nan))
 
     def _normalise(self, theta: FloatArray, gamma: FloatArray, covariance: FloatArray) -> None:
-        """Set theta of the reference rank to exactly 0 and move the difference into the relevance."""
-        cells, labels = self.cells_, self.labels_
-        shown = np.flatnonzero(labels >= 0)
-        first = np.full(len(labels), shown[0])
-        if self.on_unidentified == "component-normalize":
-            for label in range(int(labels.max()) + 1):
-                first[labels == label] = np.flatnonzero(labels == label)[0]
-        self.reference_ = first
-        self.position_bias_ = np.where(labels >= 0, theta - theta[first], np.nan)
-        shift = np.zeros(cells.n_pairs)
-        shift[cells.pair] = theta[first[cells.rank]]
-        self.gamma_ = gamma + shift
-        self.intercept_ = float(theta[shown[0]])
-        self.covariance_ = covariance
-        variance = contrast_variance(covariance)
-        stderr = np.sqrt(variance[np.arange(len(labels)), first])
-        self.stderr_ = np.where(labels == labels[first], stderr, np.inf)
-        self.stderr_[labels < 0] = np.nan
+        by_component = self.on_unidentified == "component-normalize"
+        found = referred(self.cells_, self.labels_, theta, gamma, covariance, by_component=by_component)
+        self.reference_, self.position_bias_, self.gamma_ = found.rank, found.theta, found.gamma
+        self.stderr_, self.covariance_, self.intercept_ = found.stderr, covariance, found.moved
 
     # -- using --------------------------------------------------------------------------------------------------------
 

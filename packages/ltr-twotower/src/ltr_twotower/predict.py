@@ -34,7 +34,9 @@ def features_of(model: "TwoTowerClickModel", log: ClickLog) -> NDArray[np.float3
         DataError: They have other names. A fit with `X` knows no names and takes the columns as they come.
     """
     if log.features is None:
-        raise ArgumentError(f"relevance={name_of(model.relevance)} needs features and the log has none")
+        raise ArgumentError(
+            f"relevance={name_of(model.relevance)} needs features and the log has none; read it with features=[...]"
+        )
     if model.feature_names_ is None:
         return log.features
     problem = f"the features of {log.source} are not those of the fit"

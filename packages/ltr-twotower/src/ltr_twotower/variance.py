@@ -98,7 +98,7 @@ def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem
     assumption that one estimate is efficient).
 
     Args:
-        first: A problem with one theta per rank, and its solution.
+        first: A problem with one theta per rank, and its solution; of the two the one without weights.
         second: Another on the same cells (pairs and ranks in the same order), with other weights.
 
     Returns:
@@ -108,7 +108,9 @@ def difference_covariance(first: tuple[Problem, Solution], second: tuple[Problem
     total = np.zeros((cells.n_ranks, cells.n_ranks))
     parts = [_influence_parts(*estimate) for estimate in (first, second)]
     clicks = cells.clicks / np.maximum(cells.n / cells.impressions, 1e-300)
-    # As in `_meat`: hardly any clicks do not mean hardly any variance, so expected ones stand in for them.
+    # Hardly any clicks do not mean hardly any variance, so expected ones stand in for them. `_meat` asks first whether
+    # they are more; here they are: the equation that the fit without weights solves makes its expected clicks at a
+    # rank the observed ones, plus what the ridge adds.
     few = cells.rank_events()[cells.rank] < _FEW_EVENTS
     clicks = np.where(few, cells.impressions * parts[0][1], clicks)
     for start in range(0, len(cells), _CHUNK):

@@ -6,13 +6,7 @@ import numpy as np
 
 from irworks.errors import ArgumentError
 
-__all__ = ["require_count", "require_generator", "require_kind"]
-
-
-def require_count(name: str, value: object) -> None:
-    """Raise an ArgumentError unless a value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
-        raise ArgumentError(f"{name}={value!r}; expected a whole number of at least 1")
+__all__ = ["require_generator", "require_kind"]
 
 
 def require_kind(name: str, value: object, kind: type[Any] | tuple[type[Any], ...], expected: str) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.data.columns import Place, check_present, numbers, zeros_and_ones
-from irworks.data.tables import is_parquet, read_csv, read_parquet
+from irworks.data.tables import read_table
 from irworks.errors import ArgumentError, DataError
 from recgaze.gaze import FASTEST_STEP, SLOWEST_STEP, Gaze, GazeWarning, Screen, Unit
 
@@ -304,11 +304,7 @@ def _mended(time: FloatArray, rate: float) -> FloatArray:
 
 
 def _read(file: Path) -> "tuple[pd.DataFrame, Place]":
-    if file.is_dir():
-        raise DataError("a folder, not a file", source=file, hint="Name the table in it")
-    parquet = is_parquet(file)
-    frame = read_parquet(file) if parquet else read_csv(file, ())
-    place = Place(file.name, csv=None if parquet else file)
+    frame, place = read_table(file)
     if not len(frame):
         raise place.empty()
     return frame, place

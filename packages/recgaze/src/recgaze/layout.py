@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
+from irworks.simulate.plackett_luce import require_at_least_one
 from recgaze import study
-from recgaze.arguments import require_count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -110,7 +110,7 @@ class CarouselLayout:
                 )
             if (boxes[:, 0] > boxes[:, 1]).any() or (boxes[:, 2] > boxes[:, 3]).any():
                 raise ArgumentError(f"{name} has a box whose right or bottom edge lies before its left or top edge")
-        require_count("pages", self.pages)
+        require_at_least_one("pages", self.pages)
 
     # -- making one ---------------------------------------------------------------------------------------------------
 
@@ -177,7 +177,7 @@ class CarouselLayout:
             ArgumentError: Not at least one of each, a size that is not positive, or posters that overlap.
         """
         for name, count in (("rows", rows), ("visible", visible), ("pages", pages)):
-            require_count(name, count)
+            require_at_least_one(name, count)
         left: FloatArray = origin[0] + np.arange(visible, dtype=np.float64) * (poster[0] + gap[0])
         top: FloatArray = origin[1] + np.arange(rows, dtype=np.float64) * (poster[1] + gap[1])
         nothing = np.full((rows, 4), np.nan)

@@ -66,8 +66,6 @@ def read_layout(file: Path) -> "CarouselLayout":
     from irworks.data.columns import Place, check_present, numbers
     from irworks.data.tables import read_csv
 
-    if file.is_dir():
-        raise DataError("a folder, not a file", source=file, hint="Name the table of boxes in it")
     frame = read_csv(file, ())
     check_present(["AOI_type", "Row_num", "Row_position", "Page", *EDGES], list(frame.columns), file.name)
     place = Place(file.name, csv=file)

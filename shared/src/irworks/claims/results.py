@@ -139,12 +139,14 @@ class PackageInfo:
         version: As installed.
         paper: The paper it reproduces.
         about: What a reader of it gets.
+        command: The command that runs its claims again, with the settings of this run.
     """
 
     name: str
     version: str
     paper: Paper
     about: str = ""
+    command: str = ""
 
 
 @dataclass(frozen=True)
@@ -180,5 +182,6 @@ class Results:
             "scale": self.scale,
             "complete": not self.pending,
             "broken": dict(self.broken),
+            "packages": [asdict(package) for package in self.packages],
             "claims": [claim.to_json() for claim in self.claims],
         }

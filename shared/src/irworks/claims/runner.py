@@ -103,7 +103,13 @@ class _Run:
         self.settings, self.store, self.broken, self.emit = settings, store, broken, emit
         self.claims = [claim for claims in sets for claim in claims]
         self.imports = tuple(dict.fromkeys(name for claims in sets if len(claims) for name in claims.imports))
-        self.packages = tuple(PackageInfo(s.package, version_of(s.package), s.paper, s.about) for s in sets)
+        self.takes = {claims.package: tuple(claims.options) for claims in sets}
+        self.packages = tuple(
+            PackageInfo(
+                s.package, version_of(s.package), s.paper, s.about, settings.package_command(s.package, s.options)
+            )
+            for s in sets
+        )
         self.environment = environment()
         self.results: dict[tuple[str, str], ClaimResult] = {}
 
@@ -176,7 +182,10 @@ class _Run:
     def _blank(self, claim: Claim) -> ClaimResult:
         settings = self.settings
         return ClaimResult.blank(
-            claim, scale=settings.scale, seeds=settings.seeds_of(claim), command=settings.command(claim)
+            claim,
+            scale=settings.scale,
+            seeds=settings.seeds_of(claim),
+            command=settings.command(claim, self.takes[claim.package]),
         )
 
     def _job(self, claim: Claim) -> Job:

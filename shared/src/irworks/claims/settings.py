@@ -5,7 +5,7 @@ import hashlib
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -52,14 +52,26 @@ class Settings:
         """Return the seeds of a claim."""
         return claim.seeds_at(self.scale, self.seeds, self.first_seed)
 
-    def command(self, claim: Claim) -> str:
-        """Return the command that runs a claim with these settings."""
-        words = ["irworks", "reproduce", claim.package, "--claim", claim.id, "--scale", self.scale]
-        words += ["--seeds", str(len(self.seeds_of(claim)))]
+    def command(self, claim: Claim, takes: Collection[str] | None = None) -> str:
+        """Return the command that runs a claim with these settings.
+
+        Args:
+            claim: Which.
+            takes: The options that its package takes: of others, the command would complain. Default: all.
+        """
+        return self._command([claim.package, "--claim", claim.id], len(self.seeds_of(claim)), takes)
+
+    def package_command(self, package: str, takes: Collection[str] | None = None) -> str:
+        """Return the command that runs all claims of a package with these settings; `takes` as in `command`."""
+        return self._command([package], self.seeds, takes)
+
+    def _command(self, what: Sequence[str], seeds: int | None, takes: Collection[str] | None) -> str:
+        words = ["irworks", "reproduce", *what, "--scale", self.scale]
+        words += ["--seeds", str(seeds)] if seeds is not None else []
         words += ["--first-seed", str(self.first_seed)] if self.first_seed else []
         words += ["--device", self.device] if self.device != "auto" else []
         for name, value in self.options.items():
-            words += ["--option", f"{name}={value}"]
+            words += ["--option", f"{name}={value}"] if takes is None or name in takes else []
         return shlex.join(words)
 
     def fingerprint(self, claim: Claim) -> str:

@@ -37,12 +37,11 @@ class Store:
         strange = [name for name in _SUMMARIES if (self.out / name).exists() and not (self.out / "claims").is_dir()]
         if strange:
             raise ArgumentError(f"{self.out} holds {', '.join(strange)}, but no run of claims; expected another folder")
-        self._claims = run_dir(self.out / "claims")
-        remove_leftovers(self.out, recursive=False)
+        self._claims = run_dir(self.out / "claims", clear=False)
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the folder for this process; the lock goes with the process, however it ends.
+        """Hold the folder for this process, free of what a killed run left; the lock goes with the process.
 
         Raises:
             IrworksError: Another run is writing there.
@@ -50,6 +49,9 @@ class Store:
         with (self._claims / ".lock").open("w", encoding="ascii") as handle:
             if not _lock(handle):
                 raise IrworksError(f"another run is writing to {self.out}; give this one its own --out")
+            # Not before: the temporary file of a run that goes on looks like one that was left.
+            remove_leftovers(self._claims)
+            remove_leftovers(self.out, recursive=False)
             yield
 
     def folder(self, package: str, claim_id: str) -> Path:

@@ -38,12 +38,13 @@ def log_from_frame(frame: "pd.DataFrame", *, source: str = "table", **columns: A
         frame: The table. Wide form is recognised by its column `query_doc_ids`.
         source: What to call the table in error messages.
         **columns: Column names, the fields of `LongColumns`: `query=`, `doc=`, `position=`, `click=`, `session=`,
-            `propensity=`, `features=`.
+            `propensity=`, `features=`; in wide form `query=` and `propensity=` alone.
 
     Returns:
         The validated log; codes number the ids in sorted order (of the categories, if a column is categorical).
 
     Raises:
+        ArgumentError: An argument names no column of a log, or one that the wide form has under one name alone.
         DataError: A missing column, a value out of range, a document or position twice in a session, features that
             differ between rows of one (query, document) pair: with the row, the column, what was found and expected.
     """
@@ -60,7 +61,7 @@ def read_click_log(path: str | Path, **columns: Any) -> ClickLog:
         **columns: Column names: `query=`, `doc=`, `position=`, `click=`, `session=`, `propensity=`, `features=`.
 
     Raises:
-        ArgumentError: `path` is no path, or an argument names no column of a log.
+        ArgumentError: `path` is no path, or as `log_from_frame`.
         DataError: The file is missing, truncated or malformed, or a value breaks the contract (see `log_from_frame`).
     """
     if not isinstance(path, str | os.PathLike):

@@ -1,8 +1,6 @@
 """A click log as a folder of plain arrays, opened without reading it into memory."""
 
 import json
-import secrets
-import shutil
 import zlib
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,8 @@ from irworks.data.clicks import ClickLog
 from irworks.data.damage import refused
 from irworks.data.pairs import Pairs
 from irworks.errors import DataError
+from irworks.runtime import atomic_folder
+from irworks.runtime.outputs import require_replaceable
 
 __all__ = ["open_log", "save_log"]
 
@@ -31,15 +31,13 @@ def save_log(log: ClickLog, folder: str | Path) -> None:
     Raises:
         DataError: `folder` exists and is not a saved log: it is left alone.
     """
-    target = Path(folder)
-    if target.exists() and not (target / "log.json").is_file():
-        raise DataError("the folder exists and is not a saved click log", source=target, hint="Choose another name")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    # Not `tempfile.mkdtemp`: its folders are closed to everyone but their owner, and stay so.
-    scratch = target.with_name(f".{target.name}-{secrets.token_hex(4)}")
-    old = scratch.with_name(f"{scratch.name}-old")
-    scratch.mkdir()
-    try:
+    require_replaceable(
+        folder,
+        "a saved click log",
+        header="log.json",
+        is_ours=lambda header: {"format", "feature_names"} <= set(header),
+    )
+    with atomic_folder(folder) as scratch:
         for name in _COLUMNS:
             np.save(scratch / f"{name}.npy", getattr(log, name))
         for name in _OPTIONAL:
@@ -52,14 +50,6 @@ def save_log(log: ClickLog, folder: str | Path) -> None:
         header = {"format": _FORMAT, "feature_names": list(log.feature_names), "source": log.source}
         header["crc32"] = {file.name: _checksum(file) for file in sorted(scratch.iterdir())}
         (scratch / "log.json").write_text(json.dumps(header))
-        if target.exists():
-            target.replace(old)
-        scratch.replace(target)
-    finally:
-        if old.exists() and not target.exists():
-            old.replace(target)
-        for folder in (scratch, old):
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 def open_log(folder: str | Path, *, memory_map: bool = True) -> ClickLog:

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from irworks.data.click_columns import LongColumns, empty_log
 from irworks.data.columns import Place, check_present, zeros_and_ones
-from irworks.errors import DataError
+from irworks.errors import ArgumentError, DataError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -34,10 +34,12 @@ def long_from_wide(
         query.
 
     Raises:
+        ArgumentError: The caller names a column that the wide form has under one name alone.
         DataError: A column is missing, the lists of one row differ in length, or a mask is not 0 or 1.
     """
     import pandas as pd
 
+    _refuse_other_names(columns)
     names = list(frame.columns)
     query, propensity = columns.optional("query", names), columns.optional("propensity", names)
     lists = [*WIDE_COLUMNS, *(["mask"] if "mask" in names else []), *([propensity] if propensity else [])]
@@ -65,6 +67,18 @@ def long_from_wide(
         # Large integers beside fractions would be rounded, and two ids become one.
         inferred[doc] = long[doc]
     return inferred, LongColumns(query, doc, position, click, session, propensity, features=()), place
+
+
+def _refuse_other_names(columns: LongColumns) -> None:
+    """What the caller asks for must not be another column than is read."""
+    for field, read in (("doc", WIDE_COLUMNS[0]), ("position", WIDE_COLUMNS[1]), ("click", WIDE_COLUMNS[2])):
+        if (name := getattr(columns, field)) != getattr(LongColumns(), field):
+            raise ArgumentError(
+                f"{field}={name!r}, but a table with the column {WIDE_COLUMNS[0]!r} is read in wide form, "
+                f"from its column {read!r}; rename the column of the table"
+            )
+    if columns.session not in (None, LongColumns().session):
+        raise ArgumentError(f"session={columns.session!r}, but in wide form every row is a session; leave it out")
 
 
 def _check_lengths(found: NDArray[np.int64], expected: NDArray[np.int64], name: str, place: Place) -> None:

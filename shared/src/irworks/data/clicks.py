@@ -30,8 +30,8 @@ class ClickLog:
     """A click log in columns: one row per shown ranking (session), one column per rank.
 
     Column `j` holds rank `j + 1`; a rank at which nothing was shown, or whose document is not known, is masked, so
-    lists of unequal length and position gaps need no special case. Codes are copied, unless they are int32 and
-    read-only.
+    lists of unequal length and position gaps need no special case. Codes are copied, unless they are int32 and nobody
+    can change them: a read-only array that owns its memory, or a file mapped for reading.
 
     Args:
         query: int [n], code of the query of each session: an index into `query_ids`.
@@ -293,7 +293,17 @@ def _require_integers(name: str, array: NDArray[Any], source: str) -> None:
 
 def _own(codes: NDArray[Any]) -> IntArray:
     """Codes that nobody else will change, without a copy where nobody can."""
-    return codes if codes.dtype == np.int32 and not codes.flags.writeable else codes.astype(np.int32)
+    return codes if codes.dtype == np.int32 and _unchangeable(codes) else codes.astype(np.int32)
+
+
+def _unchangeable(array: NDArray[Any]) -> bool:
+    """Whether nobody can write to the memory of an array: pandas hands out read-only views of what it still changes."""
+    memory: Any = array
+    while isinstance(memory, np.ndarray) and not memory.flags.writeable:
+        if memory.base is None or (isinstance(memory, np.memmap) and memory.mode == "r"):
+            return True
+        memory = memory.base
+    return False
 
 
 def _check_rows(bad: NDArray[np.bool_], values: NDArray[Any], problem: str, expected: str, source: str) -> None:

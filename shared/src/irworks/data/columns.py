@@ -1,5 +1,6 @@
 """The columns of a table that was handed in: is each there, is each value a number, and how to speak of a bad row."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["Place", "check_present", "factorized", "id_codes", "line_of_row", "numbers", "plain", "zeros_and_ones"]
 
 _UNREACHABLE = 1 << 1023
+_GROUPED = "A comma before three digits may group thousands or begin decimals: write thousands without it"
 
 
 def check_present(wanted: Sequence[str], names: Sequence[str], source: str) -> None:
@@ -124,7 +126,9 @@ def numbers(frame: "pd.DataFrame", column: str, place: Place, expected: str) -> 
     bad = np.isnan(values)
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise place.error("not a number", row, column, frame[column].iloc[row], expected)
+        found = frame[column].iloc[row]
+        grouped = isinstance(found, str) and re.fullmatch(r"[+-]?\d{1,3}(,\d{3})+", found)
+        raise place.error("not a number", row, column, found, expected, _GROUPED if grouped else None)
     return values
 
 

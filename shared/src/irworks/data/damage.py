@@ -1,5 +1,7 @@
 """How readers speak of files that a library below them cannot make sense of."""
 
+import errno
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,14 +9,19 @@ from pathlib import Path
 
 from irworks.errors import DataError
 
-__all__ = ["legible", "one_line", "refused"]
+__all__ = ["closed", "legible", "one_line", "refused"]
 
 _LONGEST = 300
 
 
 @contextmanager
 def refused(
-    problem: str, source: str | Path, *, expected: str | None = None, hint: str | None = None
+    problem: str,
+    source: str | Path,
+    *,
+    expected: str | None = None,
+    hint: str | None = None,
+    too_large: str | None = None,
 ) -> Iterator[None]:
     """Turn whatever a library raises while it reads a damaged file into one `DataError`.
 
@@ -26,9 +33,11 @@ def refused(
         source: The file.
         expected: What would have been accepted.
         hint: How to mend it.
+        too_large: How to read it where memory does not suffice.
 
     Raises:
         DataError: The block raised or warned.
+        PermissionError: The file may not be read, which says nothing of what is in it.
     """
     try:
         with warnings.catch_warnings():
@@ -37,8 +46,18 @@ def refused(
             yield
     except DataError:
         raise
+    except PermissionError as error:
+        raise closed(error.filename or source) from None
+    except MemoryError as error:
+        hint = too_large or hint
+        raise DataError(f"{problem}: {one_line(error)}", source=source, expected=expected, hint=hint) from None
     except Exception as error:
         raise DataError(f"{problem}: {one_line(error)}", source=source, expected=expected, hint=hint) from None
+
+
+def closed(file: str | Path) -> PermissionError:
+    """The error for a file that may not be read, by its name: Arrow's own has none."""
+    return PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
 
 
 def one_line(error: Exception) -> str:

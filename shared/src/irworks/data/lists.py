@@ -13,7 +13,7 @@ Number = TypeVar("Number", bound=np.generic)
 IntArray = NDArray[np.int32]
 BoolArray = NDArray[np.bool_]
 
-PAIRWISE_RANKS = 12
+_PAIRWISE_RANKS = 12
 # So many sessions stay in the cache of a processor.
 BLOCK = 16_384
 
@@ -34,7 +34,7 @@ def stands_twice(docs: IntArray) -> BoolArray:
     if docs.min() < 0:
         # Masked places get distinct negative fillers, so that they never look like a repeated document.
         docs = np.where(docs >= 0, docs, -1 - np.arange(k, dtype=np.int32))
-    if k <= PAIRWISE_RANKS:
+    if k <= _PAIRWISE_RANKS:
         # Comparing each pair of columns is several times faster than sorting short rows.
         twice = np.zeros(len(docs), dtype=bool)
         for part, columns in rank_by_rank(docs):

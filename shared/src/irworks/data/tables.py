@@ -8,13 +8,14 @@ import contextlib
 import csv as python_csv
 import gzip
 import re
+import threading
 import zlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from irworks.data.columns import Place, line_of_row
-from irworks.data.damage import one_line, refused
+from irworks.data.columns import Place
+from irworks.data.damage import closed, one_line, refused
 from irworks.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,9 +29,15 @@ _NOT_PARQUET = "not a readable Parquet file"
 # A header is looked for in so much of a file.
 _HEADER_BYTES = 1 << 16
 _CUT_SHORT = "It may be truncated or still being written"
+_TOO_LARGE = "Of a click log, scan_click_log reads one part after another; or the file is damaged"
 _NOT_UTF8 = "Save it in UTF-8; or read it with pandas.read_csv(encoding=...) and pass the frame"
 # A number as half of Europe writes it; dots are not told from those that group thousands.
 _DECIMAL_COMMA = r"[+-]?(\d+|\d*,\d+)([eE][+-]?\d+)?"
+# What is a number with three decimals to one half, and one of thousands to the other.
+_THOUSANDS = r"[+-]?[1-9]\d{0,2},\d{3}"
+# Arrow takes a row that is longer than this, or one of several lines that is cut by the end of it, for a broken one.
+_LONG_BLOCK = 1 << 27
+_FIELD_LIMIT = threading.Lock()
 
 
 def is_parquet(file: Path) -> bool:
@@ -81,7 +88,8 @@ def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
     """Read a CSV file in UTF-8.
 
     Fields are separated by commas, in `.tsv` by tabs; where the header has no comma, by the semicolons or tabs that it
-    has instead, and then numbers may have a decimal comma.
+    has instead, and then numbers may have a decimal comma. A column in which every comma may as well group thousands,
+    as in 1,000, stays text.
 
     Args:
         file: The file.
@@ -90,6 +98,7 @@ def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
 
     Raises:
         DataError: The file is missing, empty or malformed.
+        PermissionError: It may not be read.
     """
     import pyarrow as pa
     from pyarrow import csv
@@ -102,20 +111,18 @@ def read_csv(file: Path, ids: Sequence[str]) -> "pd.DataFrame":
     convert = csv.ConvertOptions(
         column_types={name: pa.string() for name in ids}, strings_can_be_null=True, null_values=[""]
     )
-    try:
-        table = csv.read_csv(file, parse_options=parse, convert_options=convert)
-        names = table.column_names
-        if delimiter != "," and any(
-            _has_decimal_comma(table.column(i)) for i, name in enumerate(names) if name not in ids
-        ):
+    table = _parsed(file, parse, convert)
+    names = _names(table, file)
+    if delimiter != ",":
+        commas = {name: _commas(table.column(i)) for i, name in enumerate(names) if name not in ids}
+        if "decimal" in commas.values():
             convert.decimal_point = ","
-            table = csv.read_csv(file, parse_options=parse, convert_options=convert)
-    except _MALFORMED as error:
-        raise _unreadable_csv(file, parse, convert, error) from None
+            convert.column_types |= {name: pa.string() for name, use in commas.items() if use == "either"}
+            table = _parsed(file, parse, convert)
     if any(pa.types.is_binary(column.type) for column in table.columns):
         raise _not_utf8(file)
     if any(_holds_line_break(column) for column in table.columns):
-        _check_quotes(file, delimiter)
+        _line_of_record(file, delimiter)
     for place, name in enumerate(names):
         if name in ids:
             table = table.set_column(place, name, _narrowed(table.column(place)))
@@ -142,15 +149,51 @@ def _delimiter(file: Path) -> str:
     return (usual if usual in header or not others else max(others, key=header.count)).decode()
 
 
-def _has_decimal_comma(column: Any) -> bool:
-    """Whether a column of texts is one of numbers, some with a decimal comma."""
+def _parsed(file: Path, parse: Any, convert: Any) -> Any:
+    """The table of a CSV file, whose quoted texts may have several lines and be longer than a block.
+
+    Raises:
+        DataError: The file is empty or malformed.
+        PermissionError: It may not be read.
+    """
+    from pyarrow import csv
+
+    with contextlib.suppress(*_MALFORMED):
+        return csv.read_csv(file, parse_options=parse, convert_options=convert)
+    # Again: asked for from the start it would cost every file a sixth more, and few need it.
+    parse.newlines_in_values = True
+    try:
+        return csv.read_csv(
+            file,
+            read_options=csv.ReadOptions(block_size=_LONG_BLOCK),
+            parse_options=parse,
+            convert_options=convert,
+        )
+    except PermissionError:
+        raise closed(file) from None
+    except _MALFORMED as error:
+        raise _unreadable_csv(file, parse, convert, error) from None
+
+
+def _names(table: Any, file: Path) -> list[str]:
+    try:
+        return list(table.column_names)
+    except UnicodeDecodeError:
+        raise _not_utf8(file) from None
+
+
+def _commas(column: Any) -> Literal["none", "decimal", "either"]:
+    """What the commas in a column of numbers are; none where there is none, or some text is no number."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     if not pa.types.is_string(column.type):
-        return False
+        return "none"
     numbers = pc.match_substring_regex(column, f"^{_DECIMAL_COMMA}$")
-    return bool(pc.all(numbers, min_count=1).as_py()) and bool(pc.any(pc.match_substring(column, ",")).as_py())
+    with_comma = column.filter(pc.match_substring(column, ","))
+    if not len(with_comma) or not pc.all(numbers, min_count=1).as_py():
+        return "none"
+    return "either" if pc.all(pc.match_substring_regex(with_comma, f"^{_THOUSANDS}$")).as_py() else "decimal"
 
 
 def _holds_line_break(column: Any) -> bool:
@@ -163,14 +206,22 @@ def _holds_line_break(column: Any) -> bool:
     return any(b"\n" in text or b"\r" in text for text in (data.to_pybytes() for data in texts if data is not None))
 
 
-def _check_quotes(file: Path, delimiter: str) -> None:
-    """Check that every quoted field ends: one that does not takes in the lines after it, and Arrow lets it pass."""
+def _line_of_record(file: Path, delimiter: str, number: int | None = None) -> int:
+    """The line at which a record begins, the header being the first; without a number, of the end.
+
+    Raises:
+        DataError: A quoted field before it does not end: it takes in the lines after it, and Arrow lets it pass.
+    """
     opened = gzip.open if file.suffix.lower() == ".gz" else open
     begin = 1
-    with opened(file, "rt", encoding="utf-8", errors="replace", newline="") as text:
+    with opened(file, "rt", encoding="utf-8", errors="replace", newline="") as text, _fields_of_any_length():
         rows = python_csv.reader(text, delimiter=delimiter, strict=True)
         try:
-            for _ in rows:
+            seen = 0
+            for record in rows:
+                seen += bool(record)
+                if seen == number:
+                    return begin
                 begin = rows.line_num + 1
         except python_csv.Error as error:
             raise DataError(
@@ -180,6 +231,20 @@ def _check_quotes(file: Path, delimiter: str) -> None:
                 found=str(error),
                 expected='a closing quote before the next delimiter, and quotes within the field doubled ("")',
             ) from None
+    return begin
+
+
+@contextlib.contextmanager
+def _fields_of_any_length() -> Iterator[None]:
+    """Python's reader refuses texts longer than 131,072 characters, by a limit that all its users share."""
+    with _FIELD_LIMIT:
+        usual = python_csv.field_size_limit()
+        # What a C long holds everywhere.
+        python_csv.field_size_limit(max(usual, 2**31 - 1))
+        try:
+            yield
+        finally:
+            python_csv.field_size_limit(usual)
 
 
 def _narrowed(column: Any) -> Any:
@@ -206,7 +271,7 @@ def _unreadable_csv(file: Path, parse: Any, convert: Any, error: Exception) -> D
         return Place(file.name).empty()
     try:
         # Slower, but alone the one that counts rows.
-        options = csv.ReadOptions(use_threads=False)
+        options = csv.ReadOptions(use_threads=False, block_size=_LONG_BLOCK)
         csv.read_csv(file, read_options=options, parse_options=parse, convert_options=convert)
     except _MALFORMED as detailed:
         error = detailed
@@ -215,7 +280,7 @@ def _unreadable_csv(file: Path, parse: Any, convert: Any, error: Exception) -> D
     counted = re.search(r"Row #(\d+): (.*)", one_line(error))
     if counted is None:
         return DataError(f"not a readable CSV file: {one_line(error)}", source=file.name)
-    line = line_of_row(file, int(counted[1]) - 2)
+    line = _line_of_record(file, parse.delimiter, int(counted[1]))
     return DataError(f"not a readable CSV file: {counted[2]}", source=file.name, row=f"line {line}")
 
 
@@ -245,13 +310,14 @@ def read_parquet(file: Path) -> "pd.DataFrame":
     """Read a Parquet file, or a folder of them.
 
     Raises:
-        DataError: The file is missing, truncated or not Parquet.
+        DataError: The file is missing, truncated or not Parquet, or larger than memory.
+        PermissionError: It may not be read.
     """
     import pyarrow.parquet as pq
 
     if not file.exists():
         raise DataError("no such file", source=file)
-    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
+    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT, too_large=_TOO_LARGE):
         return _checked_frame(pq.read_table(file, page_checksum_verification=True))
 
 
@@ -259,12 +325,17 @@ def scan_parquet(file: Path, batch_rows: int) -> "Iterator[pd.DataFrame]":
     """Read a Parquet file in parts of about `batch_rows` rows.
 
     Raises:
-        DataError: As `read_parquet`; or the file has no row.
+        DataError: As `read_parquet`; or the file has no row, or is a folder or a table of another kind.
+        PermissionError: It may not be read.
     """
     import pyarrow.parquet as pq
 
-    if not file.is_file():
+    if not file.exists():
         raise DataError("no such file", source=file)
+    if not is_parquet(file):
+        raise DataError("only Parquet is read in parts", source=file, found=file.suffix, expected="a .parquet file")
+    if file.is_dir():
+        raise DataError("a folder, which is not read in parts", source=file, expected="one of its Parquet files")
     with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
         parquet = pq.ParquetFile(file, page_checksum_verification=True)
     with parquet:
@@ -289,7 +360,7 @@ def _next_frame(batches: "Iterator[Any]", file: Path) -> "pd.DataFrame | None":
     import pyarrow as pa
 
     # Not around the whole loop: what the caller raises between two parts is no fault of the file.
-    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT):
+    with refused(_NOT_PARQUET, file.name, hint=_CUT_SHORT, too_large="Read smaller parts; or the file is damaged"):
         batch = next(batches, None)
         return None if batch is None else _checked_frame(pa.Table.from_batches([batch]))
 

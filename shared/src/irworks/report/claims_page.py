@@ -95,7 +95,8 @@ def _package(package: "PackageInfo", results: "Results") -> _Package:
     rows += [_pending_row(claim) for claim in results.pending if claim.package == package.name]
     # A link may not run anything: javascript: and its like are left out.
     url = package.paper.url if package.paper.url.startswith(("https://", "http://")) else ""
-    command = f"irworks reproduce {package.name} --scale {results.scale}"
+    # Results that another program made need not say it.
+    command = package.command or f"irworks reproduce {package.name} --scale {results.scale}"
     return _Package(package, url, rows, _tally(rows), command)
 
 

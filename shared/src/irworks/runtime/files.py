@@ -69,6 +69,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
         An empty folder.
     """
     target = Path(path).absolute()
+    # A link stays one: what it points at is replaced.
+    target = target.resolve() if target.is_symlink() else target
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch, aside = _temporary_name(target), _temporary_name(target)
     with _in_the_name_of(target, scratch):
@@ -144,16 +146,20 @@ def _unnamed_file(folder: Path) -> int | None:
 
 def _give_name(unnamed: int, target: Path) -> None:
     temporary = _temporary_name(target)
-    source = f"/proc/self/fd/{unnamed}"
     try:
-        # The descriptor is not needed to find an absolute path; naming one makes Python follow the link of /proc.
-        os.link(source, temporary, src_dir_fd=unnamed)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    try:
-        temporary.replace(target)
+        with _in_the_name_of(target, temporary):
+            _link(f"/proc/self/fd/{unnamed}", temporary, unnamed)
+            temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _link(source: str, name: Path, unnamed: int) -> None:
+    try:
+        # The descriptor is not needed to find an absolute path; naming one makes Python follow the link of /proc.
+        os.link(source, name, src_dir_fd=unnamed)
+    except OSError:
+        shutil.copyfile(source, name)
 
 
 def _temporary_name(target: Path) -> Path:
@@ -191,11 +197,12 @@ def remove_leftovers(folder: str | os.PathLike[str], *, recursive: bool = True) 
     return len(leftovers)
 
 
-def run_dir(path: str | os.PathLike[str]) -> Path:
+def run_dir(path: str | os.PathLike[str], *, clear: bool = True) -> Path:
     """Make (or reopen) a folder that a run keeps its results in, and clear what a killed run left half-written.
 
     Args:
         path: The folder; it may exist already, which is what resuming means.
+        clear: False while another run may be writing there: clear with `remove_leftovers` once the folder is locked.
 
     Returns:
         The folder, as an absolute path.
@@ -208,5 +215,6 @@ def run_dir(path: str | os.PathLike[str]) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ArgumentError(f"cannot use {folder} as a folder for results: {error.strerror or error}") from error
-    remove_leftovers(folder)
+    if clear:
+        remove_leftovers(folder)
     return folder

@@ -1,6 +1,7 @@
 """The engine of `map_parallel` for one machine."""
 
 import pickle
+from collections import deque
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from typing import Any
@@ -15,10 +16,12 @@ __all__ = ["run_locally"]
 
 def run_locally(task: Task) -> Generator[Outcome[Any]]:
     """Yield outcomes as they come; closing the generator stops the processes that still run."""
-    unsent: list[Outcome[Any]] = []
+    unsent: deque[Outcome[Any]] = deque()
     started = set()
     with closing(_events(task, _payloads(task, unsent))) as events:
         for event in events:
+            while unsent:
+                yield unsent.popleft()
             if isinstance(event, Ended):
                 yield _outcome(event)
             elif event.index not in started:
@@ -27,7 +30,7 @@ def run_locally(task: Task) -> Generator[Outcome[Any]]:
     yield from unsent
 
 
-def _payloads(task: Task, unsent: list[Outcome[Any]]) -> Iterator[tuple[int, bytes]]:
+def _payloads(task: Task, unsent: deque[Outcome[Any]]) -> Iterator[tuple[int, bytes]]:
     for index, item in enumerate(task.items):
         try:
             yield index, pickle.dumps((task.function, item))
@@ -37,8 +40,11 @@ def _payloads(task: Task, unsent: list[Outcome[Any]]) -> Iterator[tuple[int, byt
 
 def _events(task: Task, payloads: Payloads) -> Generator[Event]:
     if task.imports and len(task.items) > 1 and can_fork():
-        payloads = yield from run_forked(list(payloads), task.jobs, task.threads, task.imports)
-    yield from processes.run(payloads, task.jobs, task.threads)
+        left = yield from run_forked(list(payloads), task.jobs, task.threads, task.imports)
+        # Without the imports, as one of them may be why the template died.
+        yield from processes.run(left, task.jobs, task.threads)
+    else:
+        yield from processes.run(payloads, task.jobs, task.threads, task.imports)
 
 
 def _outcome(ended: Ended) -> Outcome[Any]:

@@ -1,5 +1,7 @@
 """One function over many items, each in a process of its own, on this machine or on a Ray cluster."""
 
+import contextlib
+import importlib
 import os
 import pickle
 import time
@@ -12,7 +14,7 @@ from typing import Any, Generic, Literal, TypeVar
 from irworks.errors import ArgumentError
 from irworks.runtime.hardware import cpu_count
 
-__all__ = ["Outcome", "Task", "describe_error", "evaluate", "map_parallel", "spawning_environment"]
+__all__ = ["Outcome", "Task", "describe_error", "evaluate", "import_all", "map_parallel", "spawning_environment"]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -74,11 +76,11 @@ def map_parallel(
     on_start: Callable[[int], None] | None = None,
     on_result: Callable[[Outcome[R]], None] | None = None,
 ) -> list[Outcome[R]]:
-    """Run `function` on every item, each in a fresh process, and survive the items that fail.
+    """Run `function` on every item, each in a process of its own, and survive the items that fail.
 
     An item whose process raises, is killed, runs out of memory or crashes in native code becomes an `Outcome` with an
     `error`; the others go on. An interrupt stops every process before it is raised here. A script that calls this
-    needs the usual `if __name__ == "__main__":` guard, because the processes are spawned.
+    needs the usual `if __name__ == "__main__":` guard, because processes are spawned.
 
     Args:
         function: A function that the processes can import (defined at the top of a module).
@@ -89,9 +91,10 @@ def map_parallel(
         threads: How many threads the numerical libraries of a process may use, unless the environment already says so
             (`OMP_NUM_THREADS` and its kin); by default this machine's processors shared among `jobs`.
         gpus: How many accelerators Ray reserves for an item; the local engine leaves all of them visible.
-        imports: Modules that items need. Where processes can be forked (the local engine, on Linux, without an
-            accelerator) they are imported once, by the process that is forked for each item; what cannot be imported
-            is left to the items. Name none that starts threads when it is imported.
+        imports: Modules that are imported before an item runs; those that cannot be are left to the items. Several
+            items on Linux, without an accelerator, share one import, as their processes are forked from one that did
+            it: name no module that starts threads when it is imported. All items are then sent at once, what an
+            import prints is not an item's, and an item ends without its `atexit` handlers.
         on_start: Called in this process with the index of an item that starts.
         on_result: Called in this process with each outcome, in the order of completion.
 
@@ -146,8 +149,16 @@ def spawning_environment(threads: int) -> Iterator[None]:
             os.environ.pop(name, None)
 
 
-def evaluate(payload: bytes) -> bytes:
+def import_all(names: Sequence[str]) -> None:
+    """Import modules, as far as they can be; what an item needs and lacks, it says itself."""
+    for name in names:
+        with contextlib.suppress(Exception):
+            importlib.import_module(name)
+
+
+def evaluate(payload: bytes, imports: Sequence[str] = ()) -> bytes:
     """Run one pickled `(function, item)` and pickle `(value, error, seconds)`: what a process of either engine does."""
+    import_all(imports)
     started = time.perf_counter()
     try:
         function, item = pickle.loads(payload)

@@ -4,9 +4,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import islice
@@ -18,10 +19,21 @@ from typing import TypeAlias
 
 from irworks.runtime.parallel import evaluate, spawning_environment
 
-__all__ = ["GRACE_SECONDS", "Ended", "Event", "Payloads", "Started", "launch", "lead_group", "run", "stop"]
+__all__ = [
+    "GRACE_SECONDS",
+    "POLL_SECONDS",
+    "Ended",
+    "Event",
+    "Payloads",
+    "Started",
+    "launch",
+    "lead_group",
+    "run",
+    "stop",
+]
 
 GRACE_SECONDS = 3.0
-_POLL_SECONDS = 1.0
+POLL_SECONDS = 1.0
 
 Payloads: TypeAlias = "Iterable[tuple[int, bytes]]"
 
@@ -61,25 +73,26 @@ class _Worker:
     started: float
 
 
-def run(payloads: Payloads, at_once: int, threads: int | None) -> Generator[Event]:
+def run(payloads: Payloads, at_once: int, threads: int | None, imports: Sequence[str] = ()) -> Generator[Event]:
     """Run each payload in a process that `launch` starts; closing the generator stops those that still run.
 
     Args:
         payloads: What `evaluate` takes, with its index; asked for when there is room to run it.
         at_once: How many run at once.
-        threads: As in `launch`.
+        threads: As in `launch`. Without, this process ends with its own parent.
+        imports: What a fresh process imports before it runs its payload.
     """
     waiting = iter(payloads)
     running: list[_Worker] = []
     try:
         while True:
             for index, payload in islice(waiting, at_once - len(running)):
-                process, connection = launch(_answer, payload, name=f"item-{index}", threads=threads)
+                process, connection = launch(_answer, payload, imports, name=f"item-{index}", threads=threads)
                 running.append(_Worker(index, process, connection, time.perf_counter()))
                 yield Started(index)
             if not running:
                 return
-            for worker in _wait(running):
+            for worker in _wait(running, end_with_parent=threads is None):
                 running.remove(worker)
                 yield _collect(worker)
     finally:
@@ -106,9 +119,17 @@ def launch(
     receiver, sender = context.Pipe(duplex=False)
     # mypy knows no Process of a context that may be either.
     process: BaseProcess = context.Process(target=function, args=(sender, *arguments), name=name)  # type: ignore[attr-defined]
-    with nullcontext() if threads is None else spawning_environment(threads), _interrupts_held():
-        process.start()
-    sender.close()
+    try:
+        with nullcontext() if threads is None else spawning_environment(threads), _interrupts_held():
+            process.start()
+    except BaseException:
+        # An interrupt that was held comes here, when nobody else knows of the process yet.
+        if process.pid is not None:
+            stop([process])
+        receiver.close()
+        raise
+    finally:
+        sender.close()
     return process, receiver
 
 
@@ -127,9 +148,18 @@ def _interrupts_held() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _wait(running: list[_Worker]) -> list[_Worker]:
+def _wait(running: list[_Worker], *, end_with_parent: bool) -> list[_Worker]:
+    """Wait for a process to answer or to end.
+
+    Raises:
+        SystemExit: The parent of this process is gone, and it was to end with it.
+    """
+    parent = multiprocessing.parent_process() if end_with_parent else None
+    watched = [parent.sentinel] if parent is not None else []
     # Polling the exit codes too: a helper process that the item left behind can hold its end of the pipe open.
-    ready = mp_connection.wait([worker.connection for worker in running], timeout=_POLL_SECONDS) if running else []
+    ready = mp_connection.wait([*watched, *(worker.connection for worker in running)], timeout=POLL_SECONDS)
+    if parent is not None and parent.sentinel in ready:
+        raise SystemExit(1)
     return [worker for worker in running if worker.connection in ready or worker.process.exitcode is not None]
 
 
@@ -163,7 +193,9 @@ def stop(processes: Iterable[BaseProcess], grace: float = GRACE_SECONDS) -> None
         process.terminate()
     deadline = time.monotonic() + grace
     for process in processes:
-        process.join(max(0.0, deadline - time.monotonic()))
+        # Joining waits for a pipe that a helper of a dead process can hold open; its exit code is known at once.
+        if process.exitcode is None:
+            process.join(max(0.0, deadline - time.monotonic()))
         _kill(process)
 
 
@@ -177,22 +209,25 @@ def _kill(process: BaseProcess) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _answer(sender: Connection, payload: bytes) -> None:
+def _answer(sender: Connection, payload: bytes, imports: Sequence[str]) -> None:
     lead_group()
-    answer = evaluate(payload)
+    threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
+    if "numpy" in sys.modules:
+        # Forked processes would all begin with the same state; fresh ones do not.
+        sys.modules["numpy"].random.seed()
+    answer = evaluate(payload, imports)
     with contextlib.suppress(BrokenPipeError):
         sender.send_bytes(answer)
     sender.close()
 
 
 def lead_group() -> None:
-    """Make this process lead a group of its own, clean up when asked to stop, and end when its parent is gone."""
+    """Make this process lead a group of its own, and clean up when it is asked to stop."""
     signal.signal(signal.SIGTERM, _exit_on_signal)
     if hasattr(os, "setpgrp"):
         os.setpgrp()
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-    threading.Thread(target=_end_with_parent, daemon=True, name="parent-watch").start()
 
 
 def _exit_on_signal(number: int, frame: object) -> None:

@@ -105,7 +105,7 @@ def _run(ray: ModuleType, task: Task) -> Generator[Outcome[Any]]:
                 if isinstance(payload, str):
                     yield Outcome(index, None, payload, 0.0)
                     continue
-                running[remote.remote(payload)] = (index, time.perf_counter())
+                running[remote.remote(payload, task.imports)] = (index, time.perf_counter())
                 task.on_start(index)
             done, _ = ray.wait(list(running), num_returns=1) if running else ([], [])
             for reference in done:

@@ -1,15 +1,16 @@
 """A process that imports what all items need, once, and from which their processes are forked."""
 
-import contextlib
-import importlib
 import sys
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from multiprocessing import connection as mp_connection
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from multiprocessing.util import register_after_fork
 from pathlib import Path
 
 from irworks.runtime import processes
+from irworks.runtime.parallel import import_all
 from irworks.runtime.processes import Ended, Event
 
 __all__ = ["can_fork", "run_forked"]
@@ -38,16 +39,10 @@ def run_forked(
     left = dict(payloads)
     template, events = processes.launch(_serve, payloads, at_once, imports, name="template", threads=threads)
     try:
-        while left:
-            mp_connection.wait([events, template.sentinel])
-            if not events.poll():
-                break
-            event: Event = events.recv()
+        while left and (event := _next_event(template, events)) is not None:
             if isinstance(event, Ended):
                 del left[event.index]
             yield event
-    except EOFError:
-        pass
     finally:
         # It first waits itself for the processes that it stops.
         processes.stop([template], grace=2 * processes.GRACE_SECONDS)
@@ -55,12 +50,23 @@ def run_forked(
     return list(left.items())
 
 
+def _next_event(template: BaseProcess, events: Connection) -> "Event | None":
+    # Polling the exit code too: a process that an item left behind can hold the template's end of the pipe open.
+    while not mp_connection.wait([events], timeout=processes.POLL_SECONDS):
+        if template.exitcode is not None and not events.poll():
+            return None
+    try:
+        event: Event = events.recv()
+    except (EOFError, OSError):
+        return None
+    return event
+
+
 def _serve(events: Connection, payloads: Sequence[tuple[int, bytes]], at_once: int, imports: Sequence[str]) -> None:
     processes.lead_group()
-    for name in imports:
-        # What an item needs and lacks, it says itself.
-        with contextlib.suppress(Exception):
-            importlib.import_module(name)
+    # Open in an item, it would hide from the parent that this process is gone.
+    register_after_fork(events, Connection.close)
+    import_all(imports)
     with closing(processes.run(payloads, at_once, threads=None)) as stream:
         for event in stream:
             events.send(event)

@@ -16,19 +16,29 @@ if TYPE_CHECKING:
 __all__ = ["run_command_line", "strict_json", "version_callback", "warnings_as_lines"]
 
 
-def run_command_line(app: "typer.Typer") -> None:
-    """Run a command line; an error of ours, or of the file system, is one sentence on standard error and status 2."""
+def run_command_line(
+    app: "typer.Typer", name: str | None = None, mistakes: tuple[type[Exception], ...] = (IrworksError, OSError)
+) -> None:
+    """Run a command line; an error of ours, or of the file system, is one sentence on standard error.
+
+    Args:
+        app: The command line.
+        name: Of the program, which then stands before the sentence; by default, "error" does.
+        mistakes: Errors that end with status 2; others of ours, and of the file system, end with 1.
+    """
     import typer
 
     try:
-        app()
-    except OSError as error:
-        text = f"{error.filename}: {error.strerror.lower()}" if error.filename and error.strerror else str(error)
-        typer.echo(f"error: {text}", err=True)
-        sys.exit(2)
-    except IrworksError as error:
-        typer.echo(f"error: {error}", err=True)
-        sys.exit(2)
+        app(prog_name=name)
+    except (IrworksError, OSError) as error:
+        typer.echo(f"{name or 'error'}: {_sentence(error)}", err=True)
+        sys.exit(2 if isinstance(error, mistakes) else 1)
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}"
+    return str(error)
 
 
 def version_callback(distribution: str) -> Callable[[bool], None]:

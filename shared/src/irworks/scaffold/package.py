@@ -9,11 +9,13 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import resources
+from importlib.util import find_spec
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING
 
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.runtime import atomic_folder
 from irworks.scaffold.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -37,8 +39,8 @@ class Names:
         url: Where the paper can be read.
 
     Raises:
-        ArgumentError: The name is not kebab-case, or Python cannot import it; or a text is empty, or not one line
-            without double quotes and backslashes.
+        ArgumentError: The name is not kebab-case, or Python cannot import it, or imports something else by it; or a
+            text is empty, or not one line without double quotes and backslashes.
     """
 
     name: str
@@ -49,10 +51,12 @@ class Names:
     url: str
 
     def __post_init__(self) -> None:
-        if not _KEBAB.fullmatch(self.name) or keyword.iskeyword(self.name) or self.name == "irworks":
+        if not _KEBAB.fullmatch(self.name) or keyword.iskeyword(self.name):
             raise ArgumentError(
                 f"name={self.name!r}; expected kebab-case that Python can import, such as dense-scaling"
             )
+        if self.import_name in sys.stdlib_module_names or find_spec(self.import_name) is not None:
+            raise ArgumentError(f"name={self.name!r}, which is a module here already; expected a new name")
         for field in ("title", "authors", "venue", "url"):
             text = getattr(self, field)
             if not text.strip() or re.search(r'["\\\n]', text):
@@ -71,7 +75,7 @@ class Names:
 
 def _literal(text: str) -> str:
     """A text as Python writes it, on as many lines as it needs."""
-    parts = textwrap.wrap(text, 90, break_on_hyphens=False)
+    parts = textwrap.wrap(text, 90, break_on_hyphens=False, break_long_words=False)
     if len(parts) == 1:
         return f'"{text}"'
     lines = [f'            "{part} "' for part in parts[:-1]] + [f'            "{parts[-1]}"']
@@ -90,9 +94,10 @@ def add_package(workspace: Workspace, names: Names) -> Path:
 
     Raises:
         ArgumentError: There is such a package already.
-        DataError: A file that names the packages is not what it was when this was written; then nothing is changed.
-        MissingDependencyError: tomlkit is not installed.
+        DataError: A file that names the packages is not what it was when this was written.
+        MissingDependencyError: tomlkit or ruff is not installed. On this error, as on any other, nothing is changed.
     """
+    ruff = _ruff()
     folder = workspace.root / "packages" / names.name
     if folder.exists():
         raise ArgumentError(f"{folder.relative_to(workspace.root)} is there already; expected a new name")
@@ -100,30 +105,37 @@ def add_package(workspace: Workspace, names: Names) -> Path:
     template = resources.files("irworks.scaffold") / "template" / "docs"
     texts[f"docs/packages/{names.name}.md"] = _filled(template / "page.md.txt", names)
     texts[f"docs/reference/{names.import_name}.md"] = _filled(template / "reference.md.txt", names)
-    _write_package(workspace, names, folder)
-    workspace.write(texts)
+    with atomic_folder(folder) as draft:
+        _write_package(workspace, names, draft)
+        _tidy(draft, ruff)
+    try:
+        workspace.write(texts)
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
     return folder
 
 
 def _write_package(workspace: Workspace, names: Names, folder: Path) -> None:
-    draft = folder.with_name(f".{names.name}.tmp")
-    shutil.rmtree(draft, ignore_errors=True)
-    try:
-        for place, text in _files(names):
-            (draft / place).parent.mkdir(parents=True, exist_ok=True)
-            (draft / place).write_text(text, encoding="utf-8")
-        shutil.copyfile(workspace.root / "LICENSE", draft / "LICENSE")
-        draft.rename(folder)
-    finally:
-        shutil.rmtree(draft, ignore_errors=True)
-    _tidy(folder)
+    for place, text in _files(names):
+        (folder / place).parent.mkdir(parents=True, exist_ok=True)
+        (folder / place).write_text(text, encoding="utf-8")
+    shutil.copyfile(workspace.root / "LICENSE", folder / "LICENSE")
 
 
-def _tidy(folder: Path) -> None:
+def _ruff() -> str:
+    """The program, of this environment or, if that has none, of the system."""
+    beside = str(Path(sys.executable).parent)
+    ruff = shutil.which("ruff", path=beside) or shutil.which("ruff")
+    if ruff is None:
+        raise MissingDependencyError("ruff", "adding a package", "irworks[scaffold]")
+    return ruff
+
+
+def _tidy(folder: Path, ruff: str) -> None:
     """Order imports and break lines, which depend on how long the name is and where the alphabet puts it."""
-    ruff = Path(sys.executable).with_name("ruff")
-    for command in (["check", "--quiet", "--select", "I", "--fix"], ["format", "--quiet"]):
-        subprocess.run([ruff, *command, folder], check=False)
+    for command in (["check", "--select", "I", "--fix"], ["format"]):
+        subprocess.run([ruff, *command, "--quiet", "--no-cache", folder], check=False)
 
 
 def _files(names: Names) -> Iterator[tuple[Path, str]]:

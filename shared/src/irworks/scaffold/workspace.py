@@ -54,11 +54,25 @@ class Workspace:
         return {file: change((self.root / file).read_text(encoding="utf-8"), names) for file, change in changes.items()}
 
     def write(self, texts: Mapping[str, str]) -> None:
-        """Write files, each whole."""
-        for file, text in texts.items():
-            (self.root / file).parent.mkdir(parents=True, exist_ok=True)
-            with atomic_write(self.root / file) as handle:
-                handle.write(text)
+        """Write files, each whole; where one cannot be, those before it become what they were."""
+        before: dict[Path, str | None] = {}
+        try:
+            for file, text in texts.items():
+                path = self.root / file
+                before[path] = path.read_text(encoding="utf-8") if path.exists() else None
+                _write(path, text)
+        except BaseException:
+            for path, text_before in before.items():
+                if text_before is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    _write(path, text_before)
+            raise
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path) as handle:
+        handle.write(text)
 
 
 def _in_settings(text: str, names: "Names") -> str:
@@ -92,7 +106,8 @@ def _insert(array: Any, entry: str) -> None:
 
 
 def _in_table(text: str, names: "Names") -> str:
-    paper = f"{names.title} ({names.venue} {names.year})"
+    # In a table, a bar ends the cell.
+    paper = f"{names.title} ({names.venue} {names.year})".replace("|", r"\|")
     row = f"| [`{names.name}`](packages/{names.name}/README.md) | {paper} | available |"
     planned = re.compile(rf"^\| `{re.escape(names.name)}` \|.*$", flags=re.MULTILINE)
     if planned.search(text):

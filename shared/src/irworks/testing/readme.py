@@ -48,8 +48,8 @@ class Readme:
         """Run the commands of one program, one after another, in the current folder.
 
         Args:
-            name: The program, installed with a package; every line of the block has to begin with it.
-            block: Which of the `bash` blocks that begin with it.
+            name: The program, installed with a package; every line of the block has to begin with it, but for comments.
+            block: Which of the `bash` blocks whose first command is one of it.
 
         Returns:
             What each command printed.
@@ -57,11 +57,14 @@ class Readme:
         Raises:
             AssertionError: A command failed, or is another program's.
         """
-        commands = [text for text in self.blocks("bash") if text.startswith(f"{name} ")][block]
+        begin = re.compile(rf"\s*(#.*\n\s*)*{re.escape(name)}\s")
+        commands = [text for text in self.blocks("bash") if begin.match(text)][block]
         (program,) = entry_points(group="console_scripts", name=name)
         printed = []
         for command in commands.replace("\\\n", " ").splitlines():
             words = shlex.split(command, comments=True)
+            if not words:
+                continue
             assert words[0] == name, command
             done = run_main(program.load(), *words)
             assert not done.status, f"{command}: {done.err}"

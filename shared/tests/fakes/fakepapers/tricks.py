@@ -5,6 +5,7 @@ import importlib
 import os
 import signal
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -41,6 +42,41 @@ def touch(module: str) -> dict[str, int]:
     heavy = importlib.import_module(module)
     heavy.TOUCHED.append(0)
     return {"imported_in": heavy.IMPORTED_IN, "touched": len(heavy.TOUCHED), "process": os.getpid()}
+
+
+def draw(_: object) -> float:
+    """Draw from numpy's global state."""
+    import numpy as np
+
+    return float(np.random.random())  # noqa: NPY002 - the state is what is tested
+
+
+def loaded(module: str) -> bool:
+    """Say whether a module is imported."""
+    return module in sys.modules
+
+
+def once(task: tuple[str, str]) -> object:
+    """Take the parent of this process down, the first time."""
+    how, diary = task
+    if not how or Path(diary).exists():
+        return None
+    Path(diary).touch()
+    if how == "kill it beside a helper" and os.fork() == 0:
+        os.setsid()
+        time.sleep(20)
+        os._exit(0)
+    if how == "kill it while it sends":
+        threading.Thread(target=_kill_soon, args=(os.getppid(),)).start()
+        return bytes(50_000_000)
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)
+    return None
+
+
+def _kill_soon(pid: int) -> None:
+    time.sleep(0.5)
+    os.kill(pid, signal.SIGKILL)
 
 
 def nap(diary: str) -> None:

@@ -182,9 +182,9 @@ def disagreement_decides(ctx: Context) -> Evidence:
         "partly if some."
     ),
     data=("letor",),
-    cost=130,
-    # With six, the verdict was a matter of which six.
-    seeds={"smoke": 2, "small": 12, "full": 12},
+    cost=260,
+    # With six or twelve, the verdict was a matter of which.
+    seeds={"smoke": 2, "small": 24, "full": 24},
 )
 def semi_synthetic(ctx: Context) -> Evidence:
     """All modes on real documents."""

@@ -76,11 +76,11 @@ def evaluate(
     as_json: opt.Json = False,
 ) -> None:
     """What would other pairs earn? Values with intervals, and how far they can be trusted."""
-    from cltr_twostage.cli.folders import require_apart
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.evaluation import ESTIMATORS, compare
     from cltr_twostage.logged import PropensityColumns
+    from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import warnings_as_lines
 
     require_table_name(out)

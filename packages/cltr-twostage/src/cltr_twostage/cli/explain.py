@@ -46,10 +46,10 @@ def explain(
     as_json: opt.Json = False,
 ) -> None:
     """Which stage does a gain come from, which documents carry it, and what can the log not say?"""
-    from cltr_twostage.cli.folders import require_apart
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import print_json, sizes
     from cltr_twostage.report import explain_gain
+    from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import warnings_as_lines
 
     if out is not None and out.suffix not in (".html", ".htm"):

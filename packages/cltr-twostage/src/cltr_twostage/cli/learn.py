@@ -104,7 +104,7 @@ def learn(
             min=0, max=0.5, help="Share of sessions that judges the result, and of the rest that chooses the step."
         ),
     ] = 0.2,
-    patience: Annotated[int, typer.Option(min=1, help="Looks without improvement that end learning.")] = 5,
+    patience: Annotated[int, typer.Option(min=1, help="Looks without improvement that end learning.")] = 10,
     safe: Annotated[
         float | None,
         typer.Option(
@@ -127,12 +127,13 @@ def learn(
     """Learn a pair from clicks, and say on held-out sessions what it would earn."""
     import numpy as np
 
-    from cltr_twostage.cli.folders import require_apart, result_folder
+    from cltr_twostage.cli.folders import result_folder
     from cltr_twostage.cli.inputs import read_inputs
     from cltr_twostage.cli.printing import estimate_fields, print_json, sizes
     from cltr_twostage.learning.safe import Safe
     from cltr_twostage.sources import read_features
     from cltr_twostage.train import TwoStageLearner
+    from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import warnings_as_lines
 
     if resume and checkpoint is None:

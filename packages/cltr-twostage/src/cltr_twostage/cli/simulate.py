@@ -53,8 +53,9 @@ def simulate(
 
     import numpy as np
 
-    from cltr_twostage.cli.folders import require_apart, result_folder
+    from cltr_twostage.cli.folders import result_folder
     from cltr_twostage.cli.printing import print_json, sizes
+    from irworks.runtime.outputs import require_apart
 
     require_apart(out, [data])
     rng = np.random.default_rng(seed)

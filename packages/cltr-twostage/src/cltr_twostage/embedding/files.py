@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cltr_twostage.embedding.faiss_index import ADDED, import_faiss
-from cltr_twostage.files import refuse_foreign
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
+from irworks.runtime.outputs import require_replaceable
 
 if TYPE_CHECKING:
     from cltr_twostage.generator import EmbeddingGenerator
@@ -25,7 +25,7 @@ _CONFIG, _EMBEDDINGS, _IDS, _INDEX = "config.json", "doc_embeddings.npy", "doc_i
 def save_generator(generator: "EmbeddingGenerator", folder: str | Path, *, embeddings: bool = True) -> None:
     """Write a generator: see `EmbeddingGenerator.save`."""
     target = Path(folder)
-    refuse_foreign(target, "a saved generator", lambda config: config.get("kind") == _KIND)
+    require_replaceable(target, "a saved generator", header=_CONFIG, is_ours=lambda config: config.get("kind") == _KIND)
     if not embeddings and (target / _EMBEDDINGS).exists():
         raise ArgumentError(f"{target} holds embeddings, which saving without them would remove; choose another name")
     ids = None if generator.doc_ids is None else _plain_ids(generator.doc_ids)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cltr_twostage.files import CONFIG, FORMAT, PACKAGE, load_policy, read_config, refuse_foreign, save_policy
+from cltr_twostage.files import CONFIG, FORMAT, PACKAGE, load_policy, read_config, save_policy
 from cltr_twostage.learning.ascent import STAGES, Progress
 from cltr_twostage.learning.models import LinearScorer, Scorer
 from cltr_twostage.learning.neural import ModuleScorer, is_module
@@ -27,6 +27,7 @@ from cltr_twostage.learning.towers import empty_tower, tower_sizes
 from cltr_twostage.policy import TwoStagePolicy
 from irworks.errors import ArgumentError, DataError, MissingDependencyError
 from irworks.runtime import atomic_folder, atomic_write
+from irworks.runtime.outputs import require_replaceable
 
 if TYPE_CHECKING:
     import torch
@@ -61,7 +62,7 @@ def save_learner(learner: "TwoStageLearner", folder: str | Path) -> None:
     if not hasattr(learner, "learned_policy_"):
         raise ArgumentError("the learner is not fitted; call fit first")
     target = Path(folder)
-    refuse_foreign(target, "a saved learner", _is_ours)
+    require_replaceable(target, "a saved learner", header=CONFIG, is_ours=_is_ours)
     with atomic_folder(target) as scratch:
         config: dict[str, Any] = {"format": FORMAT, "package": PACKAGE, "kind": KIND, "best_step": learner.best_step_}
         config |= {"settings": _settings(learner), "has_mixture": learner.policy_ is not learner.learned_policy_}

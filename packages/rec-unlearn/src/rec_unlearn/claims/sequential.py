@@ -55,7 +55,7 @@ def table_of(rows: list[Any]) -> Any:
 
 
 def closed(row: Any, measure: str) -> float:
-    """Share of the gap between the untouched and the retrained models that an algorithm closed, even where it is noise."""
+    """Share of the gap between the untouched and the retrained models that is closed, even where the gap is noise."""
     one = row[measure]
     target = sum(one["retrained"]) / len(one["retrained"])
     gap = one["untouched"] - target
@@ -176,10 +176,10 @@ def influence_beats_general(ctx: Context) -> Evidence:
         ahead = all(checks[f"overlap {label}"] for label in GENERAL)
         verdict = Verdict.PARTLY if ahead else Verdict.NOT_REPRODUCED
     means = {label: sum(of(label, lambda row: row["overlap"])) / len(ctx.seeds) for label in algorithms}
-    closed = {label: sum(of(label, lambda row: closed(row, LOGS))) / len(ctx.seeds) for label in algorithms}
+    gaps = {label: sum(of(label, lambda row: closed(row, LOGS))) / len(ctx.seeds) for label in algorithms}
     return Evidence(
         measured="Overlap with the retrained model and log-probability gap closed: "
-        + "; ".join(f"{label} {means[label]:.3f}, {closed[label]:.2f}" for label in algorithms),
+        + "; ".join(f"{label} {means[label]:.3f}, {gaps[label]:.2f}" for label in algorithms),
         verdict=verdict,
         values=values | {f"overlap_{label.replace('-', '_')}": value for label, value in means.items()},
         table=table_of(rows),

@@ -38,7 +38,8 @@ def groceries(ctx: Context) -> Groceries:
 
     folder = ctx.data("tafeng")
     log = long_histories(read_baskets(folder / "tafeng_history.json", folder / "tafeng_future.json"), 4)
-    log = long_histories(last_steps(compact(frequent_items(log, 30)), 15), 4)
+    often = ctx.pick(smoke=300, small=30, full=30)
+    log = long_histories(last_steps(compact(frequent_items(log, often)), 15), 4)
     users = log.active_users
     n, others = ctx.pick(smoke=(120, 60), small=(1_500, 500), full=(len(users) - 1_000, 1_000))
     train, split = split_of(log.of_users(users[:n]).renumbered())
@@ -59,7 +60,7 @@ def spam_trial(ctx: Context, data: Groceries, kind: Kind, seed: int, **settings:
     """Accounts that push one item; every one of them is to be forgotten."""
     from rec_unlearn.scenarios import spam
 
-    n, rank = ctx.pick(smoke=(6, 200), small=(40, 600), full=(60, 600))
+    n, rank = ctx.pick(smoke=(6, 100), small=(40, 600), full=(60, 600))
     return _trial(ctx, data, kind, spam(data.train, ctx.rng(100 + seed), n=n, rank=rank), seed, **settings)
 
 
@@ -70,7 +71,7 @@ def canary_trial(ctx: Context, data: Groceries, kind: Kind, seed: int, **setting
     from rec_unlearn.scenarios import accounts, canaries
 
     pairs, real = ctx.pick(smoke=(3, 4), small=(20, 40), full=(30, 40))
-    taken = ctx.pick(smoke=(0, 9), small=(2, 15), full=(4, 15))
+    taken = ctx.pick(smoke=(0, 15), small=(2, 15), full=(4, 15))
     planted = canaries(data.train, ctx.rng(300 + seed), n_pairs=pairs, taken=taken)
     closing = accounts(data.train, ctx.rng(400 + seed), n=real)
     requests = [*planted.requests, *closing.requests]

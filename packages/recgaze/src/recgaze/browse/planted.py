@@ -40,6 +40,7 @@ class Planted:
         spread: Standard deviation of users on the logit scale of a look.
         clicks: "choice": one click among the posters looked at. "independent": each look may end in a click.
         effect: Of the place on the click, given the look: log odds by one carousel down, place to the right, page on.
+        quality: Standard deviation of the films' own appeal, which is the same for all users: the luck of a place.
         taste: Standard deviation of a user's liking of a genre, beside what the stars say.
         telling: How strongly the liking of a genre lengthens a look at it (log seconds by liking); 0: gaze says nothing
             of taste.
@@ -57,6 +58,7 @@ class Planted:
     spread: float = 0.5
     clicks: Literal["choice", "independent"] = "choice"
     effect: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    quality: float = 0.0
     taste: float = 0.3
     telling: float = 0.0
 
@@ -96,6 +98,8 @@ def planted_study(rng: np.random.Generator, truth: Planted | None = None) -> Imp
     shift = shift + np.repeat(truth.effect[2] * np.arange(truth.pages), truth.visible)
     likes = liking[user[:, None], genre][:, :, None]
     appeal = likes + shift
+    if truth.quality:
+        appeal = appeal + rng.normal(0, truth.quality, size=(truth.screens, rows, columns))[task]
     seconds = rng.gamma(2.0, 0.15, size=examined.shape) * np.exp(truth.telling * likes)
     clicked = _choices(rng, examined, appeal) if truth.clicks == "choice" else _bernoulli(rng, examined, appeal)
     return Impressions(

@@ -15,7 +15,7 @@ from recgaze.claims.paper import CLAIMS
         "seeds). (2) Negative control, where looks say nothing of taste: below 0 (upper end), and (3) the gaze profile "
         "alone is near chance there (.45 to .55). Reproduced if all hold, partly if some."
     ),
-    cost=25,
+    cost=1,
     seeds={"smoke": 2, "small": 8, "full": 20},
 )
 def gaze_profile(ctx: Context) -> Evidence:
@@ -75,7 +75,7 @@ def gaze_profile(ctx: Context) -> Evidence:
         "users who enter at the left and walk to the right: the gain over left to right is below a tenth of that. "
         "Reproduced if all hold, partly if some."
     ),
-    cost=40,
+    cost=19,
     seeds={"smoke": 2, "small": 24, "full": 24},
 )
 def rerank_after_swipe(ctx: Context) -> Evidence:

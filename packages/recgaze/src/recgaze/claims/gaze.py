@@ -27,7 +27,7 @@ REMODNAV_SLOW = {"img": 0.827, "dots": 0.797, "video": 0.843}
     paper="Kappas of fixations, saccades, oscillations: .84 .91 .76 (images); .65 .81 .62 (dots); .65 .87 .65 (video)",
     rule="All nine of Cohen's kappas equal the published ones after rounding to two decimals. Partly if some do.",
     data=("lund2013",),
-    cost=3,
+    cost=1,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def coder_agreement(ctx: Context) -> Evidence:
@@ -66,7 +66,7 @@ def coder_agreement(ctx: Context) -> Evidence:
         "REMoDNaV's on images; (4) on moving dots and video likewise. Reproduced if all hold, partly if some."
     ),
     data=("lund2013",),
-    cost=20,
+    cost=1,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def detector_agreement(ctx: Context) -> Evidence:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         "and does not hold. Reproduced if all hold, partly if some."
     ),
     data=("carousel-selections",),
-    cost=6,
+    cost=1,
     seeds={"smoke": 1, "small": 1, "full": 1},
 )
 def carousel_over_list(ctx: Context) -> Evidence:
@@ -85,7 +85,7 @@ def carousel_over_list(ctx: Context) -> Evidence:
         "the order OEPBM > RCPBM > CPBM on at least 90% of seeds; (4) OEPBM's examination correlates with the truth "
         "above .99. Reproduced if all hold, partly if some."
     ),
-    cost=60,
+    cost=26,
     seeds={"smoke": 2, "small": 5, "full": 10},
 )
 def observed_examination_best(ctx: Context) -> Evidence:
@@ -163,7 +163,7 @@ def _in_a_world_of_choices(ctx: Context) -> float:
         "never falls (by more than 1e-9 of its size); (3) L-BFGS above EM at 40 steps on every seed. Reproduced if "
         "all hold, partly if some."
     ),
-    cost=30,
+    cost=4,
     seeds={"smoke": 1, "small": 3, "full": 10},
 )
 def gradient_over_em(ctx: Context) -> Evidence:
@@ -209,7 +209,7 @@ def gradient_over_em(ctx: Context) -> Evidence:
         ".5; (3) for user x genre two starts correlate above .99; (4) OEPBM's examination correlates with the "
         "planted one above .99. On all seeds. Reproduced if all hold, partly if some."
     ),
-    cost=30,
+    cost=3,
     seeds={"smoke": 1, "small": 3, "full": 5},
 )
 def not_identifiable(ctx: Context) -> Evidence:

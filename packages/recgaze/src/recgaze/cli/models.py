@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from irworks.runtime.terminal import warnings_as_lines
-from recgaze.cli.options import DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load
+from recgaze.cli.options import DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load, refuse
 from recgaze.cli.outputs import require_out
 
 if TYPE_CHECKING:
@@ -64,10 +64,15 @@ def fit(
     as_json: Json = False,
 ) -> None:
     """Fit a click model, and say first what this design can tell of it."""
+    from recgaze.models.files import require_model_folder
+
     cascade = model in (ModelChoice.ccm, ModelChoice.tcm)
     if cascade:
-        _refuse(model, {"--attraction": attraction, "--solver": solver, "--out": out, "--compare": compare or None})
-    require_out(out, [data])
+        options = {"--attraction": attraction, "--solver": solver, "--out": out, "--compare": compare or None}
+        refuse(options, f"--model {model.value}", "it has three numbers, printed here")
+    require_out(out, [data], whole=True)
+    if out is not None:
+        require_model_folder(out)
     keys = attraction or AttractionChoice.user_genre
     with warnings_as_lines():
         impressions = load(data, task).impressions(rule.value)
@@ -85,16 +90,6 @@ def fit(
     typer.echo(repr(impressions))
     for line in lines:
         typer.echo(line)
-
-
-def _refuse(model: ModelChoice, options: dict[str, Any]) -> None:
-    from irworks.errors import ArgumentError
-
-    given = [name for name, value in options.items() if value is not None]
-    if given:
-        raise ArgumentError(
-            f"--model {model.value} has no {' and no '.join(given)}; it has three numbers, printed here"
-        )
 
 
 def _position(

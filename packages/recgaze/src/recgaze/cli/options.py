@@ -23,6 +23,7 @@ __all__ = [
     "echo_json",
     "load",
     "of_task",
+    "refuse",
 ]
 
 
@@ -71,6 +72,21 @@ def load(folder: Path, task: TaskChoice) -> "RecGazeDataset":
 def of_task(data: "RecGazeDataset", task: TaskChoice) -> "RecGazeDataset":
     """The screens of one kind."""
     return data.task(KINDS[task]) if task in KINDS else data
+
+
+def refuse(options: dict[str, Any], what: str, because: str) -> None:
+    """Raise an ArgumentError if options were given that would have no effect.
+
+    Args:
+        options: By name; None: not given.
+        what: What has no use for them.
+        because: Why, in words.
+    """
+    from irworks.errors import ArgumentError
+
+    given = [name for name, value in options.items() if value is not None]
+    if given:
+        raise ArgumentError(f"{what} has no {' and no '.join(given)}; {because}")
 
 
 def echo_json(payload: Any) -> None:

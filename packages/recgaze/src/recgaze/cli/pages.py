@@ -48,7 +48,7 @@ def view(
     from recgaze.models import load_model
     from recgaze.viewer import view as write
 
-    require_out(out, [*study_files(data), *([] if model is None else model.iterdir())])
+    require_out(out, [*study_files(data), *([] if model is None else model.rglob("*"))])
     with warnings_as_lines():
         fitted = None if model is None else load_model(model)
         study = load(data, task)

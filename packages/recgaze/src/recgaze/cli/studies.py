@@ -8,7 +8,7 @@ import typer
 
 from irworks.runtime.terminal import warnings_as_lines
 from recgaze.cli.options import DataFolder, Json, Rule, RuleChoice, Seed, TaskChoice, Tasks, echo_json, load, of_task
-from recgaze.cli.outputs import require_out, require_replaceable, write_about
+from recgaze.cli.outputs import require_out, require_replaceable_study, study_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ class FormatChoice(StrEnum):
 
 
 def simulate(
-    out: Annotated[Path, typer.Argument(metavar="OUT", file_okay=False, help="Folder for the four tables.")],
+    out: Annotated[Path, typer.Option(help="Folder for the four tables.")],
     users: Annotated[int, typer.Option(min=1, help="Number of users; more than 87 are written in blocks.")] = 87,
     pattern: Annotated[PatternChoice, typer.Option(help="From the upper left, or anywhere alike.")] = PatternChoice.f,
     position_bias: Annotated[
@@ -54,32 +54,35 @@ def simulate(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Simulate the study on its real screens and layout, in the published form.
+    """Simulate the study on its real screens and layout, in the published form; `about.json` says what was planted.
 
-    A study that an earlier run wrote to the folder is replaced; any other is left alone, and refused. By default the
+    The folder appears whole or not at all. A study that an earlier run wrote there is replaced; one that was changed
+    since, and whatever else the folder holds, is left alone, and the command refused. By default the
     examination hypothesis holds, looks on swiped pages fall off to the right, and nobody stops at the first film that
     they like; every film stands at one place, so that in large studies the luck of the films shows.
     """
+    from dataclasses import asdict
+
     import numpy as np
 
     from irworks.errors import ArgumentError
     from recgaze import Behaviour, RecGazeDataset, simulate_study
-    from recgaze.data.writing import require_one_format
 
     if users > BLOCK and form is FormatChoice.csv:
         raise ArgumentError(f"--users {users} are written in blocks, as Parquet alone; add --format parquet")
-    require_out(out, name="OUT")
-    require_replaceable(out)
-    require_one_format(out, form.value)
+    require_out(out, whole=True)
+    require_replaceable_study(out)
     behaviour = Behaviour(pattern=pattern.value, position_bias=position_bias, satisfice=satisfice, error=error)
     rng = np.random.default_rng(seed)
-    if users > BLOCK:
-        RecGazeDataset.save_blocks(_blocks(users, rng, behaviour, gaps), out)
-    else:
-        simulate_study(users, rng=rng, behaviour=behaviour, gaps=gaps).dataset.save(out, format=form.value)
-    write_about(out, {"users": users, "seed": seed})
+    # The whole of it, as defaults may change: what was planted is what a method is to find.
+    about = {"users": users, "gaps": gaps, "format": form.value, "seed": seed, "behaviour": asdict(behaviour)}
+    with study_folder(out, about) as folder:
+        if users > BLOCK:
+            RecGazeDataset.save_blocks(_blocks(users, rng, behaviour, gaps), folder)
+        else:
+            simulate_study(users, rng=rng, behaviour=behaviour, gaps=gaps).dataset.save(folder, format=form.value)
     if as_json:
-        echo_json({"data": str(out), "users": users, "seed": seed})
+        echo_json({"out": str(out)} | about)
         return
     typer.echo(f"{users:,} users written to {out}")
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["require_one_format", "write_parts", "write_table"]
+__all__ = ["require_one_format", "require_table_name", "write_parts", "write_table"]
 
 
 def require_one_format(folder: Path, form: str) -> None:
@@ -27,6 +27,16 @@ def require_one_format(folder: Path, form: str) -> None:
                 raise ArgumentError(f"{path} is there already; write that format, or another folder")
 
 
+def require_table_name(path: Path) -> None:
+    """Check that the name of a file to be written says CSV or Parquet.
+
+    Raises:
+        DataError: It says neither.
+    """
+    if not path.name.endswith(SUFFIXES):
+        raise DataError("not a table by its name", source=path, expected=", ".join(SUFFIXES))
+
+
 def write_table(frame: "pd.DataFrame", path: Path) -> None:
     """Write a table as CSV or Parquet, by its name; whole or not at all. The same table gives the same bytes.
 
@@ -38,8 +48,7 @@ def write_table(frame: "pd.DataFrame", path: Path) -> None:
 
     from irworks.runtime import atomic_path
 
-    if not path.name.endswith(SUFFIXES):
-        raise DataError("not a table by its name", source=path, expected=", ".join(SUFFIXES))
+    require_table_name(path)
     with atomic_path(path) as scratch:
         if path.suffix == ".parquet":
             table = _plain(pa.Table.from_pandas(frame, preserve_index=False))

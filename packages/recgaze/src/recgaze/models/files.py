@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_folder
+from irworks.runtime.outputs import require_replaceable
 from recgaze.models.attraction import Features, Fixed, KeyValues
 from recgaze.models.base import PositionModel
 from recgaze.models.position import CPBM, OEPBM, RCPBM
 
-__all__ = ["load_model", "save_model"]
+__all__ = ["load_model", "require_model_folder", "save_model"]
 
 _FORMAT = 1
 _PACKAGE = "recgaze"
@@ -34,10 +35,24 @@ def save_model(model: PositionModel, folder: str | Path) -> None:
         DataError: The folder exists and holds something else.
     """
     target = Path(folder)
-    if target.exists() and not _replaceable(target):
-        raise DataError("the folder exists and is not a saved model", source=target, hint="Choose another name")
+    require_model_folder(target)
     with atomic_folder(target) as scratch:
         _write(model, scratch)
+
+
+def require_model_folder(folder: Path) -> None:
+    """Check that a model may be saved to a folder: it is absent, empty, or a saved model of this package.
+
+    Raises:
+        DataError: It is something else, or holds more.
+    """
+    require_replaceable(
+        folder,
+        "a saved model of recgaze",
+        header=_CONFIG,
+        is_ours=lambda config: config.get("package") == _PACKAGE,
+        names=(_ARRAYS, _SOURCE),
+    )
 
 
 def load_model(folder: str | Path) -> PositionModel:
@@ -128,14 +143,3 @@ def _read(folder: Path, config: dict[str, Any], arrays: Arrays) -> PositionModel
 def _plain(column: NDArray[Any]) -> NDArray[Any]:
     """Ids as numpy text: objects would need pickle."""
     return column.astype(str) if column.dtype == object else column
-
-
-def _replaceable(folder: Path) -> bool:
-    """Whether a folder is empty or a saved model of this package."""
-    if not folder.is_dir():
-        return False
-    try:
-        config = json.loads((folder / _CONFIG).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return not any(folder.iterdir())
-    return isinstance(config, dict) and config.get("package") == _PACKAGE

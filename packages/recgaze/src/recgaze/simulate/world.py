@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
+from irworks.simulate.plackett_luce import require_at_least_one
 from recgaze import study
-from recgaze.arguments import require_count, require_generator
+from recgaze.arguments import require_generator
 from recgaze.data.dataset import RecGazeDataset
 from recgaze.gaze import Gaze, Screen
 from recgaze.layout import CarouselLayout
@@ -111,7 +112,7 @@ def simulate_study(
     Raises:
         ArgumentError: No user, no screen, a screen that is not among the 40, or a seed for a generator.
     """
-    require_count("n_users", n_users)
+    require_at_least_one("n_users", n_users)
     require_generator(rng)
     behaviour = Behaviour() if behaviour is None else behaviour
     seen = np.array(sorted(set(tasks)), dtype=np.int64)
