@@ -152,6 +152,11 @@ def kill() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def writes_journal(operation: str, descriptor: int) -> bool:
+    """Whether an operation ends the writing of a line of a journal or record."""
+    return operation == "fsync" and Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".jsonl"
+
+
 class KillAt:
     """Kill this process ahead of its n-th operation on files; a journal that is being written is torn first."""
 
@@ -163,7 +168,7 @@ class KillAt:
         if self.left > 0:
             return
         self.left = 1 << 60
-        if operation == "fsync" and self.tear and Path(f"/proc/self/fd/{descriptor}").readlink().suffix == ".jsonl":
+        if self.tear and writes_journal(operation, descriptor):
             size = os.fstat(descriptor).st_size
             os.ftruncate(descriptor, max(size - self.tear, 0))
         kill()

@@ -88,6 +88,16 @@ def test_a_line_torn_by_a_kill_is_cut_off_and_its_request_was_never_taken_in(tmp
     assert RequestQueue(tmp_path).request("r000002").user == 3
 
 
+def test_requests_that_came_together_are_all_taken_in_or_none(tmp_path):
+    queue = RequestQueue(tmp_path)
+    queue.extend(DeletionRequest(user=n) for n in range(5))
+    journal = tmp_path / "journal.jsonl"
+    os.truncate(journal, journal.stat().st_size - 30)
+    queue = RequestQueue(tmp_path)
+    assert queue.entries() == []
+    assert files(queue) == []
+
+
 def test_what_a_kill_left_of_a_request_that_was_not_taken_in_is_removed(tmp_path):
     queue = RequestQueue(tmp_path)
     (tmp_path / "waiting" / "r000009.json").write_text("someone")
@@ -98,7 +108,8 @@ def test_what_a_kill_left_of_a_request_that_was_not_taken_in_is_removed(tmp_path
 
 def test_damage_before_the_end_is_an_error_with_its_line(tmp_path):
     queue = RequestQueue(tmp_path)
-    queue.extend(DeletionRequest(user=n) for n in range(5))
+    for n in range(5):
+        queue.add(DeletionRequest(user=n))
     journal = tmp_path / "journal.jsonl"
     lines = journal.read_bytes().splitlines(keepends=True)
     lines[2] = lines[2].replace(b"r000003", b"r000008")

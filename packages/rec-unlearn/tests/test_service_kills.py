@@ -1,3 +1,4 @@
+import json
 import runpy
 import shutil
 import tempfile
@@ -22,30 +23,30 @@ def folder():
 
 def test_killed_at_any_point_it_neither_loses_nor_repeats_a_request_and_ends_with_the_same_weights(folder):
     weights, momentum, entries = HELP.life(folder / "reference")
-    counter = folder / "count"
-    seen = []
+    journals = []
 
-    def count(operation, _):
-        seen.append(operation)
+    def count(operation, descriptor):
+        journals.append(HELP.writes_journal(operation, descriptor))
 
-    def counted():
+    def counting():
         HELP.life(folder / "counted")
-        counter.write_text(str(len(seen)))
+        text = json.dumps(journals)
+        (folder / "counted.json").write_text(text)
 
-    assert HELP.in_child(counted, count) == 0
-    total = int(counter.read_text())
+    assert HELP.in_child(counting, count) == 0
+    written = json.loads((folder / "counted.json").read_text())
     rng = np.random.default_rng(0)
-    for trial, point in enumerate(rng.choice(total, size=KILLS, replace=total < KILLS) + 1):
+    # Anywhere; and where a line of a journal is written, to tear it.
+    points = [*rng.choice(len(written), size=KILLS, replace=False), *np.flatnonzero(written)]
+    for trial, point in enumerate(int(place) + 1 for place in points):
         place = folder / f"killed-{trial}"
-        assert (
-            HELP.in_child(lambda place=place: HELP.life(place), HELP.KillAt(int(point), tear=int(rng.integers(1, 60))))
-            == -9
-        )
+        killed = HELP.KillAt(point, tear=int(rng.integers(1, 60)))
+        assert HELP.in_child(lambda place=place: HELP.life(place), killed) == -9
         if trial % 5 == 0:
             # A second kill, on the way back.
             HELP.in_child(lambda place=place: HELP.life(place), HELP.KillAt(int(rng.integers(1, 60))))
         resumed, moments, served = HELP.life(place)
-        assert np.array_equal(resumed, weights), f"killed before operation {point} of {total}"
+        assert np.array_equal(resumed, weights), f"killed before operation {point} of {len(written)}"
         assert np.array_equal(moments, momentum)
         assert HELP.without_times(served) == HELP.without_times(entries)
         assert HELP.outcomes(place) == HELP.outcomes(folder / "reference")

@@ -101,15 +101,16 @@ class RequestQueue:
         pending = [(request, _to_payload(request)) for request in requests]
         now = datetime.now(UTC)
         with self._alone():
-            lines: list[dict[str, Any]] = []
+            taken: list[dict[str, Any]] = []
             for number, (request, payload) in enumerate(pending, len(self._entries) + 1):
                 deadline = None if request.deadline is None else _utc(request.deadline).isoformat()
                 received = _utc(request.received or now).isoformat()
-                lines.append({"event": "received", "id": f"r{number:06d}", "at": received, "deadline": deadline})
+                taken.append({"id": f"r{number:06d}", "at": received, "deadline": deadline})
                 write_checked(self._payload(f"r{number:06d}"), payload, sync=False)
             sync_folder(self._payloads)
-            self._write(lines)
-        return [str(line["id"]) for line in lines]
+            # One line, so that a kill leaves all of them or none.
+            self._write([{"event": "received", "requests": taken}] if taken else [])
+        return [str(entry["id"]) for entry in taken]
 
     def entries(self) -> list[Queued]:
         """All requests ever taken in, in this order."""
@@ -180,7 +181,13 @@ class RequestQueue:
 
     def _take(self, line: dict[str, Any], number: int) -> None:
         try:
-            self._entries[line["id"]] = _after(self._entries.get(line["id"]), line)
+            if line["event"] == "received":
+                new = [_received(taken) for taken in line["requests"]]
+                if any(entry.id in self._entries for entry in new):
+                    raise ValueError
+                self._entries |= {entry.id: entry for entry in new}
+            else:
+                self._entries[line["id"]] = _after(self._entries[line["id"]], line)
         except (KeyError, TypeError, ValueError):
             raise DataError(
                 "no event of a queue", source=self._journal.path, row=f"line {number}", found=line.get("event")
@@ -198,13 +205,16 @@ class RequestQueue:
                 remove(path)
 
 
-def _after(entry: Queued | None, line: dict[str, Any]) -> Queued:
+def _received(taken: dict[str, Any]) -> Queued:
+    """A request as it came in."""
+    deadline = taken["deadline"]
+    return Queued(taken["id"], datetime.fromisoformat(taken["at"]), deadline and datetime.fromisoformat(deadline))
+
+
+def _after(entry: Queued, line: dict[str, Any]) -> Queued:
     """A request after an event."""
     kind = line["event"]
-    if kind == "received" and entry is None:
-        deadline = line["deadline"]
-        return Queued(line["id"], datetime.fromisoformat(line["at"]), deadline and datetime.fromisoformat(deadline))
-    if entry is None or entry.state != "waiting":
+    if entry.state != "waiting":
         raise ValueError
     changed = replace(entry, step=line["step"], reason=line["reason"])
     if kind not in KINDS:
