@@ -92,7 +92,8 @@ def unlearn(
         request: One, or several that are served as one step.
         log: What the model was trained on, as far as it has not been removed yet.
         algorithm: A name of `rec_unlearn.algorithms.ALGORITHMS`, an instance, or "auto": exact where the model allows
-            it, else the Gauss-Newton influence step. An instance keeps its state for the next call.
+            it, a warm start for models trained in sweeps, else the Gauss-Newton influence step. An instance keeps its
+            state for the next call.
         categories: The items of each category, for requests that name one.
         seed: Of what the algorithm draws.
 
@@ -149,7 +150,9 @@ def _choose(model: Recommender, algorithm: str | Algorithm) -> Algorithm:
     if not isinstance(algorithm, str):
         raise ArgumentError(f"algorithm={algorithm!r}; expected a name or an Algorithm")
     if algorithm == "auto":
-        return make_algorithm("exact" if isinstance(model, ExactlyRemovable) else "scif")
+        if isinstance(model, ExactlyRemovable):
+            return make_algorithm("exact")
+        return make_algorithm("warm-start" if hasattr(model, "sweep") else "scif")
     return make_algorithm(algorithm)
 
 

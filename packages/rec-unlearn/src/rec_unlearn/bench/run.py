@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["bench", "leaderboard", "run_cell"]
 
+# The last is what the first step of an optimiser would import, seconds in each process.
+_IMPORTS = ("pandas", "scipy.sparse", "torch._dynamo")
+
 
 def bench(
     cells: Sequence[Cell],
@@ -24,6 +27,7 @@ def bench(
     jobs: int | None = None,
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
+    imports: Sequence[str] = _IMPORTS,
     on_result: Callable[[str], None] | None = None,
 ) -> "pd.DataFrame":
     """Run what is not there yet, and write `results.json` and `leaderboard.html` under `out`.
@@ -37,6 +41,7 @@ def bench(
         jobs: Cells at once; by default one a processor.
         engine: As of `irworks.runtime.map_parallel`.
         address: Of a Ray cluster.
+        imports: What a cell's process finds imported, as of `irworks.runtime.map_parallel`.
         on_result: Called with a sentence for each cell that ends.
 
     Returns:
@@ -65,8 +70,6 @@ def bench(
         if on_result is not None:
             on_result(f"{what}: {'done' if outcome.ok else failed[-1]} ({outcome.seconds:.0f} s)")
 
-    # The last is what the first step of an optimiser would import, seconds in each process.
-    imports = ("pandas", "scipy.sparse", "torch._dynamo")
     map_parallel(
         run_cell,
         waiting,

@@ -1,4 +1,4 @@
-"""The command line: `rec-unlearn train | remove | queue`."""
+"""The command line: `rec-unlearn simulate | train | remove | audit | bench | queue`."""
 
 from rec_unlearn.cli.app import app, main
 

@@ -5,13 +5,16 @@ from typing import Annotated
 import typer
 
 from irworks.runtime.terminal import run_command_line, version_callback
+from rec_unlearn.cli.audit import audit
+from rec_unlearn.cli.bench import bench
 from rec_unlearn.cli.queue import queue
 from rec_unlearn.cli.remove import remove
+from rec_unlearn.cli.simulate import simulate
 from rec_unlearn.cli.train import train
 
 __all__ = ["app", "main"]
 
-_ABOUT = "Remove users and interactions from trained recommenders, one request or a queue of them, with a record of it."
+_ABOUT = "Remove users and interactions from trained recommenders, audit the removal, and compare ways to do it."
 
 app = typer.Typer(
     name="rec-unlearn",
@@ -21,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (train, remove):
+for verb in (simulate, train, remove, audit, bench):
     app.command()(verb)
 app.add_typer(queue, name="queue")
 

@@ -1,21 +1,8 @@
 """Where results go: never in the place of what is read, nor of what somebody else wrote."""
 
-from collections.abc import Iterable
 from pathlib import Path
 
-from irworks.errors import ArgumentError, DataError
-
-
-def require_apart(out: Path, inputs: Iterable[Path]) -> None:
-    """Check that what is written takes the place of nothing that is read, before the work.
-
-    Raises:
-        ArgumentError: It would.
-    """
-    written = out.resolve()
-    for one in inputs:
-        if one.exists() and (one.resolve() == written or one.resolve().is_relative_to(written)):
-            raise ArgumentError(f"--out {out} would overwrite {one}, which is read; expected another name")
+from irworks.errors import DataError
 
 
 def require_model_or_new(out: Path) -> None:

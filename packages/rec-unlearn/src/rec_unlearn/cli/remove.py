@@ -31,6 +31,7 @@ def remove(
     Exit status 1: the step was undone, and nothing is written.
     """
     from irworks.runtime import atomic_folder, atomic_write
+    from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import strict_json, warnings_as_lines
     from rec_unlearn.cli.inputs import (
         Columns,
@@ -40,7 +41,7 @@ def remove(
         parse_settings,
         requests_for,
     )
-    from rec_unlearn.cli.outputs import require_apart, require_new_folder
+    from rec_unlearn.cli.outputs import require_new_folder
     from rec_unlearn.data.store import has_integers
     from rec_unlearn.data.store import save as save_log
     from rec_unlearn.models.store import save

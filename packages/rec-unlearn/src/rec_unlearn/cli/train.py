@@ -29,9 +29,10 @@ def train(
 
     import numpy as np
 
+    from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import strict_json, warnings_as_lines
     from rec_unlearn.cli.inputs import Columns, make_model, parse_settings
-    from rec_unlearn.cli.outputs import require_apart, require_model_or_new
+    from rec_unlearn.cli.outputs import require_model_or_new
     from rec_unlearn.data import leave_last_out
     from rec_unlearn.evaluate import ndcg
     from rec_unlearn.models.store import save
