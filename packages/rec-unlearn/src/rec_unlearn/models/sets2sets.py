@@ -56,6 +56,9 @@ class Sets2Sets(TorchRecommender):
     (there, its optimiser is given the decoder's parameters); one step ahead is predicted; batches of many users;
     weights are scaled to 1 in the mean over rows. Its ranking term is left out: there, it has no gradient.
 
+    It learns slowly: the weights draw it to rare items, and a softmax over thousands has next to no gradient at first.
+    On 800 users of Ta-Feng (3,476 items) a few epochs left nDCG@10 at .03 or less, where popularity has .066.
+
     Args:
         dim: Size of the embeddings and hidden states.
         max_steps: Only so many last baskets of a user are used.
