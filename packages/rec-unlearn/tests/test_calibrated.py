@@ -2,13 +2,16 @@ import runpy
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from irworks.errors import ArgumentError
-from rec_unlearn import DeletionRequest, resolve
+from rec_unlearn import DeletionRequest, Interactions, resolve
 from rec_unlearn.algorithms import NotApplicableError
 from rec_unlearn.algorithms.calibrated import Calibrated
+from rec_unlearn.algorithms.scif import Scif
+from rec_unlearn.curvature import flatten, mean_gradient
 from rec_unlearn.simulate import simulate_baskets
 
 OWN = runpy.run_path(str(Path(__file__).with_name("own_models.py")))
@@ -30,10 +33,14 @@ def model(trained):
 
 
 def copy_of(model):
-    copy = type(model)(LOG.n_items)
+    copy = type(model)(len(model.items))
     for mine, theirs in zip(copy.parameters(), model.parameters(), strict=True):
         mine.data = theirs.detach().clone()
     return copy
+
+
+def weights(model):
+    return flatten([parameter.detach().clone() for parameter in model.parameters()])
 
 
 def loss(model, user, log=LOG):
@@ -113,7 +120,7 @@ def test_several_users_are_calibrated_together(model):
 
 def test_the_average_gap_is_that_of_users_left_out_once(model):
     train, logs = taught(model)
-    algorithm = Calibrated(train=train, held_out=0.1)
+    algorithm = Calibrated(gap="average", train=train, held_out=0.1)
     algorithm.prepare(model, LOG, rng())
     (log,) = logs
     out = np.setdiff1d(LOG.active_users, log.active_users)
@@ -128,6 +135,44 @@ def test_requesters_are_never_among_those_left_out_when_the_request_comes_first(
     removal = resolve([DeletionRequest(user=f"u{i}") for i in range(90)], LOG)
     Calibrated(train=train, held_out=0.9).apply(model, removal, rng())
     assert set(removal.users) <= set(logs[0].active_users)
+
+
+def test_the_influence_falls_short_by_one_ratio_on_users_left_out(model):
+    train, logs = taught(model)
+    algorithm = Calibrated(train=train, held_out=0.1, damping=1e-2, retain=1000)
+    algorithm.prepare(model, LOG, rng())
+    worse, predicted, rises = train(LOG), [], []
+    for user in np.setdiff1d(LOG.active_users, logs[0].active_users):
+        removal, moved = whole_account(user), copy_of(model)
+        gradient = mean_gradient(lambda: model.losses(LOG, removal.users), model.parameters())  # noqa: B023
+        Scif(damping=1e-2, retain=1000).apply(moved, removal, rng())
+        predicted.append(float(gradient @ (weights(moved) - weights(model))))
+        rises.append(loss(worse, user) - loss(model, user))
+    assert algorithm.ratio_ == pytest.approx(np.mean(rises) / np.mean(predicted))
+
+
+def test_the_gap_of_a_user_is_about_what_that_many_influence_steps_make_of_it(model):
+    algorithm = Calibrated(train=taught(model)[0])
+    algorithm.prepare(model, LOG, rng())
+    algorithm.ratio_ = 2.0
+    step = algorithm.apply(model, whole_account(5), rng())
+    assert step.facts["target"] > step.facts["loss"]
+    assert step.facts["length"] == pytest.approx(2, rel=0.3)
+
+
+def test_users_who_are_like_many_others_have_a_small_gap():
+    frame = LOG.to_pandas()
+    one = frame[frame["user"] == "u5"]
+    frame = pd.concat([frame, *(one.assign(user=f"twin{i}") for i in range(20))])
+    log = Interactions.from_pandas(frame, basket="step")
+    model = OWN["WithEverything"](log.n_items).fit(log)
+    gaps = {}
+    for user in ("twin3", *(f"u{i}" for i in range(30) if i != 5)):
+        algorithm = Calibrated(retain=1000)
+        algorithm.base_, algorithm.ratio_ = np.full(log.n_users, np.nan), 1.0
+        step = algorithm.apply(copy_of(model), resolve(DeletionRequest(user=user), log), rng())
+        gaps[user] = step.facts["target"] - step.facts["loss"]
+    assert gaps["twin3"] < 0.5 * np.median(list(gaps.values()))
 
 
 def test_half_models_train_on_either_half_and_their_mean_is_the_average_gap(model):
@@ -166,7 +211,7 @@ def test_a_copy_of_the_model_is_fitted_where_no_way_to_train_is_given(model):
     before = [parameter.detach().clone() for parameter in model.parameters()]
     algorithm = Calibrated()
     algorithm.prepare(model, LOG, rng())
-    assert np.unique(algorithm.gaps_).size == 1
+    assert algorithm.ratio_ > 0
     assert all(torch.equal(old, new) for old, new in zip(before, model.parameters(), strict=True))
 
 

@@ -21,6 +21,7 @@ __all__ = ["Calibrated"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.float64]
+GAPS = ("influence", "average", "half-models", "reference")
 Train = Callable[[Interactions], Differentiable]
 
 
@@ -34,11 +35,14 @@ class Calibrated(Algorithm):
     loss is there already moves nothing; where only some rows go, so does only their share of the gap.
 
     Attributes:
-        gap: Where g(u) comes from. "average": one number for all, measured once on random users by a second training
-            without them. "half-models": two more trainings, on either half of the users; g(u) is what the half without
-            u loses on u against the one with u, scaled to the average gap. "reference": the loss of u under a model
-            that never saw u, given as `reference`; for experiments. A number: itself, in nats.
+        gap: Where g(u) comes from. "influence": the rise that the influence step itself predicts for u, times one
+            number by which it falls short on average, measured once on random users by a second training without
+            them; a user who is like many others has a small gap. "average": the same for all, measured in that way.
+            "half-models": two more trainings, on either half of the users; g(u) is what the half without u loses on u
+            against the one with u, scaled to the average gap. "reference": the loss of u under a model that never saw
+            u, given as `reference`; for experiments. A number: itself, in nats.
         held_out: Share of the users left out to measure the average.
+        probes: Of these, on how many the influence is measured.
         relative, damping, steps, retain, scope, curvature: As of `Scif`.
         cap: Longest step, as a multiple of the one that `Scif` makes; requests of one campaign have one direction, and
             their lengths add up.
@@ -48,8 +52,9 @@ class Calibrated(Algorithm):
         reference: For "reference".
     """
 
-    gap: str | float = "average"
-    held_out: float = 0.03
+    gap: str | float = "influence"
+    held_out: float = 0.05
+    probes: int = 32
     relative: float = 2.0
     damping: float | None = None
     steps: int = 8
@@ -64,6 +69,7 @@ class Calibrated(Algorithm):
 
     base_: FloatArray | None = field(default=None, init=False)
     gaps_: FloatArray | None = field(default=None, init=False)
+    ratio_: float = field(default=1.0, init=False)
     influence_: Scif = field(default_factory=Scif, init=False, repr=False)
     history_: StepHistory = field(default_factory=StepHistory, init=False)
 
@@ -71,8 +77,8 @@ class Calibrated(Algorithm):
     access: ClassVar[Access] = Access(retained="sample", models=1, state=True)
 
     def __post_init__(self) -> None:
-        if isinstance(self.gap, str) and self.gap not in ("average", "half-models", "reference"):
-            raise ArgumentError(f"gap={self.gap!r}; expected 'average', 'half-models', 'reference' or a number")
+        if isinstance(self.gap, str) and self.gap not in GAPS:
+            raise ArgumentError(f"gap={self.gap!r}; expected {', '.join(GAPS)} or a number")
         if (self.gap == "reference") != (self.reference is not None):
             raise ArgumentError("gap='reference' and a reference model go together")
         if not 0 < self.held_out < 1 or not self.cap > 0:
@@ -100,11 +106,23 @@ class Calibrated(Algorithm):
         elif self.gap != "reference":
             out = rng.choice(pool, max(1, round(self.held_out * len(pool))), replace=False)
             unseen = self._trained(model, log, np.setdiff1d(log.active_users, out))
-            average = float(np.mean(_losses(unseen, log, np.sort(out))[out] - base[out]))
+            rises = _losses(unseen, log, np.sort(out))[out] - base[out]
+            average = float(np.mean(rises))
             self.gaps_ = np.full(log.n_users, max(average, 0.0))
+            if self.gap == "influence":
+                probes = out[: self.probes]
+                predicted = np.mean([self._predicted(model, log, int(user), rng) for user in probes])
+                self.ratio_ = max(float(np.mean(rises[: self.probes]) / predicted), 0.0) if predicted > 0 else 0.0
             if self.gap == "half-models":
                 self.gaps_ = self._half_models(model, log, average, rng)
         self.base_ = base
+
+    def _predicted(self, model: Differentiable, log: Interactions, user: int, rng: np.random.Generator) -> float:
+        """The rise of a user's loss by the influence step of their account."""
+        with mode(model, training=False):
+            parameters = choose(model, self.scope, log.n_items)
+            removal = Removal(log, log.user == user)
+            return self.influence_.direction(model, removal, parameters, rng).influence / len(log.active_users)
 
     def _half_models(
         self, model: Differentiable, log: Interactions, average: float, rng: np.random.Generator
@@ -139,14 +157,15 @@ class Calibrated(Algorithm):
         if self.base_ is None or len(self.base_) != log.n_users:
             self._prepare(model, log, np.setdiff1d(log.active_users, users), rng)
         with mode(model, training=False):
-            now, target = self._now(model, removal), self._target(model, removal)
+            parameters = choose(model, self.scope, log.n_items)
+            n = len(log.active_users)
+            solution, damping, influence = self.influence_.direction(model, removal, parameters, rng)
+            now, target = self._now(model, removal), self._target(model, removal, influence / n / len(users))
             facts = {"loss": now, "target": target, "length": 0.0}
             if now >= target:
                 self._keep_base(model, removal)
                 return Step(0, 0.0, facts)
-            parameters = choose(model, self.scope, log.n_items)
-            solution, damping = self.influence_.direction(model, removal, parameters, rng)
-            unit = solution.x / len(log.active_users)
+            unit = solution.x / n
             length, reached = self._length(model, removal, parameters, unit, target)
             norm = length * float(unit.norm())
             self.history_.check(norm / len(users))
@@ -158,13 +177,16 @@ class Calibrated(Algorithm):
     def _now(self, model: Differentiable, removal: Removal) -> float:
         return float(np.mean(_losses(model, removal.before, removal.users)[removal.users]))
 
-    def _target(self, model: Differentiable, removal: Removal) -> float:
+    def _target(self, model: Differentiable, removal: Removal, influence: float) -> float:
         users = removal.users
         gone = np.bincount(removal.forgotten.user, minlength=removal.before.n_users)[users]
         share = gone / np.diff(removal.before.user_offsets)[users]
         base = self.base_[users] if self.base_ is not None else np.zeros(len(users))
         # Users who came after `prepare` start from their present loss.
         base = np.where(np.isnan(base), _losses(model, removal.before, users)[users], base)
+        if self.gap == "influence":
+            # What is predicted is already of the rows that go.
+            return float(np.mean(base)) + self.ratio_ * influence
         if self.reference is not None:
             reference = differentiable(self.reference, self.name)
             gap = _losses(reference, removal.before, users)[users] - base

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -33,9 +33,23 @@ from rec_unlearn.data import Interactions
 from rec_unlearn.protocols import Differentiable, Recommender, WithOutputs
 from rec_unlearn.requests import Removal
 
-__all__ = ["Scif"]
+__all__ = ["Direction", "Scif"]
 
 IntArray = NDArray[np.int32]
+
+
+class Direction(NamedTuple):
+    """Where the influence step goes.
+
+    Attributes:
+        solution: Of the linear system.
+        damping: Used in it.
+        influence: Gradient times solution: n times the rise of the requesters' summed loss, to first order.
+    """
+
+    solution: Solution
+    damping: float
+    influence: float
 
 
 @dataclass(repr=False)
@@ -112,7 +126,7 @@ class Scif(Algorithm):
         model = differentiable(model, self.name)
         parameters = choose(model, self.scope, removal.before.n_items)
         with mode(model, training=False):
-            solution, used = self.direction(model, removal, parameters, rng)
+            solution, damping, _ = self.direction(model, removal, parameters, rng)
         change = solution.x / len(removal.before.active_users)
         norm = float(change.norm())
         self.history_.check(norm / len(removal.users))
@@ -124,7 +138,7 @@ class Scif(Algorithm):
                 "cg_steps": solution.steps,
                 "residual": solution.residual,
                 "negative_curvature": float(solution.stopped == "curvature"),
-                "damping": used,
+                "damping": damping,
             },
         )
 
@@ -134,8 +148,8 @@ class Scif(Algorithm):
         removal: Removal,
         parameters: list[torch.nn.Parameter],
         rng: np.random.Generator,
-    ) -> tuple[Solution, float]:
-        """Solve for the step [p], before the division by n; also the damping used.
+    ) -> Direction:
+        """Solve for the step [p], before the division by n.
 
         Raises:
             FloatingPointError: A gradient or a product is infinite or NaN.
@@ -156,7 +170,7 @@ class Scif(Algorithm):
             solution = conjugate_gradients(product, v, damping, self.steps, guard=self.guard)
         if solution.stopped == "not finite" or not torch.isfinite(solution.x).all():
             raise FloatingPointError("a product with the curvature is infinite or NaN")
-        return solution, damping
+        return Direction(solution, damping, float(v @ solution.x))
 
     def _product(
         self, model: Differentiable, log: Interactions, users: IntArray, parameters: list[torch.nn.Parameter]
