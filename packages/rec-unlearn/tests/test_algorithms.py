@@ -61,7 +61,7 @@ def network():
 
 def settings_for(name):
     # A number, so that no second model is trained; few steps, to be fast.
-    return {"calibrated": {"gap": 0.1}, "fanchuan": {"rounds": 2, "repairs": 3}}.get(name, {})
+    return {"calibrated": {"gap": 0.1}, "fanchuan": {"rounds": 4}}.get(name, {})
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)

@@ -63,6 +63,7 @@ class Block(Algorithm):
         energy: The rows with the largest gradients move, that together have so much of its squared length; besides them
             those of all items that go.
         refresh: Take the curvature anew after so many requests.
+        norm_limit: A step so many times longer, a requester, than the median of those before is undone.
     """
 
     damping: float = 1e-3

@@ -47,6 +47,7 @@ class Calibrated(Algorithm):
         cap: Longest step, as a multiple of the one that `Scif` makes; requests of one campaign have one direction, and
             their lengths add up.
         bisections: After the doubling.
+        norm_limit: A step so many times longer, a requester, than the median of those before is undone.
         train: From a log to a model trained on it as the deployed one was; by default a copy of the model is fitted
             with `fit(log, seed=seed_)`.
         reference: For "reference".

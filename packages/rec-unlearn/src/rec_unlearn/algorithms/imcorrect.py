@@ -29,6 +29,7 @@ class ImCorrect(Algorithm):
         strength: How much of the fall is asked for.
         ridge: Penalty on the change of a row, as a multiple of the mean squared hidden state.
         retain: Users who stay.
+        norm_limit: A step so many times longer, a requester, than the median of those before is undone.
     """
 
     strength: float = 1.0

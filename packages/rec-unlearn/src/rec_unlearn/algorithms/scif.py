@@ -75,6 +75,7 @@ class Scif(Algorithm):
         variant: "ours", or "published": the formula of the code that goes with arXiv 2508.17076, defects and all, for
             comparison: the gradient of the rows that go is averaged together with that of users who stay, and divided
             by n; another batch at each product; no guard. Its settings were damping .01, 64 steps, 128 retained.
+        norm_limit: A step so many times longer, a requester, than the median of those before is undone.
     """
 
     relative: float = 2.0
