@@ -116,7 +116,7 @@ def works_for_sequential(ctx: Context) -> Evidence:
         values[f"{kind}_untouched"] = min(row[SHARE]["value"] for row in untouched)
         values[f"{kind}_overlap"] = sum(row["overlap"] for row in last) / len(last)
         values[f"{kind}_ndcg"] = sum(row["ndcg"] for row in last) / len(last)
-        values |= {f"{kind}_{name}": float(value) for name, value in results[best].items()}
+        values |= {f"{kind}_{name}_holds": float(value) for name, value in results[best].items()}
         told.append(
             f"{kind}: share {values[f'{kind}_untouched']:.3f} to at most {max(shares):.3f}, overlap "
             f"{values[f'{kind}_overlap']:.3f}, nDCG@10 {values[f'{kind}_ndcg']:.3f} ({best})"
