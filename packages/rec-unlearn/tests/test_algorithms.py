@@ -16,7 +16,7 @@ from rec_unlearn.simulate import simulate_baskets
 
 OWN = runpy.run_path(str(Path(__file__).with_name("own_models.py")))
 LOG = simulate_baskets(np.random.default_rng(1), n_users=100).log
-BY_GRADIENTS = ["scif", "calibrated", "fine-tune", "gradient-ascent", "neg-grad-plus", "kookmin", "fanchuan"]
+BY_GRADIENTS = ["scif", "calibrated", "gif", "fine-tune", "gradient-ascent", "neg-grad-plus", "kookmin", "fanchuan"]
 BY_OUTPUT_LAYER = ["block", "imcorrect"]
 NEED_LOSSES_ALONE = [name for name in BY_GRADIENTS if name != "fanchuan"]
 STATE = ["kookmin", "fanchuan"]
@@ -61,7 +61,7 @@ def network():
 
 def settings_for(name):
     # A number, so that no second model is trained; few steps, to be fast.
-    return {"calibrated": {"gap": 0.1}, "fanchuan": {"rounds": 4}}.get(name, {})
+    return {"calibrated": {"gap": 0.1}, "fanchuan": {"rounds": 4}, "gif": {"iterations": 20}}.get(name, {})
 
 
 @pytest.mark.parametrize("request_name", REQUESTS)
@@ -172,6 +172,32 @@ def test_a_failed_step_forgets_the_state_of_the_optimiser(model):
     with pytest.raises(FloatingPointError):
         algorithm.apply(model, resolve(DeletionRequest(user="u6"), LOG), rng())
     assert algorithm.mover_ is None
+
+
+def test_the_series_of_gif_arrives_where_a_solver_does(model):
+    removal, scope = resolve(DeletionRequest(user="u5"), LOG), "all"
+    one, other = copy_of(model), copy_of(model)
+    make_algorithm("gif", damping=1.0, retain=1000, iterations=200, scope=scope).apply(one, removal, rng())
+    make_algorithm("scif", damping=1.0, retain=1000, steps=100, curvature="hessian", scope=scope).apply(
+        other, removal, rng()
+    )
+    moved = weights(one) - weights(model)
+    assert (moved - (weights(other) - weights(model))).norm() < 1e-3 * moved.norm()
+
+
+def test_gif_counts_neighbours_whose_loss_looks_at_others(model):
+    class Popular(type(model)):
+        def losses(self, log, users):
+            # A regulariser that looks at everybody: the loss of a user changes when another one leaves.
+            return super().losses(log, users) + 0.1 * len(log) / len(LOG) * self.bias.sum()
+
+    neighbour_aware, removal = Popular(LOG.n_items), resolve(DeletionRequest(user="u5"), LOG)
+    steps = [
+        make_algorithm("gif", neighbours=n, iterations=5).apply(copy_of(neighbour_aware), removal, rng())
+        for n in (0, 50)
+    ]
+    assert [step.facts["neighbours"] for step in steps] == [0, 50]
+    assert steps[1].norm > steps[0].norm
 
 
 def test_kookmin_draws_a_share_of_the_weights_anew(model):

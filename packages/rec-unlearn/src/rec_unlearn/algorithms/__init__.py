@@ -23,6 +23,7 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "kookmin": ("general", "Kookmin"),
     "fanchuan": ("general", "Fanchuan"),
     "imcorrect": ("imcorrect", "ImCorrect"),
+    "gif": ("gif", "Gif"),
     "warm-start": ("warm", "WarmStart"),
 }
 

@@ -126,7 +126,7 @@ class FineTune(_Training):
         epochs: Passes over them.
     """
 
-    epochs: int = 5
+    epochs: int = 2
 
     name: ClassVar[str] = "fine-tune"
     access: ClassVar[Access] = Access(forgotten=False, retained="sample")
