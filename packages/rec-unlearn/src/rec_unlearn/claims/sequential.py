@@ -243,8 +243,8 @@ def latency(ctx: Context) -> Evidence:
     ),
     data=("tafeng",),
     needs=("torch",),
-    cost=110,
-    seeds={"smoke": 1, "small": 2, "full": 5},
+    cost=55,
+    seeds={"smoke": 1, "small": 1, "full": 5},
 )
 def sequential_decay(ctx: Context) -> Evidence:
     """Agreement by number of requests, for two algorithms and two architectures."""

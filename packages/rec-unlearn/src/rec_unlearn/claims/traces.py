@@ -41,7 +41,7 @@ def sensitive_detectable(ctx: Context) -> Evidence:
     frames, told = [], []
     values: dict[str, float] = {}
     for seed in ctx.progress(ctx.seeds, "seeds"):
-        scenario = sensitive(data.train, ctx.rng(200 + seed), items, least=ctx.pick(smoke=2, small=6, full=6))
+        scenario = sensitive(data.train, ctx.rng(200 + seed), items, least=2)
         n = len(scenario.requests)
         sizes = sorted({min(size, n) for size in ctx.pick(smoke=(4,), small=(24, 96), full=(24, 96))} | {n})
         found = detect(partial(train, "gru", ctx.device), scenario, sizes=sizes, first_seed=100 * seed)
@@ -68,15 +68,15 @@ def sensitive_detectable(ctx: Context) -> Evidence:
     where="Against the paper's metric",
     paper="Share of top k alone",
     rule=(
-        "The GRU, spam scenario, 3 seeds: of general algorithms and the influence step after all requests, for at "
+        "The GRU, spam scenario, 2 seeds (5 at full): of general algorithms and the influence step after all requests, for at "
         "least half of (algorithm, seed) the share is within .02 of the retrained models' while the part of the gap "
         "that the share closes exceeds that of the log-probability by more than .3. Reproduced if so for at least "
         "half, partly if for any."
     ),
     data=("tafeng",),
     needs=("torch",),
-    cost=80,
-    seeds={"smoke": 1, "small": 3, "full": 5},
+    cost=50,
+    seeds={"smoke": 1, "small": 2, "full": 5},
 )
 def share_saturates(ctx: Context) -> Evidence:
     """Both gaps, side by side."""
@@ -121,8 +121,8 @@ def share_saturates(ctx: Context) -> Evidence:
     ),
     data=("tafeng",),
     needs=("torch",),
-    cost=120,
-    seeds={"smoke": 1, "small": 3, "full": 3},
+    cost=85,
+    seeds={"smoke": 1, "small": 2, "full": 3},
 )
 def membership_survives(ctx: Context) -> Evidence:
     """The attack on four algorithms."""

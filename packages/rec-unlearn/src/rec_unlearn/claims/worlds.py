@@ -60,7 +60,7 @@ def spam_trial(ctx: Context, data: Groceries, kind: Kind, seed: int, **settings:
     """Accounts that push one item; every one of them is to be forgotten."""
     from rec_unlearn.scenarios import spam
 
-    n, rank = ctx.pick(smoke=(6, 100), small=(40, 600), full=(60, 600))
+    n, rank = ctx.pick(smoke=(6, 100), small=(30, 600), full=(60, 600))
     return _trial(ctx, data, kind, spam(data.train, ctx.rng(100 + seed), n=n, rank=rank), seed, **settings)
 
 
@@ -70,7 +70,7 @@ def canary_trial(ctx: Context, data: Groceries, kind: Kind, seed: int, **setting
 
     from rec_unlearn.scenarios import accounts, canaries
 
-    pairs, real = ctx.pick(smoke=(3, 4), small=(20, 40), full=(30, 40))
+    pairs, real = ctx.pick(smoke=(3, 4), small=(15, 30), full=(30, 40))
     taken = ctx.pick(smoke=(0, 15), small=(2, 15), full=(4, 15))
     planted = canaries(data.train, ctx.rng(300 + seed), n_pairs=pairs, taken=taken)
     closing = accounts(data.train, ctx.rng(400 + seed), n=real)
@@ -95,6 +95,6 @@ def _trial(ctx: Context, data: Groceries, kind: Kind, scenario: "Scenario", seed
         partial(train, kind, ctx.device),
         seed=seed,
         other_seeds=(10_000 + seed, 20_000 + seed),
-        probes=ctx.pick(smoke=50, small=600, full=2_500),
+        probes=ctx.pick(smoke=50, small=400, full=2_500),
         **settings,
     )
