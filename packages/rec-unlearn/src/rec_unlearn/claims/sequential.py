@@ -98,7 +98,7 @@ def works_for_sequential(ctx: Context) -> Evidence:
     rows: list[Any] = []
     for seed in ctx.progress(ctx.seeds, "seeds"):
         for kind in kinds:
-            algorithms = {"none": {}, "scif": INFLUENCE[kind], "scif relative": {"relative": 1.5}}
+            algorithms: dict[str, dict[str, Any]] = {"none": {}, "scif": INFLUENCE[kind], "calibrated": {}}
             rows += serve_all(ctx, kind, seed, algorithms)
     checks: dict[str, bool] = {}
     values: dict[str, float] = {}
@@ -107,7 +107,7 @@ def works_for_sequential(ctx: Context) -> Evidence:
         mine = [row for row in rows if row["model"] == kind]
         untouched = [row for row in mine if row["label"] == "none"]
         seen = all(row[SHARE]["value"] > 0.15 and max(row[SHARE]["retrained"]) < 0.02 for row in untouched)
-        results = {label: passes([row for row in mine if row["label"] == label]) for label in ("scif", "scif relative")}
+        results = {label: passes([row for row in mine if row["label"] == label]) for label in ("scif", "calibrated")}
         best = max(results, key=lambda label: sum(results[label].values()))
         checks[kind] = seen and all(results[best].values())
         last = [row for row in mine if row["label"] == best]

@@ -68,7 +68,7 @@ def sensitive_detectable(ctx: Context) -> Evidence:
     where="Against the paper's metric",
     paper="Share of top k alone",
     rule=(
-        "The GRU, spam scenario, 2 seeds (5 at full): of general algorithms and the influence step after all requests, for at "
+        "The GRU, spam scenario, 2 seeds (5 at full): of fine-tuning, the block method and the influence step, for at "
         "least half of (algorithm, seed) the share is within .02 of the retrained models' while the part of the gap "
         "that the share closes exceeds that of the log-probability by more than .3. Reproduced if so for at least "
         "half, partly if for any."
