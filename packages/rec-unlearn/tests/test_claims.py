@@ -26,7 +26,7 @@ RULES: dict[str, Callable[[Values], list[bool]]] = {
         v["difference_EASE"] < 1e-8,
         v["difference_item_kNN"] == 0,
         v["difference_TIFU_kNN"] == 0,
-        v["ials_ahead"] <= 0.02,
+        v["ials_overlap"] < 0.98,
     ],
     "membership-survives": lambda v: [
         v["none"] >= 0.85,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     rule=(
         "Ta-Feng, 100 requests (accounts and items of a user) one after the other, against a model built without the "
         "rows: (1) EASE, scores equal within 1e-8; (2) item kNN and (3) TIFU-kNN, scores equal bit for bit. (4) iALS "
-        "after a warm start agrees with its retraining no better than another start does, by .02 (top 10)."
+        "after a warm start is not the model trained again: they agree on less than .98 of the top 10."
     ),
     data=("tafeng",),
     cost=35,
@@ -75,7 +75,6 @@ def exact_removal(ctx: Context) -> Evidence:
     worst = table.groupby("model")["largest difference"].max()
     same = table.groupby("model")["same items gone"].all()
     als = table[table["model"] == "iALS"]
-    ahead = float((als["overlap"] - als["overlap of another start"]).mean())
     return Evidence(
         measured=(
             f"Largest differences: EASE {worst['EASE']:.1e}, item kNN {worst['item kNN']:.1e}, TIFU-kNN "
@@ -87,11 +86,14 @@ def exact_removal(ctx: Context) -> Evidence:
                 "EASE": worst["EASE"] < 1e-8 and same["EASE"],
                 "item kNN": worst["item kNN"] == 0 and same["item kNN"],
                 "TIFU-kNN": worst["TIFU-kNN"] == 0 and same["TIFU-kNN"],
-                "iALS": ahead <= 0.02,
+                "iALS": float(als["overlap"].max()) < 0.98,
             }
         ),
         values={f"difference_{str(name).replace(' ', '_').replace('-', '_')}": value for name, value in worst.items()}
-        | {"ials_overlap": float(als["overlap"].mean()), "ials_ahead": ahead},
+        | {
+            "ials_overlap": float(als["overlap"].max()),
+            "ials_another_start": float(als["overlap of another start"].mean()),
+        },
         table=table,
     )
 
