@@ -177,12 +177,17 @@ def test_a_failed_step_forgets_the_state_of_the_optimiser(model):
 def test_the_series_of_gif_arrives_where_a_solver_does(model):
     removal, scope = resolve(DeletionRequest(user="u5"), LOG), "all"
     one, other = copy_of(model), copy_of(model)
-    make_algorithm("gif", damping=1.0, retain=1000, iterations=200, scope=scope).apply(one, removal, rng())
+    make_algorithm("gif", damping=1.0, retain=1000, iterations=200, scale=None, scope=scope).apply(one, removal, rng())
     make_algorithm("scif", damping=1.0, retain=1000, steps=100, curvature="hessian", scope=scope).apply(
         other, removal, rng()
     )
     moved = weights(one) - weights(model)
     assert (moved - (weights(other) - weights(model))).norm() < 1e-3 * moved.norm()
+
+
+def test_a_series_of_gif_that_diverges_is_refused(model):
+    with pytest.raises(FloatingPointError, match="diverges"):
+        make_algorithm("gif", scale=1e-3).apply(model, resolve(DeletionRequest(user="u5"), LOG), rng())
 
 
 def test_gif_counts_neighbours_whose_loss_looks_at_others(model):

@@ -29,7 +29,7 @@ IntArray = NDArray[np.int32]
 
 @dataclass(repr=False)
 class Gif(Algorithm):
-    """Graph influence function (Wu et al. 2023, arXiv 2304.02835), with the settings of ERASE but for the scale.
+    """Graph influence function (Wu et al. 2023, arXiv 2304.02835), with the settings of ERASE.
 
     As the influence step, but the gradient also counts what the removal changes in the losses of users two hops away,
     who share an item with the rows that go; in a model whose loss of a user looks at that user's rows alone, nothing.
@@ -39,8 +39,9 @@ class Gif(Algorithm):
     Attributes:
         damping: Added to the Hessian of the mean loss.
         iterations: Terms of the series.
-        scale: None: the highest eigenvalue, as some steps of Lanczos see it, and half of it more. ERASE has 1,000,
-            with which 100 terms are a gradient step of length .1.
+        scale: With 1,000, 100 terms are little more than a gradient step of length .1. None: 1.5 times the highest
+            eigenvalue, as some steps of Lanczos see it, with which the series is a solver; the Hessian of a trained
+            network has eigenvalues below minus the damping, and then it diverges, and the step is undone.
         retain: Users who stay, on whom the Hessian is taken.
         neighbours: Most users two hops away who are looked at.
         scope: Which parameters move, see `gradients.choose`.
@@ -49,7 +50,7 @@ class Gif(Algorithm):
 
     damping: float = 0.01
     iterations: int = 100
-    scale: float | None = None
+    scale: float | None = 1000.0
     retain: int = 32
     neighbours: int = 128
     scope: str = "all"
@@ -87,6 +88,9 @@ class Gif(Algorithm):
                     scale = 1.5 * max(highest, 0.0) + self.damping
                 for _ in range(self.iterations):
                     x = v + x - (product(x) + self.damping * x) / scale
+                # No term of a series that converges is longer than its first.
+                if not x.norm() <= 1.01 * self.iterations * v.norm():
+                    raise FloatingPointError(f"the series diverges: an eigenvalue lies outside 0 to {2 * scale:.3g}")
             change = x / scale / len(removal.before.active_users)
         norm = float(change.norm())
         self.history_.check(norm / len(removal.users))
