@@ -192,8 +192,8 @@ def influence_beats_general(ctx: Context) -> Evidence:
     where="Abstract",
     paper="Several seconds a request, on a GPU",
     rule=(
-        "The GRU, 2,500 users, spam scenario, one processor: (1) a request takes the influence step less than a second of processor "
-        "time, (2) at most a twentieth of training again (geometric mean over seeds)."
+        "The GRU, 2,500 users, spam scenario, one processor: (1) a request takes the influence step less than a second "
+        "of processor time, (2) at most a twentieth of training again (geometric mean over seeds)."
     ),
     data=("tafeng",),
     needs=("torch",),
