@@ -30,6 +30,7 @@ ELSEWHERE = {
     "pip install ltr-twotower": "test_wheels.py installs every wheel in an environment of its own",
     "pip install cltr-twostage": "test_wheels.py",
     "pip install recgaze": "test_wheels.py",
+    "pip install rec-unlearn": "test_wheels.py",
     "uv run python -m irworks.scaffold": "test_scaffold.py runs these on a package of another name",
     "uv lock": "test_scaffold.py",
     "uv run pytest packages/negir": "test_scaffold.py",
