@@ -48,6 +48,15 @@ def test_ndcg_and_recall_are_what_they_say(table, relevant, k):
         assert recall(Table(table), split, k=k)[place] == pytest.approx(len(gains) / len(wanted))
 
 
+def test_what_was_taken_is_left_out_where_nobody_takes_it_twice():
+    log = log_of([(0, 0), (0, 1), (1, 2)], 2, 4)
+    model = Table([[4.0, 3, 2, 1], [1, 2, 9, 3]])
+    assert top_k(model, log, [0, 1], 2, exclude_seen=True).tolist() == [[2, 3], [3, 1]]
+    split = Split(log, log_of([(0, 2), (1, 1)], 2, 4))
+    assert recall(model, split, k=2, exclude_seen=True).tolist() == [1, 1]
+    assert recall(model, split, k=2).tolist() == [0, 0]
+
+
 @given(TABLES, TABLES, st.integers(1, 7))
 def test_overlap_is_the_share_of_items_in_both(first, second, k):
     log = log_of([(0, 0)], 5, 7)

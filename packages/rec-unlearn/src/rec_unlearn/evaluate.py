@@ -16,7 +16,9 @@ FloatArray = NDArray[np.float64]
 BLOCK = 512
 
 
-def top_k(model: Recommender, log: Interactions, users: ArrayLike, k: int = 10) -> IntArray:
+def top_k(
+    model: Recommender, log: Interactions, users: ArrayLike, k: int = 10, *, exclude_seen: bool = False
+) -> IntArray:
     """The k items of the highest score, best first; ties go to the item of the smaller code.
 
     Args:
@@ -24,13 +26,20 @@ def top_k(model: Recommender, log: Interactions, users: ArrayLike, k: int = 10) 
         log: The history that the model sees.
         users: int [n], codes.
         k: How many, at most the number of items.
+        exclude_seen: Whether items that a user took already stand behind all others, as where nobody takes one twice.
 
     Returns:
         int32 [n, k].
     """
     if not 1 <= k <= log.n_items:
         raise ArgumentError(f"k={k}; expected 1 to {log.n_items}, the number of items")
-    tops = [_top(scores, k) for _, scores in _scores(model, log, users)]
+    tops = []
+    for part, scores in _scores(model, log, users):
+        if exclude_seen:
+            seen = log.matrix(np.asarray(users)[part]).tocoo()
+            scores = np.array(scores, dtype=np.float64)
+            scores[seen.coords] = -np.inf
+        tops.append(_top(scores, k))
     return np.concatenate(tops) if tops else np.zeros((0, k), dtype=np.int32)
 
 
@@ -52,7 +61,9 @@ def _scores(model: Recommender, log: Interactions, users: ArrayLike) -> Iterator
         yield part, model.scores(log, codes[part])
 
 
-def ndcg(model: Recommender, split: Split, users: ArrayLike | None = None, k: int = 10) -> FloatArray:
+def ndcg(
+    model: Recommender, split: Split, users: ArrayLike | None = None, k: int = 10, *, exclude_seen: bool = False
+) -> FloatArray:
     """nDCG@k with binary gain against what users took afterwards: float64 [n].
 
     Args:
@@ -60,24 +71,27 @@ def ndcg(model: Recommender, split: Split, users: ArrayLike | None = None, k: in
         split: Histories, and what came after them.
         users: int [n], codes; by default all that have rows in `split.test`.
         k: Cut-off.
+        exclude_seen: As of `top_k`.
     """
-    hits, relevant = _hits(model, split, users, k)
+    hits, relevant = _hits(model, split, users, k, exclude_seen)
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.cumsum(discount)[np.minimum(relevant, k) - 1]
     return np.asarray(np.where(relevant > 0, hits @ discount / np.maximum(ideal, 1e-300), 0.0))
 
 
-def recall(model: Recommender, split: Split, users: ArrayLike | None = None, k: int = 10) -> FloatArray:
+def recall(
+    model: Recommender, split: Split, users: ArrayLike | None = None, k: int = 10, *, exclude_seen: bool = False
+) -> FloatArray:
     """Share of what users took afterwards that is among the first k: float64 [n]; arguments as of `ndcg`."""
-    hits, relevant = _hits(model, split, users, k)
+    hits, relevant = _hits(model, split, users, k, exclude_seen)
     return np.asarray(hits.sum(axis=1) / np.maximum(relevant, 1))
 
 
 def _hits(
-    model: Recommender, split: Split, users: ArrayLike | None, k: int
+    model: Recommender, split: Split, users: ArrayLike | None, k: int, exclude_seen: bool
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     codes = split.test.active_users if users is None else np.asarray(users, dtype=np.int32)
-    top = top_k(model, split.train, codes, min(k, split.train.n_items))
+    top = top_k(model, split.train, codes, min(k, split.train.n_items), exclude_seen=exclude_seen)
     wanted = split.test.matrix(codes)
     wanted.data[:] = 1
     relevant = np.diff(wanted.indptr).astype(np.int64)
