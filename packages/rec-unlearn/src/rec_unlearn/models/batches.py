@@ -97,6 +97,14 @@ class SequenceBatch:
         return np.arange(self.n_sequences) * self.width + self.length - 1
 
     @cached_property
+    def asked(self) -> tuple[LongArray, LongArray]:
+        """The users who have a sequence, by their place among those asked for, and the last step of their last one."""
+        last = np.full(self.n_users, -1, dtype=np.int64)
+        last[self.owner] = self.last
+        known = np.flatnonzero(last >= 0)
+        return known, last[known]
+
+    @cached_property
     def row_weight(self) -> NDArray[np.float32]:
         """float32 [n_rows], one over the number of rows in the same step."""
         return (1 / np.bincount(self.place, minlength=self.n_sequences * self.width)[self.place]).astype(np.float32)

@@ -199,12 +199,8 @@ class SequenceRecommender(TorchRecommender):
         scores = torch.zeros(len(users), log.n_items, device=self.device)
         if not batch.n_sequences:
             return scores
-        # A user is asked with the last of their sequences.
-        last = np.full(len(users), -1, dtype=np.int64)
-        last[batch.owner] = batch.last
-        known = np.flatnonzero(last >= 0)
-        hidden = self._hidden(batch, last[known])
-        scores[torch.from_numpy(known).to(self.device)] = self._logits(batch, last[known], hidden)
+        known, places = batch.asked
+        scores[torch.from_numpy(known).to(self.device)] = self._logits(batch, places, self._hidden(batch, places))
         return scores
 
 

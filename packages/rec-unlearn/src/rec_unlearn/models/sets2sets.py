@@ -172,10 +172,8 @@ class Sets2Sets(TorchRecommender):
         scores = torch.zeros(len(users), log.n_items, device=self.device)
         if not batch.n_sequences:
             return scores
-        last = np.full(len(users), -1, dtype=np.int64)
-        last[batch.owner] = batch.last
-        known = np.flatnonzero(last >= 0)
-        scores[torch.from_numpy(known).to(self.device)] = self._logits(batch, last[known])
+        known, places = batch.asked
+        scores[torch.from_numpy(known).to(self.device)] = self._logits(batch, places)
         return scores
 
     def stored_copies(self) -> tuple[str, ...]:
