@@ -152,6 +152,10 @@ def test_a_file_of_something_else_is_refused(tmp_path):
     np.savez(tmp_path / "other.npz", weights=np.zeros(3))
     with pytest.raises(DataError, match="no model can be read from it"):
         load(tmp_path / "other.npz")
+    (tmp_path / "text.npz").write_text("no model")
+    with pytest.raises(DataError, match=r"text\.npz: no model can be read from it: it is no \.npz file") as caught:
+        load(tmp_path / "text.npz")
+    assert "pickle" not in str(caught.value)
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "absent.npz")
 

@@ -1,6 +1,7 @@
 """Models on disk: one file each, of plain arrays and a line of JSON; nothing in it can run code."""
 
 import json
+import zipfile
 from collections.abc import Mapping
 from importlib import import_module
 from importlib.metadata import version
@@ -87,6 +88,12 @@ def load(path: str | Path) -> Any:
     source = Path(path)
     expected = f"a model saved by {_PACKAGE}"
     with source.open("rb") as handle:
+        if not zipfile.is_zipfile(handle):
+            # numpy would take it for a pickle, and advise to run it.
+            raise DataError(
+                "no model can be read from it: it is no .npz file, or cut short", source=source, expected=expected
+            )
+        handle.seek(0)
         with (
             refused("no model can be read from it", source, expected=expected),
             np.load(handle, allow_pickle=False) as archive,
