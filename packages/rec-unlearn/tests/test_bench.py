@@ -7,7 +7,8 @@ import pytest
 
 from irworks.errors import ArgumentError, IrworksError
 from rec_unlearn.algorithms import make_algorithm
-from rec_unlearn.bench import Cell, Trial, bench, make_controls, make_trial, serve, split_for, split_of
+from rec_unlearn.bench import Cell, Trial, bench, make_controls, make_trial, serve, split_for
+from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.sequence import NextBasketGRU
 from rec_unlearn.models.torch_base import TrainConfig
 from rec_unlearn.scenarios import spam
@@ -19,8 +20,8 @@ SHARE = "share shown a target"
 @pytest.fixture(scope="module")
 def trial():
     world = simulate_baskets(np.random.default_rng(2), n_users=180, n_items=80, n_categories=4)
-    train, split = split_of(world.log.of_users(np.arange(150)))
-    scenario = spam(train, np.random.default_rng(3), n=10, rank=60)
+    split = leave_last_out(world.log.of_users(np.arange(150)))
+    scenario = spam(split.train, np.random.default_rng(3), n=10, rank=60)
     config = TrainConfig(epochs=8, lr=1e-2, batch_size=32, device="cpu")
     return Trial(
         scenario,

@@ -2,7 +2,7 @@
 
 from rec_unlearn.bench.grid import MODELS, SCENARIOS, Cell, make_trial
 from rec_unlearn.bench.run import bench, leaderboard
-from rec_unlearn.bench.trial import Controls, Trial, make_controls, serve, split_for, split_of
+from rec_unlearn.bench.trial import Controls, Trial, make_controls, serve, split_for
 
 __all__ = [
     "MODELS",
@@ -16,5 +16,4 @@ __all__ = [
     "make_trial",
     "serve",
     "split_for",
-    "split_of",
 ]

@@ -10,8 +10,8 @@ import numpy as np
 
 from irworks.errors import ArgumentError
 from rec_unlearn.algorithms import ALGORITHMS
-from rec_unlearn.bench.trial import Trial, split_for, split_of
-from rec_unlearn.data import Interactions
+from rec_unlearn.bench.trial import Trial, split_for
+from rec_unlearn.data import Interactions, leave_last_out
 from rec_unlearn.scenarios import (
     Scenario,
     accounts,
@@ -93,8 +93,8 @@ def make_trial(cell: Cell) -> Trial:
     n = cell.users or len(users) - cell.others
     if n < 1 or n + cell.others > len(users):
         raise ArgumentError(f"users={cell.users} and others={cell.others}: {log.name} has {len(users)} users in all")
-    train, split = split_of(log.of_users(users[:n]).renumbered())
-    scenario = SCENARIOS[cell.scenario](train, np.random.default_rng(100 + cell.seed), cell.requests)
+    split = leave_last_out(log.of_users(users[:n]).renumbered())
+    scenario = SCENARIOS[cell.scenario](split.train, np.random.default_rng(100 + cell.seed), cell.requests)
     others = log.of_users(users[n : n + cell.others]).renumbered() if cell.others else None
     return Trial(
         scenario,

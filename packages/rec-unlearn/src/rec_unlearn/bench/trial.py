@@ -16,14 +16,14 @@ from rec_unlearn.algorithms.base import Algorithm
 from rec_unlearn.audit.audit import Measure, measures
 from rec_unlearn.audit.canary import canary_auc
 from rec_unlearn.audit.floor import Measured
-from rec_unlearn.data import Interactions, Split, leave_last_out
+from rec_unlearn.data import Interactions, Split
 from rec_unlearn.evaluate import ndcg, overlap
 from rec_unlearn.protocols import Recommender
 from rec_unlearn.requests import Removal, resolve
 from rec_unlearn.scenarios import Scenario
 from rec_unlearn.unlearn import unlearn
 
-__all__ = ["Controls", "Stop", "Trial", "make_controls", "measure", "serve", "split_for", "split_of"]
+__all__ = ["Controls", "Stop", "Trial", "make_controls", "measure", "serve", "split_for"]
 
 Row: TypeAlias = dict[str, Any]
 Train: TypeAlias = Callable[[Interactions, int], Recommender]
@@ -208,12 +208,6 @@ def measure(trial: Trial, controls: Controls, model: Recommender, number: int) -
             "verdict": found.verdict,
         }
     return row
-
-
-def split_of(log: Interactions) -> tuple[Interactions, Split]:
-    """The log to train on, and the split that recommendations are measured by: each user's last step is held out."""
-    split = leave_last_out(log)
-    return split.train, split
 
 
 def split_for(scenario: Scenario, test: Interactions) -> Split:

@@ -32,7 +32,7 @@ class Groceries(NamedTuple):
 
 def groceries(ctx: Context, *, small: int = 1_500) -> Groceries:
     """Read Ta-Feng: users with at least 4 baskets, items bought at least 30 times, the last 15 baskets of a user."""
-    from rec_unlearn.bench.trial import split_of
+    from rec_unlearn.data import leave_last_out
     from rec_unlearn.data.prepare import compact, frequent_items, last_steps, long_histories
     from rec_unlearn.data.readers import read_baskets
 
@@ -42,8 +42,8 @@ def groceries(ctx: Context, *, small: int = 1_500) -> Groceries:
     log = long_histories(last_steps(compact(frequent_items(log, often)), 15), 4)
     users = log.active_users
     n, others = ctx.pick(smoke=(120, 60), small=(small, 500), full=(len(users) - 1_000, 1_000))
-    train, split = split_of(log.of_users(users[:n]).renumbered())
-    return Groceries(train, split, log.of_users(users[n : n + others]).renumbered())
+    split = leave_last_out(log.of_users(users[:n]).renumbered())
+    return Groceries(split.train, split, log.of_users(users[n : n + others]).renumbered())
 
 
 def train(kind: Kind, device: str, log: "Interactions", seed: int) -> "TorchRecommender":
