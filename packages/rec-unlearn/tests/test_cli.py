@@ -8,8 +8,6 @@ import pytest
 
 from irworks.testing import run_main
 from rec_unlearn import cli
-from rec_unlearn.cli.inputs import MODELS
-from rec_unlearn.cli.options import ModelChoice
 from rec_unlearn.data.store import load as load_log
 from rec_unlearn.models.store import load
 
@@ -52,10 +50,6 @@ def test_training_says_how_well_the_last_step_is_predicted(run):
     assert 0 < facts["ndcg@10"] < 1
     assert (facts["rows"], facts["users"]) == (240, 30)
     assert type(load("pop.npz")).__name__ == "Popularity"
-
-
-def test_every_model_of_the_command_line_can_be_made():
-    assert {choice.value for choice in ModelChoice} == set(MODELS)
 
 
 def test_baskets_as_published_are_read(run):
@@ -105,6 +99,18 @@ def test_a_network_forgets_by_an_influence_step(run):
     assert not Path("two").exists()
 
 
+def test_a_model_without_torch_is_compared_with_its_controls(run):
+    words = ("--others", 10, "--requests", 3, "--seeds", 1, "--jobs", 1, "--json")
+    shown = ok(run("bench", "purchases.csv", "--model", "ease", "--model", "ials", *words, "--out", "board", *COLUMNS))
+    rows = {(row["model"], row["algorithm"]): row for row in json.loads(shown)}
+    assert set(rows) == {
+        *(("ease", name) for name in ("none", "exact", "retrain")),
+        *(("ials", name) for name in ("none", "warm-start", "retrain")),
+    }
+    assert rows["ease", "exact"]["overlap"] == 1
+    assert {"share", "log-prob.", "LR attack"} <= set(rows["ease", "none"])
+
+
 def test_a_queue_is_filled_served_and_proved(trained):
     Path("leaving.txt").write_text("111\n112\n")
     assert "exact" in ok(trained("queue", "init", "service", "ease.npz", "purchases.csv", "--max-batch", 2, *COLUMNS))
@@ -148,6 +154,8 @@ def test_a_queue_is_filled_served_and_proved(trained):
         ),
         (("train", "purchases.csv", "--model", "ease", "--set", "k=1", "--out", "e.npz"), "ease has no setting 'k'"),
         (("train", "purchases.csv", "--model", "ease", "--set", "l2", "--out", "e.npz"), "expected NAME=VALUE"),
+        (("train", "purchases.csv", "--model", "crystal", "--out", "e.npz"), "there is no model 'crystal'; there are:"),
+        (("bench", "purchases.csv", "--model", "crystal", "--out", "b", *COLUMNS), "there is no model 'crystal'"),
         (("train", "purchases.csv", "--model", "ease", "--out", "purchases.csv"), "would overwrite purchases.csv"),
         (("queue", "run", "nowhere"), "no service is here"),
         (("queue", "status", "nowhere"), "no service is here"),

@@ -15,7 +15,7 @@ from rec_unlearn.models.ials import IALS
 from rec_unlearn.models.itemknn import ItemKNN
 from rec_unlearn.models.markov import Markov
 from rec_unlearn.models.popularity import Popularity
-from rec_unlearn.models.store import CLASSES, load, save
+from rec_unlearn.models.store import load, save
 from rec_unlearn.models.tifuknn import TIFUKNN
 
 MODELS = [
@@ -95,13 +95,6 @@ def test_the_file_holds_nothing_for_each_user_and_no_interaction(make, small_log
         sizes = {name: archive[name].shape for name in archive.files if not name.startswith("array.counts.")}
     allowed = {(), (n,), (n * (n + 1) // 2,)}
     assert set(sizes.values()) <= allowed
-
-
-def test_every_class_that_files_may_name_is_there():
-    pytest.importorskip("torch")
-    from rec_unlearn.models.store import _class
-
-    assert all(_class(name).__name__ == name for name in CLASSES)
 
 
 @given(where=st.floats(0, 1), flip=st.integers(1, 255))

@@ -2,9 +2,9 @@
 
 import functools
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from irworks.errors import ArgumentError
 from rec_unlearn.algorithms import ALGORITHMS
 from rec_unlearn.bench.trial import Trial, split_for
 from rec_unlearn.data import Interactions, leave_last_out
+from rec_unlearn.models.registry import MODELS, class_of, kind_of, make_model
+from rec_unlearn.protocols import Recommender
 from rec_unlearn.scenarios import (
     Scenario,
     accounts,
@@ -23,21 +25,7 @@ from rec_unlearn.scenarios import (
     spam,
 )
 
-if TYPE_CHECKING:
-    from rec_unlearn.models.torch_base import TorchRecommender
-
-__all__ = ["MODELS", "SCENARIOS", "Cell", "make_trial"]
-
-# By name: class in `rec_unlearn.models`, learning rate, and settings of the influence step found for it.
-MODELS: dict[str, tuple[str, str, dict[str, Any]]] = {
-    "gru": ("sequence", "NextBasketGRU", {"lr": 3e-3}),
-    "attention": ("sequence", "NextBasketAttention", {"lr": 1e-3}),
-    "gru4rec": ("sequence", "GRU4Rec", {"lr": 3e-3}),
-    "sasrec": ("sequence", "SASRec", {"lr": 1e-3}),
-    "sets2sets": ("sets2sets", "Sets2Sets", {"lr": 1e-3}),
-    "mf-bpr": ("factors", "MFBPR", {"lr": 1e-2}),
-    "lightgcn": ("lightgcn", "LightGCN", {"lr": 1e-2}),
-}
+__all__ = ["SCENARIOS", "Cell", "default_algorithms", "make_trial"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +33,7 @@ class Cell:
     """One trial of the grid.
 
     Attributes:
-        model: Of `MODELS`.
+        model: Of `rec_unlearn.models.MODELS`.
         scenario: Of `SCENARIOS`.
         seed: Of the scenario and of the deployed model.
         algorithms: Of `rec_unlearn.algorithms.ALGORITHMS`, each with its settings.
@@ -56,7 +44,7 @@ class Cell:
         requests: How many; 0: as many as the scenario has by itself.
         checkpoints: After which shares of the requests is measured.
         references: Models for the likelihood-ratio attack.
-        epochs: Of training; 0: as the model has by itself.
+        epochs: Of the training of a network; 0: as the model has by itself.
         device: What torch computes on.
     """
 
@@ -95,7 +83,10 @@ def make_trial(cell: Cell) -> Trial:
         raise ArgumentError(f"users={cell.users} and others={cell.others}: {log.name} has {len(users)} users in all")
     split = leave_last_out(log.of_users(users[:n]).renumbered())
     scenario = SCENARIOS[cell.scenario](split.train, np.random.default_rng(100 + cell.seed), cell.requests)
-    others = log.of_users(users[n : n + cell.others]).renumbered() if cell.others else None
+    others = None
+    if cell.others:
+        # Some models want all users to have a code, those too whom the scenario added.
+        others = replace(log.of_users(users[n : n + cell.others]).renumbered(), user_ids=scenario.log.user_ids)
     return Trial(
         scenario,
         split_for(scenario, split.test),
@@ -106,6 +97,7 @@ def make_trial(cell: Cell) -> Trial:
         checkpoints=cell.checkpoints,
         n_references=cell.references if others is not None else 0,
         probes=2_000,
+        once=MODELS[cell.model].once,
     )
 
 
@@ -122,16 +114,21 @@ def _data(data: str, columns: tuple[tuple[str, str | None], ...]) -> Interaction
     return Interactions.read(data, **dict(columns))
 
 
-def _fit(cell: Cell, log: Interactions, seed: int) -> "TorchRecommender":
-    from importlib import import_module
-
-    from rec_unlearn.models.torch_base import TrainConfig
-
-    module, name, training = MODELS[cell.model]
-    kind: Any = getattr(import_module(f"rec_unlearn.models.{module}"), name)
-    settings = {**training, "device": cell.device} | ({"epochs": cell.epochs} if cell.epochs else {})
-    model: TorchRecommender = kind(train=TrainConfig(**settings)).fit(log, seed=seed)
+def _fit(cell: Cell, log: Interactions, seed: int) -> Recommender:
+    training: dict[str, Any] = {}
+    if MODELS[cell.model].network:
+        training = {"device": cell.device} | ({"epochs": cell.epochs} if cell.epochs else {})
+    model: Recommender = make_model(cell.model, **training).fit(log, seed=seed)
     return model
+
+
+def default_algorithms(model: str) -> tuple[str, ...]:
+    """What a model is compared with, where nothing else is asked for: what it allows beside the controls."""
+    kind = kind_of(model)
+    if kind.network:
+        return ("none", "scif", "calibrated", "fine-tune", "retrain")
+    exact = hasattr(class_of(kind.name), "remove")
+    return ("none", "exact" if exact else "warm-start", "retrain")
 
 
 def _spam(log: Interactions, rng: np.random.Generator, n: int) -> Scenario:

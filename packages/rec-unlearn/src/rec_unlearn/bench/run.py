@@ -10,14 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from irworks.errors import ArgumentError, DataError, IrworksError
 from irworks.runtime import atomic_write, cpu_count, map_parallel
 from rec_unlearn.bench.grid import Cell
+from rec_unlearn.models.registry import MODELS
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["bench", "leaderboard", "run_cell"]
 
-# The last is what the first step of an optimiser would import, seconds in each process.
-_IMPORTS = ("pandas", "scipy.sparse", "torch._dynamo")
+_IMPORTS = ("pandas", "scipy.sparse")
+# What the first step of an optimiser would import, seconds in each process.
+_IMPORTS_OF_NETWORKS = ("torch._dynamo",)
 
 
 def bench(
@@ -27,7 +29,7 @@ def bench(
     jobs: int | None = None,
     engine: Literal["local", "ray"] = "local",
     address: str | None = None,
-    imports: Sequence[str] = _IMPORTS,
+    imports: Sequence[str] | None = None,
     on_result: Callable[[str], None] | None = None,
 ) -> "pd.DataFrame":
     """Run what is not there yet, and write `results.json` and `leaderboard.html` under `out`.
@@ -41,7 +43,8 @@ def bench(
         jobs: Cells at once; by default one a processor.
         engine: As of `irworks.runtime.map_parallel`.
         address: Of a Ray cluster.
-        imports: What a cell's process finds imported, as of `irworks.runtime.map_parallel`.
+        imports: What a cell's process finds imported, as of `irworks.runtime.map_parallel`; by default what its model
+            would import.
         on_result: Called with a sentence for each cell that ends.
 
     Returns:
@@ -57,6 +60,9 @@ def bench(
     folder.mkdir(parents=True, exist_ok=True)
     files = {cell: folder / f"{name_of(cell)}.json" for cell in cells}
     waiting = [cell for cell in cells if not files[cell].exists()]
+    if imports is None:
+        networks = any(MODELS[cell.model].network for cell in waiting)
+        imports = (*_IMPORTS, *(_IMPORTS_OF_NETWORKS if networks else ()))
     failed: list[str] = []
 
     def ended(outcome: Any) -> None:

@@ -43,6 +43,7 @@ class Trial:
         checkpoints: After which shares of the requests is measured.
         n_references: Models for the likelihood-ratio attack, trained on what is left after all requests.
         probes: How many real users, drawn once, recommendations are measured on; None: all.
+        once: Whether nobody takes an item twice, so that nDCG leaves out what a user has.
     """
 
     scenario: Scenario
@@ -54,6 +55,7 @@ class Trial:
     checkpoints: tuple[float, ...] = (1.0,)
     n_references: int = 0
     probes: int | None = None
+    once: bool = False
 
     def __post_init__(self) -> None:
         if not self.other_seeds:
@@ -134,7 +136,7 @@ def make_controls(trial: Trial) -> Controls:
             retrained,
             wanted,
             {name: one.compare(name, untouched, untouched, retrained) for name, one in wanted.items()},
-            tuple(float(ndcg(one, trial.split).mean()) for one in retrained),
+            tuple(float(ndcg(one, trial.split, exclude_seen=trial.once).mean()) for one in retrained),
             tuple(float(overlap(retrained[0], one, removal.after, users).mean()) for one in retrained[1:]),
         )
     return Controls(untouched, stops, float(np.median(seconds)), users)
@@ -193,7 +195,7 @@ def measure(trial: Trial, controls: Controls, model: Recommender, number: int) -
     stop = controls.stops[number]
     row: Row = {
         "requests": number,
-        "ndcg": float(ndcg(model, trial.split).mean()),
+        "ndcg": float(ndcg(model, trial.split, exclude_seen=trial.once).mean()),
         "ndcg_retrained": list(stop.ndcg),
         "overlap": float(overlap(model, stop.retrained[0], stop.removal.after, controls.users).mean()),
         "overlap_floor": list(stop.floor),

@@ -9,7 +9,6 @@ import typer
 from rec_unlearn.cli import options as opt
 
 MODELS, SCENARIOS = ("gru", "attention"), ("spam",)
-ALGORITHMS = ("none", "scif", "calibrated", "fine-tune", "retrain")
 
 
 class Engine(StrEnum):
@@ -22,19 +21,23 @@ class Engine(StrEnum):
 def bench(
     out: Annotated[Path, typer.Option(file_okay=False, help="Folder for results.json and leaderboard.html.")],
     data: Annotated[Path | None, typer.Argument(metavar="[DATA]", help="As of train; none: a simulated world.")] = None,
-    model: Annotated[list[str] | None, typer.Option(help=f"Repeatable. Default: {', '.join(MODELS)}.")] = None,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help=f"Of those of train; repeatable. Default: {', '.join(MODELS)}."),
+    ] = None,
     scenario: Annotated[list[str] | None, typer.Option(help=f"Repeatable. Default: {', '.join(SCENARIOS)}.")] = None,
     algorithm: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:SETTING=VALUE,...]", help=f"Repeatable, with settings. Default: {', '.join(ALGORITHMS)}."
+            metavar="NAME[:SETTING=VALUE,...]",
+            help="Repeatable, with settings. Default: the controls, and what the model allows.",
         ),
     ] = None,
     seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of scenario and deployed model.")] = 3,
     users: Annotated[int, typer.Option(min=0, help="Train on so many; 0: on all but those held out.")] = 0,
     others: Annotated[int, typer.Option(min=0, help="Users held out from every model, for the attacks.")] = 200,
     requests: Annotated[int, typer.Option(min=0, help="How many; 0: as many as the scenario has by itself.")] = 0,
-    epochs: Annotated[int, typer.Option(min=0, help="Of training; 0: as the model has by itself.")] = 0,
+    epochs: Annotated[int, typer.Option(min=0, help="Of training a network; 0: as it has by itself.")] = 0,
     user_column: opt.UserColumn = "user",
     item_column: opt.ItemColumn = "item",
     time_column: opt.TimeColumn = None,
@@ -48,14 +51,10 @@ def bench(
 ) -> None:
     """Run a grid of models, scenarios, algorithms and seeds; what is finished is not run again."""
     from irworks.runtime.terminal import strict_json
-    from rec_unlearn.bench import Cell
+    from rec_unlearn.bench import Cell, default_algorithms
     from rec_unlearn.bench import bench as run
-    from rec_unlearn.cli.inputs import parse_settings
+    from rec_unlearn.cli.inputs import parse_algorithm
 
-    chosen = []
-    for word in algorithm or ALGORITHMS:
-        name, _, settings = word.partition(":")
-        chosen.append((name, tuple(parse_settings([one for one in settings.split(",") if one]).items())))
     columns = {"user": user_column, "item": item_column, "time": time_column}
     columns |= {"basket": basket_column, "session": session_column}
     cells = [
@@ -63,7 +62,7 @@ def bench(
             one,
             what,
             seed,
-            tuple(chosen),
+            tuple(parse_algorithm(word) for word in algorithm or default_algorithms(one)),
             data="" if data is None else str(data),
             columns=tuple(columns.items()),
             users=users,
@@ -88,7 +87,7 @@ def bench(
         typer.echo(strict_json(board.to_dict(orient="records")))
         return
     shown = [name for name in ("share", "share, retrained", "log-prob., closed") if name in board]
-    typer.echo(
-        board[["model", "algorithm", *shown, "nDCG@10", "overlap", "floor", "times faster"]].round(3).to_string()
-    )
+    shown = [name for name in shown if board[name].notna().any()]
+    named = ["model", *(["scenario"] if board["scenario"].nunique() > 1 else []), "algorithm"]
+    typer.echo(board[[*named, *shown, "nDCG@10", "overlap", "floor", "times faster"]].round(3).to_string())
     typer.echo(f"\nThe leaderboard is {out / 'leaderboard.html'}")

@@ -1,6 +1,5 @@
 """What the verbs read: interactions, models, settings and ids from the words of a command line."""
 
-import inspect
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,20 +13,6 @@ if TYPE_CHECKING:
     from rec_unlearn.algorithms import Algorithm
     from rec_unlearn.data import Interactions
     from rec_unlearn.requests import DeletionRequest
-
-# By the name on the command line: the class, and whether it is a network.
-MODELS = {
-    "gru": ("NextBasketGRU", True),
-    "attention": ("NextBasketAttention", True),
-    "gru4rec": ("GRU4Rec", True),
-    "sasrec": ("SASRec", True),
-    "ease": ("EASE", False),
-    "itemknn": ("ItemKNN", False),
-    "tifuknn": ("TIFUKNN", False),
-    "ials": ("IALS", False),
-    "popularity": ("Popularity", False),
-    "markov": ("Markov", False),
-}
 
 
 @dataclass(frozen=True)
@@ -71,34 +56,10 @@ def parse_settings(words: Sequence[str]) -> dict[str, Any]:
     return settings
 
 
-def make_model(name: str, settings: dict[str, Any]) -> Any:
-    """Make an untrained model; settings of its training may stand among its own.
-
-    Raises:
-        ArgumentError: It has no such setting: which it has.
-        MissingDependencyError: It is a network, and torch is not installed.
-    """
-    from importlib import import_module
-
-    from rec_unlearn.models.store import CLASSES
-
-    kind, is_network = MODELS[name]
-    with _torch_if(is_network, name):
-        make = getattr(import_module(f"rec_unlearn.models.{CLASSES[kind]}"), kind)
-    known = [each for each in inspect.signature(make).parameters if each != "train"]
-    training: dict[str, Any] = {}
-    if is_network:
-        from rec_unlearn.models.torch_base import TrainConfig
-
-        trainable = list(inspect.signature(TrainConfig).parameters)
-        training = {each: settings[each] for each in trainable if each in settings}
-        known += trainable
-    for each in settings:
-        if each not in known:
-            raise ArgumentError(f"{name} has no setting {each!r}; it has: {', '.join(sorted(known))}")
-    own = {each: value for each, value in settings.items() if each not in training}
-    with _sentence(name):
-        return make(**own, train=TrainConfig(**training)) if is_network else make(**own)
+def parse_algorithm(word: str) -> tuple[str, tuple[tuple[str, Any], ...]]:
+    """Name and settings from NAME[:SETTING=VALUE,...]."""
+    name, _, settings = word.partition(":")
+    return name, tuple(parse_settings([one for one in settings.split(",") if one]).items())
 
 
 def make_algorithm(name: str, settings: dict[str, Any]) -> "str | Algorithm":
@@ -179,11 +140,3 @@ def _torch_if(needed: bool, what: str) -> Iterator[None]:
         if needed and error.name == "torch":
             raise MissingDependencyError("torch", what, "rec-unlearn[torch]") from None
         raise
-
-
-@contextmanager
-def _sentence(name: str) -> Iterator[None]:
-    try:
-        yield
-    except TypeError as error:
-        raise ArgumentError(f"{name}: {error}") from None

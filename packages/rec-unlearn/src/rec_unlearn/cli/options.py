@@ -1,26 +1,11 @@
 """The options that several verbs have."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-class ModelChoice(StrEnum):
-    """Models, by what one calls them on a command line."""
-
-    gru = "gru"
-    attention = "attention"
-    gru4rec = "gru4rec"
-    sasrec = "sasrec"
-    ease = "ease"
-    itemknn = "itemknn"
-    tifuknn = "tifuknn"
-    ials = "ials"
-    popularity = "popularity"
-    markov = "markov"
-
+from rec_unlearn.models.registry import MODELS
 
 DataPath = Annotated[
     Path,
@@ -38,6 +23,7 @@ TimeColumn = Annotated[
 ]
 BasketColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of what was taken together.")]
 SessionColumn = Annotated[str | None, typer.Option(metavar="COLUMN", help="Of a user's sessions.")]
+ModelName = Annotated[str, typer.Option(metavar="NAME", help=f"What to train: {', '.join(MODELS)}.")]
 Algorithm = Annotated[
     str,
     typer.Option(

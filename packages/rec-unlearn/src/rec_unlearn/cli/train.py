@@ -7,13 +7,10 @@ import typer
 
 from rec_unlearn.cli import options as opt
 
-# Models of what nobody takes twice: what a user has is not recommended again.
-ONCE = ("ease", "itemknn", "ials")
-
 
 def train(
     data: opt.DataPath,
-    model: Annotated[opt.ModelChoice, typer.Option(help="What to train.")],
+    model: opt.ModelName,
     out: Annotated[Path, typer.Option(dir_okay=False, help="File for the model: .npz.")],
     settings: opt.Settings = None,
     user_column: opt.UserColumn = "user",
@@ -34,34 +31,35 @@ def train(
 
     from irworks.runtime.outputs import require_apart
     from irworks.runtime.terminal import strict_json, warnings_as_lines
-    from rec_unlearn.cli.inputs import Columns, make_model, parse_settings
+    from rec_unlearn.cli.inputs import Columns, parse_settings
     from rec_unlearn.cli.outputs import require_model_or_new
     from rec_unlearn.data import leave_last_out
     from rec_unlearn.evaluate import ndcg
+    from rec_unlearn.models.registry import MODELS, make_model
     from rec_unlearn.models.store import save
 
     require_apart(out, [data])
     require_model_or_new(out)
     given = parse_settings(settings or [])
-    make_model(model.value, given)
+    make_model(model, **given)
     with warnings_as_lines():
         log = Columns(user_column, item_column, time_column, basket_column, session_column).read(data)
         quality = None
         if validate:
             split = leave_last_out(log)
-            trial = make_model(model.value, given).fit(split.train, seed=seed)
-            quality = float(np.mean(ndcg(trial, split, exclude_seen=model.value in ONCE)))
+            trial = make_model(model, **given).fit(split.train, seed=seed)
+            quality = float(np.mean(ndcg(trial, split, exclude_seen=MODELS[model].once)))
         begin = time.perf_counter()
-        fitted = make_model(model.value, given).fit(log, seed=seed)
+        fitted = make_model(model, **given).fit(log, seed=seed)
         seconds = time.perf_counter() - begin
     out.parent.mkdir(parents=True, exist_ok=True)
     save(fitted, out)
     if as_json:
-        facts = {"model": model.value, "rows": len(log), "users": len(log.active_users), "items": log.n_items}
+        facts = {"model": model, "rows": len(log), "users": len(log.active_users), "items": log.n_items}
         typer.echo(strict_json({**facts, "ndcg@10": quality, "seconds": seconds, "out": str(out)}))
         return
     typer.echo(repr(log))
     if quality is not None:
         order = "" if time_column or basket_column or data.suffix == ".json" else " (of the rows as they stand)"
         typer.echo(f"nDCG@10 of everybody's last step{order}, not trained on: {quality:.4f}")
-    typer.echo(f"{model.value} trained on all of it in {seconds:.1f} s, written to {out}")
+    typer.echo(f"{model} trained on all of it in {seconds:.1f} s, written to {out}")

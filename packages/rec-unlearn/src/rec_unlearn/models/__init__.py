@@ -1,10 +1,10 @@
 """Recommenders, each in a file of its own, imported when asked for: those of PyTorch need `rec-unlearn[torch]`."""
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from irworks.errors import MissingDependencyError
-from rec_unlearn.models.store import CLASSES, load, save
+from rec_unlearn.models.registry import CLASSES, MODELS, class_of, make_model
+from rec_unlearn.models.store import load, save
 
 if TYPE_CHECKING:
     from rec_unlearn.models.ease import EASE
@@ -23,6 +23,7 @@ __all__ = [
     "EASE",
     "IALS",
     "MFBPR",
+    "MODELS",
     "TIFUKNN",
     "GRU4Rec",
     "ItemKNN",
@@ -35,6 +36,7 @@ __all__ = [
     "Sets2Sets",
     "TrainConfig",
     "load",
+    "make_model",
     "save",
 ]
 
@@ -42,9 +44,12 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in CLASSES:
+        return class_of(name)
     try:
-        return getattr(import_module(f"{__name__}.{CLASSES.get(name, 'torch_base')}"), name)
+        from rec_unlearn.models import torch_base
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingDependencyError("torch", name, "rec-unlearn[torch]") from None
+    return getattr(torch_base, name)

@@ -3,7 +3,6 @@
 import json
 import zipfile
 from collections.abc import Mapping
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,14 +11,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from irworks.data.damage import legible, refused
-from irworks.errors import ArgumentError, DataError, MissingDependencyError
+from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_write
 from rec_unlearn.models.base import ArrayModel, NotFittedError
+from rec_unlearn.models.registry import CLASSES, class_of
 
 if TYPE_CHECKING:
     from rec_unlearn.models.torch_base import TorchRecommender
 
-__all__ = ["CLASSES", "load", "load_as", "save"]
+__all__ = ["load", "load_as", "save"]
 
 Model = TypeVar("Model")
 Arrays = dict[str, NDArray[Any]]
@@ -27,22 +27,6 @@ Arrays = dict[str, NDArray[Any]]
 _FORMAT = 1
 _PACKAGE = "rec-unlearn"
 _HEADER, _PREFIX = "header", "array."
-# By name: the module, imported when a file asks for it, as some need torch.
-CLASSES: dict[str, str] = {
-    "EASE": "ease",
-    "GRU4Rec": "sequence",
-    "IALS": "ials",
-    "ItemKNN": "itemknn",
-    "LightGCN": "lightgcn",
-    "MFBPR": "factors",
-    "Markov": "markov",
-    "NextBasketAttention": "sequence",
-    "NextBasketGRU": "sequence",
-    "Popularity": "popularity",
-    "SASRec": "sequence",
-    "Sets2Sets": "sets2sets",
-    "TIFUKNN": "tifuknn",
-}
 
 
 def save(model: object, path: str | Path) -> None:
@@ -52,7 +36,7 @@ def save(model: object, path: str | Path) -> None:
     but the vectors of users and their neighbours in that of `TIFUKNN`.
 
     Args:
-        model: One of `CLASSES`.
+        model: Of one of the classes in `rec_unlearn.models.registry`.
         path: A file that is there is replaced.
 
     Raises:
@@ -60,7 +44,7 @@ def save(model: object, path: str | Path) -> None:
         NotFittedError: It was not trained yet.
     """
     name = type(model).__name__
-    if name not in CLASSES or type(model) is not _class(name):
+    if name not in CLASSES or type(model) is not class_of(name):
         raise ArgumentError(f"{name} is no model of this package; there are: {', '.join(CLASSES)}")
     facts, arrays = _describe(model)
     header = {
@@ -108,7 +92,7 @@ def load(path: str | Path) -> Any:
             np.load(handle, allow_pickle=False) as archive,
         ):
             arrays = {name.removeprefix(_PREFIX): archive[name] for name in archive.files if name != _HEADER}
-    kind = _class(header["class"])
+    kind = class_of(header["class"])
     with refused("the saved model is damaged", source):
         return _rebuild(kind, header, arrays)
 
@@ -145,15 +129,6 @@ def _check(header: Mapping[str, Any], source: Path) -> None:
             found=legible(header.get("class")),
             expected=f"one of: {', '.join(CLASSES)}",
         )
-
-
-def _class(name: str) -> Any:
-    try:
-        return getattr(import_module(f"rec_unlearn.models.{CLASSES[name]}"), name)
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingDependencyError("torch", name, "rec-unlearn[torch]") from None
 
 
 def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
