@@ -163,7 +163,13 @@ def damping_decides(ctx: Context) -> Evidence:
         verdict=verdict_from(
             {"negative": max(lowest) < 0, "the Hessian breaks": broken, "Gauss-Newton holds": worst_newton >= 0.9}
         ),
-        values={"lowest_eigenvalue": min(lowest), "kept_hessian": worst_hessian, "kept_gauss_newton": worst_newton},
+        values={
+            "lowest_eigenvalue": min(lowest),
+            "lowest_eigenvalue_at_most": max(lowest),
+            "kept_hessian": worst_hessian,
+            "undone_hessian": float(table.loc[hessian, "undone"].sum()),
+            "kept_gauss_newton": worst_newton,
+        },
         table=table,
     )
 

@@ -112,6 +112,7 @@ def works_for_sequential(ctx: Context) -> Evidence:
         checks[kind] = seen and all(results[best].values())
         last = [row for row in mine if row["label"] == best]
         shares = [row[SHARE]["value"] for row in last]
+        values[f"{kind}_seen"] = float(seen)
         values[f"{kind}_share"] = max(shares)
         values[f"{kind}_untouched"] = min(row[SHARE]["value"] for row in untouched)
         values[f"{kind}_overlap"] = sum(row["overlap"] for row in last) / len(last)

@@ -30,7 +30,7 @@ class Groceries(NamedTuple):
     others: "Interactions"
 
 
-def groceries(ctx: Context, *, small: int = 1_500) -> Groceries:
+def groceries(ctx: Context, *, small: int = 1_500, others: int | None = None) -> Groceries:
     """Read Ta-Feng: users with at least 4 baskets, items bought at least 30 times, the last 15 baskets of a user."""
     from rec_unlearn.data import leave_last_out
     from rec_unlearn.data.prepare import compact, frequent_items, last_steps, long_histories
@@ -41,9 +41,10 @@ def groceries(ctx: Context, *, small: int = 1_500) -> Groceries:
     often = ctx.pick(smoke=300, small=30, full=30)
     log = long_histories(last_steps(compact(frequent_items(log, often)), 15), 4)
     users = log.active_users
-    n, others = ctx.pick(smoke=(120, 60), small=(small, 500), full=(len(users) - 1_000, 1_000))
+    hidden = others or ctx.pick(smoke=60, small=500, full=1_000)
+    n = ctx.pick(smoke=120, small=small, full=len(users) - hidden)
     split = leave_last_out(log.of_users(users[:n]).renumbered())
-    return Groceries(split.train, split, log.of_users(users[n : n + others]).renumbered())
+    return Groceries(split.train, split, log.of_users(users[n : n + hidden]).renumbered())
 
 
 def train(kind: Kind, device: str, log: "Interactions", seed: int) -> "TorchRecommender":
