@@ -173,6 +173,36 @@ def test_data_that_the_model_was_not_trained_on_are_refused(trained):
     assert "was trained on 20 items, fewer.csv has 15" in said
 
 
+def test_data_that_hold_what_was_removed_are_refused_with_the_file_to_take(trained):
+    ok(trained("remove", "ease.npz", "purchases.csv", "--user", 107, "--out", "one", *COLUMNS))
+    words = ("one/model.npz", "purchases.csv", "--user", 108, "--out", "two", *COLUMNS)
+    said = refused(trained("remove", *words))
+    assert "has 240 rows of 30 users; the model stands for 232 of 29" in said
+    assert said.strip().endswith("Take one/log.npz, or go on all the same with --other-data")
+    assert not Path("two").exists()
+    assert "Take one/log.npz" in refused(
+        trained("queue", "init", "service", "one/model.npz", "purchases.csv", *COLUMNS)
+    )
+    warned = trained("remove", *words, "--other-data")
+    assert "warning: purchases.csv has 240 rows" in warned.err
+    assert len(load_log("two/log.npz")) == 232
+    ok(trained("remove", "two/model.npz", "two/log.npz", "--user", 109, "--out", "three"))
+
+
+def test_columns_other_than_those_of_training_are_noticed(trained):
+    pd.read_csv("purchases.csv").iloc[::-1].to_csv("backwards.csv", index=False)
+    words = ("remove", "ease.npz", "backwards.csv", "--user", 107, "--out")
+    assert "in other steps: name the columns of time" in refused(trained(*words, "one", *COLUMNS[:4]))
+    ok(trained(*words, "one", *COLUMNS))
+
+
+def test_an_audit_of_another_removal_is_said_to_be_one(trained):
+    ok(trained("remove", "ease.npz", "purchases.csv", "--user", 107, "--out", "one", *COLUMNS))
+    words = ("ease.npz", "one/model.npz", "purchases.csv", "--retrain", 2, *COLUMNS)
+    assert "warning" not in trained("audit", *words, "--user", 107).err
+    assert "one/model.npz does not stand for purchases.csv without" in trained("audit", *words, "--user", 108).err
+
+
 def test_a_folder_that_holds_something_is_not_written_to(trained):
     Path("o").mkdir()
     Path("o/mine.txt").write_text("mine")

@@ -142,6 +142,67 @@ def test_an_algorithm_that_does_not_fit_the_model_says_why():
         unlearn(OWN["LossesOnly"](LOG.n_items), ACCOUNT, log=LOG, algorithm="magic")
 
 
+@pytest.fixture
+def prepared(monkeypatch):
+    """How often what was prepared."""
+    counted = []
+    for name in ("scif", "calibrated"):
+        kind = type(make_algorithm(name))
+
+        def prepare(self, *given, name=name, do=kind.prepare):
+            counted.append(name)
+            do(self, *given)
+
+        monkeypatch.setattr(kind, "prepare", prepare)
+    return counted
+
+
+def test_an_algorithm_is_prepared_once_and_apart_from_what_a_request_costs(model, prepared):
+    algorithm = make_algorithm("calibrated")
+    first = unlearn(model, ACCOUNT, log=LOG, algorithm=algorithm)
+    assert prepared == ["calibrated", "scif"]
+    assert first.prepare_seconds > first.seconds
+    second = unlearn(model, DeletionRequest(user="u6"), log=first.log, algorithm=algorithm)
+    assert len(prepared) == 2
+    assert second.prepare_seconds < second.seconds
+    unlearn(model, DeletionRequest(user="u7"), log=second.log, algorithm="scif")
+    unlearn(model, DeletionRequest(user="u8"), log=second.log, algorithm="scif")
+    assert prepared[2:] == ["scif", "scif"]
+
+
+def test_a_service_and_a_benchmark_prepare_once(prepared, tmp_path):
+    from rec_unlearn.bench import Trial, make_controls, serve
+    from rec_unlearn.data import leave_last_out
+    from rec_unlearn.models import NextBasketGRU, TrainConfig
+    from rec_unlearn.scenarios import accounts
+    from rec_unlearn.service import UnlearningService
+
+    def train(log, seed):
+        return NextBasketGRU(4, train=TrainConfig(epochs=1, device="cpu")).fit(log, seed=seed)
+
+    split = leave_last_out(LOG)
+    trial = Trial(accounts(split.train, np.random.default_rng(0), n=3), split, train, other_seeds=(7,))
+    rows = serve(trial, make_controls(trial), make_algorithm("scif"))
+    assert prepared == ["scif"]
+    assert rows[-1]["prepare_seconds"] > 0
+    service = UnlearningService(tmp_path / "s", model=train(LOG, 0), log=LOG, algorithm="scif", max_batch=1)
+    with service:
+        service.submit([DeletionRequest(user=name) for name in ("u5", "u6", "u7")])
+        service.run()
+    with UnlearningService(tmp_path / "s") as again:
+        again.submit(DeletionRequest(user="u8"))
+        assert again.run()[0].report.prepare_seconds < 0.01
+    assert prepared == ["scif", "scif"]
+
+
+def test_a_preparation_that_fails_by_its_numbers_is_a_step_that_is_undone(model):
+    with torch.no_grad():
+        model.bias[0] = float("nan")
+    report = unlearn(model, ACCOUNT, log=LOG, algorithm="calibrated")
+    assert not report.applied
+    assert "NaN" in report.reason
+
+
 def test_a_report_can_be_written_as_json(model):
     import json
 

@@ -17,16 +17,21 @@ class Snapshot:
     """
 
     parameters: Any
+    fingerprint: Any = None
 
     @classmethod
     def of(cls, model: Recommender) -> "Snapshot":
         """Copy the parameters of a differentiable model."""
+        stands_for = getattr(model, "fingerprint_", None)
         if not isinstance(model, Differentiable):
-            return cls(None)
-        return cls([parameter.detach().clone() for parameter in model.parameters()])
+            return cls(None, stands_for)
+        return cls([parameter.detach().clone() for parameter in model.parameters()], stands_for)
 
     def restore(self, model: Recommender) -> None:
         """Put the parameters back."""
+        if self.fingerprint is not None:
+            this: Any = model
+            this.fingerprint_ = self.fingerprint
         if self.parameters is None or not isinstance(model, Differentiable):
             return
         import torch

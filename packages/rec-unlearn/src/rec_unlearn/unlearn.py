@@ -1,6 +1,7 @@
 """`unlearn`: one call from a request to a model without it and a report of what was done."""
 
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,13 +10,14 @@ import numpy as np
 
 from irworks.errors import ArgumentError
 from rec_unlearn.algorithms import make_algorithm
-from rec_unlearn.algorithms.base import Algorithm
+from rec_unlearn.algorithms.base import Algorithm, Step
 from rec_unlearn.data import Interactions
+from rec_unlearn.data.fingerprint import Fingerprint, OtherDataWarning, carry_over, difference, stand_for
 from rec_unlearn.protocols import ExactlyRemovable, Recommender
 from rec_unlearn.requests import DeletionRequest, Removal, resolve
 from rec_unlearn.snapshot import Snapshot, is_finite, stored_copies
 
-__all__ = ["Report", "unlearn"]
+__all__ = ["Report", "choose_algorithm", "unlearn"]
 
 
 @dataclass(frozen=True)
@@ -27,8 +29,10 @@ class Report:
         exact: Whether the model is now as if the rows had never been there.
         applied: False if the step was undone.
         reason: Why it was undone, or "".
-        seconds: Wall time of the step.
+        seconds: Wall time of the step: what a request costs.
         cpu_seconds: Processor time of the step.
+        prepare_seconds: Wall time of what the algorithm had to measure or train before its first step (see
+            `Algorithm.prepare`): paid once for an instance that is handed in again, 0 where it was done before.
         rows: How many interactions went.
         users: How many users lost some.
         touched: How many stored numbers could change.
@@ -49,6 +53,7 @@ class Report:
     reason: str
     seconds: float
     cpu_seconds: float
+    prepare_seconds: float
     rows: int
     users: int
     touched: int
@@ -73,7 +78,8 @@ class Report:
         if not self.applied:
             return f"{self.algorithm}: {what} NOT removed, the model is as before: {self.reason}"
         how = "exactly" if self.exact else "approximately"
-        return f"{self.algorithm}: {what} removed {how} in {1000 * self.seconds:.1f} ms"
+        prepared = f", after {self.prepare_seconds:.1f} s of preparation" if self.prepare_seconds >= 0.05 else ""
+        return f"{self.algorithm}: {what} removed {how} in {1000 * self.seconds:.1f} ms{prepared}"
 
 
 def unlearn(
@@ -92,8 +98,8 @@ def unlearn(
         request: One, or several that are served as one step.
         log: What the model was trained on, as far as it has not been removed yet.
         algorithm: A name of `rec_unlearn.algorithms.ALGORITHMS`, an instance, or "auto": exact where the model allows
-            it, a warm start for models trained in sweeps, else the Gauss-Newton influence step. An instance keeps its
-            state for the next call.
+            it, a warm start for models trained in sweeps, else the Gauss-Newton influence step. An instance is
+            prepared at its first call, and keeps its state for the next ones, on what is then left of the same model.
         categories: The items of each category, for requests that name one.
         seed: Of what the algorithm draws.
 
@@ -104,19 +110,31 @@ def unlearn(
         UnknownIdError: A user, an item or a category that is not known.
         EmptyRequestError: The log holds nothing of what is asked for.
         NotApplicableError: The model lacks what the algorithm needs.
+
+    Warns:
+        OtherDataWarning: The log is not the one that the model stands for, as after an earlier removal the data of
+            before are not; models of one's own do not know theirs.
     """
     removal = resolve(request, log, categories=categories)
-    chosen = _choose(model, algorithm)
+    chosen = choose_algorithm(model, algorithm)
+    if other := difference(model, log):
+        warnings.warn(f"{other} What is left of {log.name} is what it stands for now.", OtherDataWarning, stacklevel=2)
     snapshot = Snapshot.of(model)
     before = _loss(model, removal)
-    wall, cpu = time.perf_counter(), time.process_time()
+    rng = np.random.default_rng(seed)
+    begin = wall = time.perf_counter()
+    cpu = time.process_time()
+    step: Step | None = None
     reason = ""
     try:
-        step = chosen.apply(model, removal, np.random.default_rng(seed))
+        if not chosen.prepared:
+            chosen.prepare(model, log, rng)
+            wall, cpu = time.perf_counter(), time.process_time()
+        step = chosen.apply(model, removal, rng)
         if not is_finite(model):
             reason = "a parameter became infinite or NaN"
     except FloatingPointError as error:
-        step, reason = None, str(error)
+        reason = str(error)
     except BaseException:
         snapshot.restore(model)
         raise
@@ -124,6 +142,8 @@ def unlearn(
     if reason:
         snapshot.restore(model)
     applied = not reason
+    if applied:
+        _stand_for_what_is_left(model, removal)
     return Report(
         algorithm=chosen.name,
         exact=chosen.exact and applied,
@@ -131,6 +151,7 @@ def unlearn(
         reason=reason,
         seconds=seconds,
         cpu_seconds=cpu_seconds,
+        prepare_seconds=wall - begin,
         rows=len(removal),
         users=len(removal.users),
         touched=step.touched if step is not None and applied else 0,
@@ -144,7 +165,8 @@ def unlearn(
     )
 
 
-def _choose(model: Recommender, algorithm: str | Algorithm) -> Algorithm:
+def choose_algorithm(model: Recommender, algorithm: str | Algorithm) -> Algorithm:
+    """What `unlearn` takes for `algorithm`."""
     if isinstance(algorithm, Algorithm):
         return algorithm
     if not isinstance(algorithm, str):
@@ -154,6 +176,15 @@ def _choose(model: Recommender, algorithm: str | Algorithm) -> Algorithm:
             return make_algorithm("exact")
         return make_algorithm("warm-start" if hasattr(model, "sweep") else "scif")
     return make_algorithm(algorithm)
+
+
+def _stand_for_what_is_left(model: Recommender, removal: Removal) -> None:
+    if getattr(model, "fingerprint_", None) is None:
+        return
+    rows = removal.before.rows_of(removal.users)
+    old, new = removal.before.keep(rows), removal.before.keep(rows[~removal.rows[rows]])
+    carry_over(removal.after, Fingerprint.of(removal.before).changed(old, new))
+    stand_for(model, removal.after)
 
 
 def _loss(model: Recommender, removal: Removal) -> float:

@@ -56,7 +56,8 @@ class Algorithm(ABC):
     """A way to make a model forget.
 
     An algorithm is a dataclass of its settings. It may keep state between requests; `prepare` is called once, with the
-    deployed model and the log that it was trained on, before the first of them.
+    deployed model and the log that it was trained on, before the first of them: by whoever serves many of them (the
+    service, the benchmark), else by `unlearn`, which asks `prepared`. So an instance with state belongs to one model.
     """
 
     name: ClassVar[str]
@@ -65,6 +66,11 @@ class Algorithm(ABC):
 
     def prepare(self, model: Recommender, log: Interactions, rng: np.random.Generator) -> None:  # noqa: B027
         """Measure, train or store what requests will need; nothing, unless an algorithm says so."""
+
+    @property
+    def prepared(self) -> bool:
+        """Whether `prepare` was done, or has nothing to do; an algorithm with a `prepare` of its own says which."""
+        return True
 
     @abstractmethod
     def apply(self, model: Recommender, removal: Removal, rng: np.random.Generator) -> Step:

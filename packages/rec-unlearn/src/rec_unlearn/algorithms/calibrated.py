@@ -99,6 +99,11 @@ class Calibrated(Algorithm):
         """
         self._prepare(differentiable(model, self.name), log, log.active_users, rng)
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the users' losses are there."""
+        return self.base_ is not None
+
     def _prepare(self, model: Differentiable, log: Interactions, pool: IntArray, rng: np.random.Generator) -> None:
         base = _losses(model, log, log.active_users)
         self.influence_.prepare(model, log, rng)

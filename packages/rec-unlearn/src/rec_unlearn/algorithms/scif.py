@@ -122,6 +122,11 @@ class Scif(Algorithm):
             raise FloatingPointError(f"the trace of the curvature is {trace}; give a damping")
         self.damping_ = self.relative * trace / log.n_items
 
+    @property
+    def prepared(self) -> bool:
+        """Whether the damping is there."""
+        return self.damping_ is not None
+
     def apply(self, model: Recommender, removal: Removal, rng: np.random.Generator) -> Step:
         """One step for all rows of the request."""
         model = differentiable(model, self.name)

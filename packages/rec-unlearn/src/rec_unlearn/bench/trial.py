@@ -17,6 +17,7 @@ from rec_unlearn.audit.audit import Measure, measures
 from rec_unlearn.audit.canary import canary_auc
 from rec_unlearn.audit.floor import Measured
 from rec_unlearn.data import Interactions, Split
+from rec_unlearn.data.fingerprint import stand_for
 from rec_unlearn.evaluate import ndcg, overlap
 from rec_unlearn.protocols import Recommender
 from rec_unlearn.requests import Removal, resolve
@@ -170,8 +171,11 @@ def serve(trial: Trial, controls: Controls, algorithm: Algorithm, *, seed: int =
     undone = 0
     for number, request in enumerate(progress(scenario.requests[: trial.stops[-1]], algorithm.name), start=1):
         report = unlearn(model, request, log=log, algorithm=algorithm, seed=seed + number)
-        # What cannot be undone in the model is gone from the data all the same.
-        log = resolve(request, log).after
+        log = report.log
+        if not report.applied:
+            # What stays in the model is gone from the data all the same.
+            log = resolve(request, log).after
+            stand_for(model, log)
         seconds.append(report.cpu_seconds)
         undone += not report.applied
         if number in trial.stops:

@@ -24,28 +24,35 @@ def audit(
     time_column: opt.TimeColumn = None,
     basket_column: opt.BasketColumn = None,
     session_column: opt.SessionColumn = None,
+    other_data: opt.OtherData = False,
     as_json: opt.Json = False,
 ) -> None:
     """Compare a model after a removal with models trained again on what is left of DATA, the data before it.
 
     Exit status 1: the request is not removed.
     """
+    import warnings
+
     from irworks.errors import ArgumentError
     from irworks.runtime import progress
     from irworks.runtime.terminal import strict_json, warnings_as_lines
     from rec_unlearn.audit import audit as run
     from rec_unlearn.cli.inputs import Columns, load_model, requests_for, typed
+    from rec_unlearn.data.fingerprint import difference
     from rec_unlearn.data.store import has_integers
     from rec_unlearn.requests import resolve
 
     with warnings_as_lines():
         log = Columns(user_column, item_column, time_column, basket_column, session_column).read(data)
         removal = resolve(requests_for(user or [], item, has_integers(log.user_ids), has_integers(log.item_ids)), log)
-        untouched, audited = load_model(before, log), load_model(after, log)
+        untouched = load_model(before, log, other_data=other_data)
+        audited = load_model(after, log, other_data=True)
         if type(untouched) is not type(audited):
             raise ArgumentError(
                 f"{before} is of {type(untouched).__name__}, {after} of {type(audited).__name__}; expected one kind"
             )
+        if difference(audited, removal.after):
+            warnings.warn(f"{after} does not stand for {log.name} without what is asked about", stacklevel=1)
         start = int(getattr(untouched, "seed_", 0))
         retrained = []
         for number in progress(range(retrain), "models trained again"):

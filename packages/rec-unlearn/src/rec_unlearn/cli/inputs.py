@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.errors import ArgumentError, DataError, MissingDependencyError
 
 if TYPE_CHECKING:
     from rec_unlearn.algorithms import Algorithm
@@ -74,12 +74,18 @@ def make_algorithm(name: str, settings: dict[str, Any]) -> "str | Algorithm":
         return algorithms.make_algorithm(name, **settings)
 
 
-def load_model(path: Path, log: "Interactions") -> Any:
-    """Read a model, and check that it is one of these interactions.
+def load_model(path: Path, log: "Interactions", *, other_data: bool = False) -> Any:
+    """Read a model, and check that it stands for these interactions.
+
+    Args:
+        path: The model.
+        log: The interactions.
+        other_data: Whether others will do, if they have as many items.
 
     Raises:
-        ArgumentError: It was trained on another number of items.
+        ArgumentError: It does not: which file to take instead.
     """
+    from rec_unlearn.data.fingerprint import difference
     from rec_unlearn.models.store import load
 
     with _torch_if(True, str(path)):
@@ -91,7 +97,23 @@ def load_model(path: Path, log: "Interactions") -> Any:
             f"{path} was trained on {n_items:,} items, {log.name} has {log.n_items:,}; expected the same data, or the "
             "log.npz that stands beside a model from which something was removed"
         )
+    if not other_data and (other := difference(model, log)):
+        raise ArgumentError(f"{other} {_instead(path, model)}, or go on all the same with --other-data")
     return model
+
+
+def _instead(path: Path, model: Any) -> str:
+    """Which data to take for a model, as the beginning of a sentence."""
+    from rec_unlearn.data.fingerprint import difference
+    from rec_unlearn.data.store import load
+
+    beside = path.parent / "log.npz"
+    try:
+        if not difference(model, load(beside)):
+            return f"Take {beside}"
+    except DataError:
+        pass
+    return "Take the data it was trained on or, after a removal, the log.npz that was written with it"
 
 
 def typed(text: str, integers: bool, kind: str) -> int | str:

@@ -38,5 +38,6 @@ Items = Annotated[
     list[str] | None,
     typer.Option("--item", metavar="ID", help="Only these items; repeatable. Without a user: of everybody."),
 ]
+OtherData = Annotated[bool, typer.Option("--other-data", help="Go on although DATA is not what the model stands for.")]
 Seed = Annotated[int, typer.Option(help="Of all that is drawn.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]

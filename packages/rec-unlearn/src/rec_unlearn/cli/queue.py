@@ -35,6 +35,7 @@ def init(
     time_column: opt.TimeColumn = None,
     basket_column: opt.BasketColumn = None,
     session_column: opt.SessionColumn = None,
+    other_data: opt.OtherData = False,
     seed: opt.Seed = 0,
 ) -> None:
     """Set a service up in a new folder, with copies of a model and its data."""
@@ -55,7 +56,7 @@ def init(
         log = Columns(user_column, item_column, time_column, basket_column, session_column).read(data)
         service = UnlearningService(
             folder,
-            model=load_model(model, log),
+            model=load_model(model, log, other_data=other_data),
             log=log,
             algorithm=chosen,
             budget_s=budget,

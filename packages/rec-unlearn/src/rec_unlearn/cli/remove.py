@@ -23,6 +23,7 @@ def remove(
     time_column: opt.TimeColumn = None,
     basket_column: opt.BasketColumn = None,
     session_column: opt.SessionColumn = None,
+    other_data: opt.OtherData = False,
     seed: opt.Seed = 0,
     as_json: opt.Json = False,
 ) -> None:
@@ -53,7 +54,7 @@ def remove(
     with warnings_as_lines(), not_applicable_as_sentence():
         log = Columns(user_column, item_column, time_column, basket_column, session_column).read(data)
         requests = requests_for(user or [], item, has_integers(log.user_ids), has_integers(log.item_ids))
-        trained = load_model(model, log)
+        trained = load_model(model, log, other_data=other_data)
         report = unlearn(trained, requests, log=log, algorithm=chosen, seed=seed)
     facts = report.to_json()
     if report.applied:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_write
+from rec_unlearn.data.fingerprint import carry_over
 from rec_unlearn.data.interactions import Interactions
 
 __all__ = ["forget_ids", "has_integers", "load", "save"]
@@ -43,7 +44,9 @@ def forget_ids(log: Interactions) -> Interactions:
         return log
     ids = np.asarray(log.user_ids).astype(object)
     ids[gone] = None
-    return replace(log, user_ids=ids)
+    left = replace(log, user_ids=ids)
+    carry_over(left, log.__dict__.get("fingerprint"))
+    return left
 
 
 def has_integers(ids: NDArray[Any]) -> bool:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from rec_unlearn.data import Interactions
+from rec_unlearn.data.fingerprint import Fingerprint
+from rec_unlearn.requests import Removal
 
 __all__ = ["ArrayModel", "NotFittedError", "Saved"]
 
@@ -21,7 +23,13 @@ class NotFittedError(ArgumentError):
 
 
 class Saved:
-    """A model with a file of its own; see `rec_unlearn.models.store`."""
+    """A model with a file of its own; see `rec_unlearn.models.store`.
+
+    Attributes:
+        fingerprint_: Of the log that it stands for: what it was trained on, less what was removed since; None before.
+    """
+
+    fingerprint_: Fingerprint | None = None
 
     def save(self, path: str | Path) -> None:
         """Write the model as one file; arguments and errors as of `rec_unlearn.models.store.save`."""
@@ -72,6 +80,17 @@ class ArrayModel(Saved, ABC):
     @abstractmethod
     def set_state(self, arrays: Mapping[str, NDArray[Any]]) -> None:
         """Take what `state` gave; `n_items_` and `seed_` are there already."""
+
+    def _fitted(self, log: Interactions, seed: int) -> None:
+        """Note what it was fitted on."""
+        self.n_items_, self.seed_, self.fingerprint_ = log.n_items, seed, Fingerprint.of(log)
+
+    def _removed(self, removal: Removal) -> None:
+        """Note what it stands for after a removal."""
+        if self.fingerprint_ is not None:
+            from rec_unlearn.models.counting import affected
+
+            self.fingerprint_ = self.fingerprint_.changed(*affected(removal))
 
     def _check_fitted(self) -> None:
         if not hasattr(self, "n_items_"):

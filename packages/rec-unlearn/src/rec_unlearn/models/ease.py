@@ -60,7 +60,7 @@ class EASE(ArrayModel):
         """
         self.refits_ = 0
         self._fit(log)
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         return self
 
     def _fit(self, log: Interactions) -> None:
@@ -133,6 +133,7 @@ class EASE(ArrayModel):
             self.refits_ += 1
             self._fit(removal.after)
         self.users_ = left
+        self._removed(removal)
         return self.n_items_ * (self.n_items_ + 1) // 2
 
     def drift(self) -> float:

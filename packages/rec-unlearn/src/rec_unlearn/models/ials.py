@@ -9,6 +9,7 @@ from scipy import sparse
 
 from irworks.errors import ArgumentError, MissingDependencyError
 from rec_unlearn.data import Interactions
+from rec_unlearn.data.fingerprint import stand_for
 from rec_unlearn.models.base import ArrayModel, without_gone
 from rec_unlearn.models.counting import BLOCK
 
@@ -54,7 +55,7 @@ class IALS(ArrayModel):
         """
         factors = self._swept(log, None, self.sweeps, seed)
         self.item_factors_, self.gone_ = factors, ~log.active_items
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         return self
 
     def sweep(self, log: Interactions, n: int = 1) -> Self:
@@ -69,6 +70,7 @@ class IALS(ArrayModel):
             raise ArgumentError(f"n={n} sweeps; expected at least 1")
         factors = self._swept(log, self.item_factors_, n, self.seed_)
         self.item_factors_, self.gone_ = factors, ~log.active_items
+        stand_for(self, log)
         return self
 
     def user_factors(self, log: Interactions, users: NDArray[np.integer]) -> FloatArray:

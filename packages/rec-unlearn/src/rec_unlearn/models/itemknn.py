@@ -70,7 +70,7 @@ class ItemKNN(ArrayModel):
             seed: Of no use here, as nothing is drawn.
         """
         self.counts_ = co_counts(binary(log))
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         self._forget_neighbours()
         return self
 
@@ -142,6 +142,7 @@ class ItemKNN(ArrayModel):
         stale = np.zeros(self.n_items_, dtype=bool)
         stale[self.counts_.indices[near]] = True
         take(self.counts_, change)
+        self._removed(removal)
         stale &= self._known
         self._neighbours[stale], self._weights[stale], self._known[stale] = -1, 0, False
         return int(change.nnz + stale.sum() * self._neighbours.shape[1])

@@ -35,7 +35,7 @@ class Markov(ArrayModel):
         """Count; `seed` is of no use here, as nothing is drawn."""
         self.counts_ = _transitions(log)
         self.rows_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         return self
 
     def scores(self, log: Interactions, users: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -69,6 +69,7 @@ class Markov(ArrayModel):
             raise not_held()
         self.counts_ = subtract(self.counts_, change)
         self.rows_ = self.rows_ - rows
+        self._removed(removal)
         return int(change.count_nonzero() + (rows > 0).sum())
 
     def stored_copies(self) -> tuple[str, ...]:

@@ -28,7 +28,7 @@ class Popularity(ArrayModel):
     def fit(self, log: Interactions, *, seed: int = 0) -> Self:
         """Count; `seed` is of no use here, as nothing is drawn."""
         self.counts_ = np.bincount(log.item, minlength=log.n_items).astype(np.int64)
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         return self
 
     def scores(self, log: Interactions, users: NDArray[np.int32]) -> NDArray[np.float64]:
@@ -50,6 +50,7 @@ class Popularity(ArrayModel):
         if (change > self.counts_).any():
             raise not_held()
         self.counts_ = self.counts_ - change
+        self._removed(removal)
         return int((change > 0).sum())
 
     def stored_copies(self) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from irworks.data.damage import legible, refused
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime import atomic_write
+from rec_unlearn.data.fingerprint import Fingerprint
 from rec_unlearn.models.base import ArrayModel, NotFittedError
 from rec_unlearn.models.registry import CLASSES, class_of
 
@@ -32,8 +33,9 @@ _HEADER, _PREFIX = "header", "array."
 def save(model: object, path: str | Path) -> None:
     """Write a fitted model of this package as one file, whole or not at all; .npz, whatever its name ends with.
 
-    The file holds what `stored_copies` says of the model. Neither interactions nor the state of an optimiser are in it,
-    but the vectors of users and their neighbours in that of `TIFUKNN`.
+    The file holds what `stored_copies` says of the model, and the fingerprint of the log that it stands for. Neither
+    interactions nor the state of an optimiser are in it, but the vectors of users and their neighbours in that of
+    `TIFUKNN`.
 
     Args:
         model: Of one of the classes in `rec_unlearn.models.registry`.
@@ -134,12 +136,17 @@ def _check(header: Mapping[str, Any], source: Path) -> None:
 def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
     if isinstance(model, ArrayModel):
         arrays = model.state()
-        return {"n_items": model.n_items_, "seed": model.seed_}, arrays
+        return {"n_items": model.n_items_, "seed": model.seed_, **_stands_for(model)}, arrays
     if not hasattr(model, "module_"):
         raise NotFittedError(f"{type(model).__name__} is not trained yet; call fit first")
     state = {name: value.detach().cpu().numpy() for name, value in model.module_.state_dict().items()}
     facts = {"n_users": model.sizes_[0], "n_items": model.sizes_[1], "seed": model.seed_, "history": model.history_}
-    return facts, state
+    return {**facts, **_stands_for(model)}, state
+
+
+def _stands_for(model: Any) -> dict[str, Any]:
+    fingerprint: Fingerprint | None = model.fingerprint_
+    return {} if fingerprint is None else {"data": fingerprint.to_json()}
 
 
 def _rebuild(kind: Any, header: Mapping[str, Any], arrays: Arrays) -> Any:
@@ -148,8 +155,10 @@ def _rebuild(kind: Any, header: Mapping[str, Any], arrays: Arrays) -> Any:
     if isinstance(model, ArrayModel):
         model.n_items_, model.seed_ = int(facts["n_items"]), int(facts["seed"])
         model.set_state(arrays)
-        return model
-    _rebuild_network(model, facts, arrays)
+    else:
+        _rebuild_network(model, facts, arrays)
+    # Files of before there were fingerprints have none, and their models do not know their data.
+    model.fingerprint_ = Fingerprint.from_json(facts["data"]) if "data" in facts else None
     return model
 
 

@@ -75,7 +75,7 @@ class TIFUKNN(ArrayModel):
         self.vectors_ = self._vectors(log, np.arange(log.n_users))
         self._squares = _squares(self.vectors_)
         self.neighbours_, self.distances_ = self._nearest(self.vectors_, self._squares, np.arange(log.n_users))
-        self.n_items_, self.seed_ = log.n_items, seed
+        self._fitted(log, seed)
         return self
 
     def scores(self, log: Interactions, users: IntArray) -> FloatArray:
@@ -128,6 +128,7 @@ class TIFUKNN(ArrayModel):
         self.vectors_, self._squares = vectors, squares
         rows = np.flatnonzero(repair)
         self.neighbours_[rows], self.distances_[rows] = self._nearest(vectors[rows], squares[rows], rows)
+        self._removed(removal)
         offered = self._offer(left, ~repair & (np.diff(vectors.indptr) > 0)) if len(left) else 0
         return int(old.nnz + (len(rows) + offered) * self.neighbours_.shape[1])
 

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -13,11 +13,9 @@ from irworks.errors import ArgumentError
 from irworks.runtime import progress
 from irworks.runtime.hardware import device as choose_device
 from rec_unlearn.data import Interactions, Split
+from rec_unlearn.data.fingerprint import Fingerprint
 from rec_unlearn.models.base import NotFittedError, Saved
 from rec_unlearn.protocols import Outputs
-
-if TYPE_CHECKING:
-    pass
 
 __all__ = ["NotFittedError", "TorchRecommender", "TrainConfig", "TrainingError"]
 
@@ -130,7 +128,7 @@ class TorchRecommender(Saved, ABC):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.module_ = self._build(log).to(place)
-        self.seed_, self.history_ = seed, []
+        self.seed_, self.history_, self.fingerprint_ = seed, [], None
         self.sizes_ = (log.n_users, log.n_items)
         return self
 
@@ -177,6 +175,7 @@ class TorchRecommender(Saved, ABC):
         if best is not None:
             self.module.load_state_dict(best[1])
         self.module.eval()
+        self.fingerprint_ = Fingerprint.of(log)
         return self
 
     def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int) -> float:

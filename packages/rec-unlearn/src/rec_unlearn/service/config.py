@@ -10,10 +10,9 @@ from irworks.runtime.terminal import strict_json
 from rec_unlearn.algorithms import Algorithm, make_algorithm
 from rec_unlearn.data import Interactions
 from rec_unlearn.data.store import has_integers
-from rec_unlearn.protocols import ExactlyRemovable, Recommender
 from rec_unlearn.service.durable import read_checked, write_checked
 
-__all__ = ["ServiceConfig", "first_algorithm", "first_config", "plain", "stored_algorithm"]
+__all__ = ["ServiceConfig", "first_config", "plain", "stored_algorithm"]
 
 _FILE = "service.json"
 _FORMAT = "rec-unlearn service 1"
@@ -80,15 +79,6 @@ class ServiceConfig:
         if found.pop("format", None) != _FORMAT:
             raise DataError("another format", source=path, expected=_FORMAT)
         return cls(**found)
-
-
-def first_algorithm(model: Recommender, algorithm: str | Algorithm) -> Algorithm:
-    """The algorithm that a new service works with."""
-    if isinstance(algorithm, Algorithm):
-        return algorithm
-    if algorithm == "auto":
-        algorithm = "exact" if isinstance(model, ExactlyRemovable) else "scif"
-    return make_algorithm(algorithm)
 
 
 def first_config(algorithm: Algorithm, log: Interactions, seed: int) -> ServiceConfig:

@@ -1,6 +1,7 @@
 """`UnlearningService`: serves deletion requests one step after the other, and survives a kill at any point."""
 
 import copy
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,12 +17,13 @@ from irworks.errors import DataError
 from irworks.runtime import remove_leftovers
 from rec_unlearn.algorithms import Algorithm, NotApplicableError
 from rec_unlearn.data import Interactions, UnknownIdError
+from rec_unlearn.data.fingerprint import OtherDataWarning, difference, stand_for
 from rec_unlearn.data.store import forget_ids
 from rec_unlearn.protocols import Recommender
 from rec_unlearn.requests import DeletionRequest, EmptyRequestError, resolve
 from rec_unlearn.service.algorithm_state import restore_state, state_of
 from rec_unlearn.service.checkpoint import MODEL, Checkpoint, Checkpoints, ModelStore, Parts
-from rec_unlearn.service.config import ServiceConfig, first_algorithm, first_config, plain, stored_algorithm
+from rec_unlearn.service.config import ServiceConfig, first_config, plain, stored_algorithm
 from rec_unlearn.service.durable import lock, make_folder
 from rec_unlearn.service.plan import Plan, choose, next_limit
 from rec_unlearn.service.probe import Probe
@@ -29,7 +31,7 @@ from rec_unlearn.service.queue import KINDS, Outcome, RequestQueue
 from rec_unlearn.service.record import RemovalRecord, SaltDestroyedError, Verification
 from rec_unlearn.service.status import Status, read_status, verify_record
 from rec_unlearn.snapshot import stored_copies
-from rec_unlearn.unlearn import Report, unlearn
+from rec_unlearn.unlearn import Report, choose_algorithm, unlearn
 
 __all__ = ["Served", "UnlearningService"]
 
@@ -84,6 +86,9 @@ class UnlearningService:
         categories: The items of each category, for requests that name one.
         store: Writes and reads a model of one's own; see `ModelStore`.
 
+    Warns:
+        OtherDataWarning: A model that is handed in does not stand for the log.
+
     Raises:
         LockedError: Another process works on the folder.
         NotApplicableError: The algorithm keeps something that no checkpoint can hold.
@@ -128,7 +133,7 @@ class UnlearningService:
             if found is None:
                 if model is None or log is None:
                     raise DataError("no service is here yet", source=self.folder, hint="Give a model and a log")
-                self._begin_with(first_algorithm(model, algorithm))
+                self._begin_with(choose_algorithm(model, algorithm))
                 self.config = first_config(self.algorithm, log, seed or 0).changed(**knobs)
                 self.config.write(self.folder)
                 found = self._begin(model, log, probe_users)
@@ -207,6 +212,7 @@ class UnlearningService:
 
     def deploy(self, model: Recommender) -> None:
         """Put a model that was trained on `log` in the place of the one that drifted; drift is counted from it."""
+        _check_data(model, self.log)
         Plan.done(self.folder)
         self._renew({})
         number = self._found.number + 1
@@ -327,6 +333,7 @@ class UnlearningService:
     # -- on disk
 
     def _begin(self, model: Recommender, log: Interactions, probe_users: int | Iterable[object]) -> Checkpoint:
+        _check_data(model, log)
         self.algorithm.prepare(model, log, np.random.default_rng([self.config.seed, 0]))
         self._probe = Probe.choose(model, log, probe_users, self.config.seed)
         self._parts = Parts(model, log, {})
@@ -397,3 +404,10 @@ class UnlearningService:
         kept = {name.removeprefix("algorithm/"): v for name, v in arrays.items() if name.startswith("algorithm/")}
         if kept:
             restore_state(self.algorithm, kept)
+
+
+def _check_data(model: Recommender, log: Interactions) -> None:
+    if other := difference(model, log):
+        warnings.warn(other, OtherDataWarning, stacklevel=4)
+        # Said once is enough: each step would say it again.
+        stand_for(model, log)
