@@ -52,8 +52,29 @@ def test_training_says_how_well_the_last_step_is_predicted(run):
     assert type(load("pop.npz")).__name__ == "Popularity"
 
 
+def test_without_an_order_a_model_that_needs_one_says_what_is_missing_and_others_are_trained(run):
+    # Everybody has one basket.
+    pd.read_csv("purchases.csv").assign(visit=1).drop_duplicates(["who", "what"]).to_csv("once.csv", index=False)
+    words = ("once.csv", *COLUMNS[:4], "--basket-column", "visit", "--out", "m.npz", "--model")
+    for model in ("gru", "sets2sets", "markov"):
+        said = refused(run("train", *words, model))
+        assert f"{model} learns from what follows what" in said
+        assert "name the column of time, basket or session" in said
+    for model in ("ease", "mf-bpr", "popularity"):
+        outcome = run("train", *words, model)
+        ok(outcome)
+        assert "nobody in once.csv has two steps" in outcome.err
+        assert "nDCG" not in outcome.out
+
+
+def test_rows_in_the_order_in_which_they_stand_are_said_to_be_so_where_order_matters(run):
+    words = ("train", "purchases.csv", *COLUMNS[:4], "--out", "m.npz", "--model")
+    assert "in the order in which they stand" in run(*words, "markov").err
+    assert run(*words, "ease").err == ""
+
+
 def test_baskets_as_published_are_read(run):
-    Path("baskets.json").write_text(json.dumps({"1": [[-1], [1, 2], [3], [-1]], "2": [[-1], [2], [1, 3], [-1]]}))
+    Path("baskets.json").write_text(json.dumps({"1": [[-1], [1, 2], [3], [2], [-1]], "2": [[-1], [2], [1, 3], [-1]]}))
     shown = ok(run("train", "baskets.json", "--model", "markov", "--out", "m.npz"))
     assert "nDCG@10" in shown
 

@@ -11,7 +11,7 @@ from rec_unlearn.data import Interactions, leave_last_out
 from rec_unlearn.evaluate import ndcg
 from rec_unlearn.models.batches import SequenceBatch
 from rec_unlearn.models.sequence import GRU4Rec, NextBasketAttention, NextBasketGRU, SASRec
-from rec_unlearn.models.torch_base import NotFittedError, TrainConfig, TrainingError, user_order
+from rec_unlearn.models.torch_base import NotFittedError, NothingToLearnError, TrainConfig, TrainingError, user_order
 from rec_unlearn.simulate import simulate_baskets
 
 QUICK = TrainConfig(epochs=2, device="cpu", batch_size=32)
@@ -143,7 +143,7 @@ def test_users_without_a_next_step_have_no_loss_and_users_without_rows_no_scores
 def test_what_cannot_be_trained_says_so():
     with pytest.raises(NotFittedError, match="call fit first"):
         NextBasketGRU(8).scores(WORLD.log, np.array([0]))
-    with pytest.raises(ArgumentError, match="nothing to learn from"):
+    with pytest.raises(NothingToLearnError, match="learns from what follows what"):
         NextBasketGRU(8, train=QUICK).fit(WORLD.log.keep(WORLD.log.step == 0))
     with pytest.raises(TrainingError, match="lower lr"):
         NextBasketAttention(8, train=TrainConfig(lr=1e30, epochs=3, batch_size=4, device="cpu")).fit(WORLD.log)

@@ -166,6 +166,11 @@ class Interactions:
         """Bool [n_items], which items have rows."""
         return np.bincount(self.item, minlength=self.n_items) > 0
 
+    @cached_property
+    def has_order(self) -> bool:
+        """Whether anything follows anything: a sequence has two steps."""
+        return bool(((np.diff(self.sequence) == 0) & (np.diff(self.step) != 0)).any())
+
     def rows_of(self, users: ArrayLike) -> LongArray:
         """int64, the rows of users, in the order of the users given."""
         codes = np.asarray(users, dtype=np.int64)

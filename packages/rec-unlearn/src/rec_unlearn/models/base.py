@@ -13,13 +13,29 @@ from rec_unlearn.data import Interactions
 from rec_unlearn.data.fingerprint import Fingerprint
 from rec_unlearn.requests import Removal
 
-__all__ = ["ArrayModel", "NotFittedError", "Saved"]
+__all__ = ["ArrayModel", "NotFittedError", "NothingToLearnError", "Saved"]
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class NotFittedError(ArgumentError):
     """A model that was not trained yet was asked for something."""
+
+
+class NothingToLearnError(ArgumentError):
+    """A model that learns from what follows what was given data in which nothing follows anything."""
+
+    def __init__(self, model: str, data: str) -> None:
+        self.model, self.data = model, data
+        super().__init__(
+            f"{model} learns from what follows what, and in {data} nobody has two steps one after the other: name "
+            "the column of time, basket or session that orders the rows, or train a model that needs no order (EASE, "
+            "ItemKNN, IALS, MFBPR, LightGCN, Popularity)"
+        )
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Rebuild from the parts: `Exception` would pass the finished message alone."""
+        return type(self), (self.model, self.data)
 
 
 class Saved:

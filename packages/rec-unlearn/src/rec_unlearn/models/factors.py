@@ -10,6 +10,7 @@ from torch import nn
 
 from irworks.errors import ArgumentError
 from rec_unlearn.data import Interactions
+from rec_unlearn.models.distributed import Share
 from rec_unlearn.models.torch_base import TorchRecommender, TrainConfig
 from rec_unlearn.protocols import Outputs
 
@@ -139,10 +140,10 @@ class PairwiseRecommender(TorchRecommender):
         scores: torch.Tensor = (of_users[torch.from_numpy(codes).to(self.device)] * known[:, None]) @ of_items.T
         return scores + biases
 
-    def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int) -> float:
+    def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int, share: Share) -> float:
         self._draw = (seed, epoch + 1)
         try:
-            return super()._epoch(log, optimiser, seed, epoch)
+            return super()._epoch(log, optimiser, seed, epoch, share)
         finally:
             self._draw = FIXED_DRAW
 

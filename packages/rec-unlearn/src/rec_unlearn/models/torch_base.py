@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,10 +14,14 @@ from irworks.runtime import progress
 from irworks.runtime.hardware import device as choose_device
 from rec_unlearn.data import Interactions, Split
 from rec_unlearn.data.fingerprint import Fingerprint
-from rec_unlearn.models.base import NotFittedError, Saved
+from rec_unlearn.models.base import NotFittedError, NothingToLearnError, Saved
+from rec_unlearn.models.distributed import Share
 from rec_unlearn.protocols import Outputs
 
-__all__ = ["NotFittedError", "TorchRecommender", "TrainConfig", "TrainingError"]
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["NotFittedError", "NothingToLearnError", "TorchRecommender", "TrainConfig", "TrainingError"]
 
 IntArray = NDArray[np.int32]
 FloatArray = NDArray[np.floating]
@@ -132,7 +136,14 @@ class TorchRecommender(Saved, ABC):
         self.sizes_ = (log.n_users, log.n_items)
         return self
 
-    def fit(self, log: Interactions, *, seed: int = 0, validation: Split | None = None) -> Self:
+    def fit(
+        self,
+        log: Interactions,
+        *,
+        seed: int = 0,
+        validation: Split | None = None,
+        accelerator: "Accelerator | None" = None,
+    ) -> Self:
         """Train from fresh weights.
 
         The same seed gives the same start, and the same users in nearly the same order, whether or not some of them
@@ -142,29 +153,44 @@ class TorchRecommender(Saved, ABC):
             log: What to learn from.
             seed: Of the weights and of the order of users.
             validation: What to choose the number of epochs by; the epoch of the best nDCG@10 is kept.
+            accelerator: An `accelerate.Accelerator`, which then chooses the device: call `fit` with the same arguments
+                in every process that `accelerate launch` or torchrun started. Each has the whole model and a share of
+                the users of every batch; `batch_size` is that of all together, and weights are the same everywhere,
+                those of one process up to rounding (and dropout).
 
         Raises:
-            ArgumentError: The log has nothing to learn from.
+            NothingToLearnError: The log has no steps that follow one another.
             TrainingError: The loss became infinite or NaN.
         """
-        return self.start(log, seed=seed).resume(log, validation=validation)
+        self.start(log, seed=seed)
+        if accelerator is not None:
+            self.module_.to(accelerator.device)
+        return self.resume(log, validation=validation, accelerator=accelerator)
 
     def resume(
-        self, log: Interactions, *, epochs: int | None = None, seed: int | None = None, validation: Split | None = None
+        self,
+        log: Interactions,
+        *,
+        epochs: int | None = None,
+        seed: int | None = None,
+        validation: Split | None = None,
+        accelerator: "Accelerator | None" = None,
     ) -> Self:
         """Train on from the weights that there are, with a fresh optimiser; arguments as of `fit`."""
         from rec_unlearn.evaluate import ndcg
 
-        config, seed = self.train, self.seed_ if seed is None else seed
+        self._require_steps(log)
+        config, seed, share = self.train, self.seed_ if seed is None else seed, Share(accelerator)
         optimiser = torch.optim.AdamW(self.module.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         best: tuple[float, dict[str, torch.Tensor]] | None = None
         waited = 0
-        for epoch in progress(range(epochs or config.epochs), "epochs"):
-            row = {"loss": self._epoch(log, optimiser, seed, epoch)}
+        numbers = range(epochs or config.epochs)
+        for epoch in progress(numbers, "epochs") if share.first else numbers:
+            row = {"loss": self._epoch(log, optimiser, seed, epoch, share)}
             self.history_.append(row)
             if validation is None:
                 continue
-            row["nDCG@10"] = float(np.mean(ndcg(self, validation)))
+            row["nDCG@10"] = share.agreed(float(np.mean(ndcg(self, validation))))
             if best is None or row["nDCG@10"] > best[0]:
                 state = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
                 best, waited = (row["nDCG@10"], state), 0
@@ -178,21 +204,31 @@ class TorchRecommender(Saved, ABC):
         self.fingerprint_ = Fingerprint.of(log)
         return self
 
-    def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int) -> float:
+    def _require_steps(self, log: Interactions) -> None:
+        if self.task != "cf" and not log.has_order:
+            raise NothingToLearnError(type(self).__name__, log.name)
+
+    def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int, share: Share) -> float:
         self.module.train()
         total = 0.0
         users = user_order(log.active_users, seed, epoch)
         for block in _blocks(users, self.train.batch_size):
             optimiser.zero_grad()
-            loss = self.losses(log, block).mean()
-            if not torch.isfinite(loss):
-                raise TrainingError(f"{type(self).__name__}: the loss is {loss.item()} in epoch {epoch + 1}; lower lr")
+            mine = share.of(block)
+            loss = torch.zeros((), device=self.device)
+            if len(mine):
+                loss = self.losses(log, mine).mean() * (len(mine) / len(block))
             if loss.requires_grad:
                 loss.backward()  # type: ignore[no-untyped-call]
-                optimiser.step()
-            total += float(loss.detach()) * len(block)
+            summed = share.add_up(self.parameters(), loss.detach())
+            if not torch.isfinite(summed):
+                raise TrainingError(
+                    f"{type(self).__name__}: the loss is {summed.item()} in epoch {epoch + 1}; lower lr"
+                )
+            optimiser.step()
+            total += float(summed) * len(block)
         if not total:
-            raise ArgumentError(f"{log.name} has nothing to learn from: no sequence has two steps")
+            raise ArgumentError(f"{log.name} has nothing to learn from: the loss is 0 for everybody")
         return total / len(users)
 
     def with_config(self, **changes: Any) -> Self:
