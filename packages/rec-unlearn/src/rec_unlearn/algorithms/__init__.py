@@ -24,6 +24,9 @@ ALGORITHMS: dict[str, tuple[str, str]] = {
     "fanchuan": ("general", "Fanchuan"),
     "imcorrect": ("imcorrect", "ImCorrect"),
     "gif": ("gif", "Gif"),
+    "ceu": ("noise", "Ceu"),
+    "idea": ("noise", "Idea"),
+    "seif": ("general", "Seif"),
     "warm-start": ("warm", "WarmStart"),
 }
 

@@ -33,7 +33,7 @@ from rec_unlearn.data import Interactions
 from rec_unlearn.protocols import Differentiable, Recommender, WithOutputs
 from rec_unlearn.requests import Removal
 
-__all__ = ["Direction", "Scif"]
+__all__ = ["Direction", "Influence", "Scif"]
 
 IntArray = NDArray[np.int32]
 
@@ -53,11 +53,11 @@ class Direction(NamedTuple):
 
 
 @dataclass(repr=False)
-class Scif(Algorithm):
-    """Selective and collaborative influence function (Li et al. 2023, arXiv 2304.10199), for models of any kind.
+class Influence(Algorithm):
+    """Common to the influence steps: theta += (C + damping I)^-1 v / n.
 
-    With v the gradient of the loss of the rows that go (the users' loss with them minus without them), C the curvature
-    of the mean loss over users on a few who stay, and n the number of users: theta += (C + damping I)^-1 v / n.
+    v is the gradient of the loss of the rows that go (the users' loss with them minus without them), C the curvature of
+    the mean loss over users on a few who stay, and n the number of users.
 
     Attributes:
         relative: Damping, as a multiple of the curvature that an item of average popularity has (the trace of the
@@ -72,9 +72,6 @@ class Scif(Algorithm):
         scope: Which parameters move: "items", those with a row an item; "all"; or names with wildcards.
         guard: Conjugate gradients stop at a direction whose damped curvature is below so many times the damping; None:
             never, and an indefinite Hessian destroys the model.
-        variant: "ours", or "published": the formula of the code that goes with arXiv 2508.17076, defects and all, for
-            comparison: the gradient of the rows that go is averaged together with that of users who stay, and divided
-            by n; another batch at each product; no guard. Its settings were damping .01, 64 steps, 128 retained.
         norm_limit: A step so many times longer, a requester, than the median of those before is undone.
     """
 
@@ -85,20 +82,16 @@ class Scif(Algorithm):
     curvature: str = "auto"
     scope: str | Sequence[str] = "items"
     guard: float | None = 0.5
-    variant: str = "ours"
     norm_limit: float = 20.0
 
     damping_: float | None = field(default=None, init=False)
     history_: StepHistory = field(default_factory=StepHistory, init=False)
 
-    name: ClassVar[str] = "scif"
     access: ClassVar[Access] = Access(retained="sample")
 
     def __post_init__(self) -> None:
         if self.curvature not in ("auto", "gauss-newton", "hessian"):
             raise ArgumentError(f"curvature={self.curvature!r}; expected 'auto', 'gauss-newton' or 'hessian'")
-        if self.variant not in ("ours", "published"):
-            raise ArgumentError(f"variant={self.variant!r}; expected 'ours' or 'published'")
         if not self.relative > 0 or (self.damping is not None and not self.damping > 0):
             raise ArgumentError(f"relative={self.relative}, damping={self.damping}; expected positive numbers")
         if self.steps < 1 or self.retain < 1:
@@ -133,20 +126,30 @@ class Scif(Algorithm):
         parameters = choose(model, self.scope, removal.before.n_items)
         with mode(model, training=False):
             solution, damping, _ = self.direction(model, removal, parameters, rng)
-        change = solution.x / len(removal.before.active_users)
+            change = solution.x / len(removal.before.active_users)
+            change, facts = self._finish(change, damping, model, removal, parameters, rng)
         norm = float(change.norm())
         self.history_.check(norm / len(removal.users))
         move(parameters, change)
-        return Step(
-            len(change),
-            norm,
-            {
-                "cg_steps": solution.steps,
-                "residual": solution.residual,
-                "negative_curvature": float(solution.stopped == "curvature"),
-                "damping": damping,
-            },
-        )
+        facts |= {
+            "cg_steps": solution.steps,
+            "residual": solution.residual,
+            "negative_curvature": float(solution.stopped == "curvature"),
+            "damping": damping,
+        }
+        return Step(len(change), norm, facts)
+
+    def _finish(
+        self,
+        change: torch.Tensor,
+        damping: float,
+        model: Differentiable,
+        removal: Removal,
+        parameters: list[torch.nn.Parameter],
+        rng: np.random.Generator,
+    ) -> tuple[torch.Tensor, dict[str, float]]:
+        """The step [p] that is made, given the influence step, and facts about it."""
+        return change, {}
 
     def direction(
         self,
@@ -166,17 +169,22 @@ class Scif(Algorithm):
         damping = self.damping_
         staying = np.setdiff1d(removal.users, removal.emptied_users)
         users = np.union1d(retained_users(removal, self.retain, rng), staying[: self.retain]).astype(np.int32)
-        if self.variant == "published":
-            v = self._published_gradient(model, removal, users, parameters)
-            product = self._changing_product(model, removal.after, users, parameters, rng)
-            solution = conjugate_gradients(product, v, damping, self.steps, guard=None)
-        else:
-            v = removal_gradient(model, removal, parameters)
-            product = self._product(model, removal.after, users, parameters)
-            solution = conjugate_gradients(product, v, damping, self.steps, guard=self.guard)
+        v, product = self._system(model, removal, users, parameters, rng)
+        solution = conjugate_gradients(product, v, damping, self.steps, guard=self.guard)
         if solution.stopped == "not finite" or not torch.isfinite(solution.x).all():
             raise FloatingPointError("a product with the curvature is infinite or NaN")
         return Direction(solution, damping, float(v @ solution.x))
+
+    def _system(
+        self,
+        model: Differentiable,
+        removal: Removal,
+        users: IntArray,
+        parameters: list[torch.nn.Parameter],
+        rng: np.random.Generator,
+    ) -> tuple[torch.Tensor, Product]:
+        """The gradient [p], and the product with the curvature on users."""
+        return removal_gradient(model, removal, parameters), self._product(model, removal.after, users, parameters)
 
     def _product(
         self, model: Differentiable, log: Interactions, users: IntArray, parameters: list[torch.nn.Parameter]
@@ -188,6 +196,47 @@ class Scif(Algorithm):
             return hessian_product(lambda: model.losses(log, users), parameters)
         outputs = outputs_of(model, f"{self.name} with curvature='gauss-newton'")
         return gauss_newton_product(lambda: outputs(log, users), parameters)
+
+
+@dataclass(repr=False)
+class Scif(Influence):
+    """Selective and collaborative influence function (Li et al. 2023, arXiv 2304.10199), for models of any kind.
+
+    The influence step alone, see `Influence` for its formula.
+
+    Attributes:
+        variant: "ours", or "published": the formula of the code that goes with arXiv 2508.17076, for comparison, with
+            these defects: the gradient of the rows that go is averaged with those of users who stay, so that what is
+            solved for is mostly a Newton step of training on 128 users at random; that average is divided by n once
+            more, so that the step is shorter than an influence step by about the number of users drawn, two orders of
+            magnitude; each product is with the Hessian of another 16 users, so that the operator changes under its
+            solver; and nothing stops it at negative curvature, so that `guard` has no meaning. Settings: damping .01,
+            steps 64, retain 128.
+    """
+
+    variant: str = "ours"
+
+    name: ClassVar[str] = "scif"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variant not in ("ours", "published"):
+            raise ArgumentError(f"variant={self.variant!r}; expected 'ours' or 'published'")
+        if self.variant == "published":
+            self.guard = None
+
+    def _system(
+        self,
+        model: Differentiable,
+        removal: Removal,
+        users: IntArray,
+        parameters: list[torch.nn.Parameter],
+        rng: np.random.Generator,
+    ) -> tuple[torch.Tensor, Product]:
+        if self.variant == "ours":
+            return super()._system(model, removal, users, parameters, rng)
+        v = self._published_gradient(model, removal, users, parameters)
+        return v, self._changing_product(model, removal.after, users, parameters, rng)
 
     def _published_gradient(
         self, model: Differentiable, removal: Removal, users: IntArray, parameters: list[torch.nn.Parameter]
