@@ -38,7 +38,8 @@ def sensitive_detectable(ctx: Context) -> Evidence:
     data = groceries(ctx)
     items = popular_kind(data.train, every=8, ranks=(10, 200))
     checks: dict[str, bool] = {}
-    frames, told = [], []
+    frames = []
+    seen: dict[str, list[int | None]] = {}
     values: dict[str, float] = {}
     for seed in ctx.progress(ctx.seeds, "seeds"):
         scenario = sensitive(data.train, ctx.rng(200 + seed), items, least=2)
@@ -51,11 +52,14 @@ def sensitive_detectable(ctx: Context) -> Evidence:
             one = frame[(frame["requests"] == size) & (frame["measure"] == SHARE)].iloc[0]
             name = "all" if size == n else str(size)
             checks[name] = checks.get(name, True) and bool(one["detectable"])
-        least = {measure: found.smallest(measure) for measure in frame["measure"].unique()}
-        values |= {f"least_{name}_{seed}": float(size or 0) for name, size in least.items()}
-        told.append("; ".join(f"{name}: {'never' if size is None else size}" for name, size in least.items()))
+        for name in frame["measure"].unique():
+            seen.setdefault(name, []).append(found.smallest(name))
+            values[f"least_{name}_{seed}"] = float(seen[name][-1] or 0)
+    told = (
+        f"{name} {', '.join('never' if one is None else str(one) for one in least)}" for name, least in seen.items()
+    )
     return Evidence(
-        measured=f"Smallest number of requests that is seen (of {n} at most): {' | '.join(told)}",
+        measured=f"Smallest number of requests that is seen, of {n} at most, by seed: {'; '.join(told)}",
         verdict=verdict_from(checks),
         values={name.replace(" ", "_").replace(",", "").replace("-", "_"): value for name, value in values.items()},
         table=pd.concat(frames, ignore_index=True),
