@@ -67,8 +67,9 @@ RULES: dict[str, Callable[[Values], Verdict]] = {
         [
             v["none"] >= 0.85,
             v["scif"] >= v["retrained_largest"] + 0.15,
-            abs(v["ndcg_lost"]) <= 0.005,
+            abs(v["ndcg_lost_scif"]) <= 0.005,
             abs(v["calibrated"] - v["retrained"]) <= 0.15,
+            abs(v["ndcg_lost_calibrated"]) <= 0.004,
         ]
     ),
 }

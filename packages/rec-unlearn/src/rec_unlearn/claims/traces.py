@@ -195,7 +195,7 @@ def share_saturates(ctx: Context) -> Evidence:
         "likelihood-ratio attack (removed users against users never seen, one reference): (1) untouched at least .85; "
         "(2) after the influence step at least .15 above the largest of the retrained models, (3) while nDCG@10 is "
         "within .005 of theirs; means over seeds. (4) Calibrating the length of the step brings it to within .15 of "
-        "the mean of the retrained models."
+        "the mean of the retrained models, (5) with nDCG@10 within .004 of theirs."
     ),
     data=("tafeng",),
     needs=("torch",),
@@ -221,22 +221,28 @@ def membership_survives(ctx: Context) -> Evidence:
     mean = {label: float(np.mean([row[LR]["value"] for row in rows if row["label"] == label])) for label in labels}
     retrained = [np.array(row[LR]["retrained"]) for row in rows if row["label"] == "none"]
     top, middle = float(np.mean([r.max() for r in retrained])), float(np.mean([r.mean() for r in retrained]))
-    lost = float(np.mean([np.mean(row["ndcg_retrained"]) - row["ndcg"] for row in rows if row["label"] == "scif"]))
+    lost = {
+        label: float(np.mean([np.mean(row["ndcg_retrained"]) - row["ndcg"] for row in rows if row["label"] == label]))
+        for label in ("scif", "calibrated")
+    }
     return Evidence(
         measured=(
             f"AUC untouched {mean['none']:.3f}, influence step {mean['scif']:.3f}, calibrated "
-            f"{mean['calibrated']:.3f}, fine-tuned {mean['fine-tune']:.3f}, retrained {middle:.3f} (largest {top:.3f})"
+            f"{mean['calibrated']:.3f}, fine-tuned {mean['fine-tune']:.3f}, retrained {middle:.3f} (largest {top:.3f}); "
+            f"nDCG@10 lost: influence step {lost['scif']:.4f}, calibrated {lost['calibrated']:.4f}"
         ),
         verdict=verdict_from(
             {
                 "untouched": mean["none"] >= 0.85,
                 "survives": mean["scif"] >= top + 0.15,
-                "utility": abs(lost) <= 0.005,
+                "utility": abs(lost["scif"]) <= 0.005,
                 "calibrated": abs(mean["calibrated"] - middle) <= 0.15,
+                "utility when calibrated": abs(lost["calibrated"]) <= 0.004,
             }
         ),
         values={name.replace("-", "_"): value for name, value in mean.items()}
-        | {"retrained": middle, "retrained_largest": top, "ndcg_lost": lost},
+        | {"retrained": middle, "retrained_largest": top}
+        | {f"ndcg_lost_{label}": value for label, value in lost.items()},
         table=_membership_table(rows),
     )
 
