@@ -228,8 +228,8 @@ def membership_survives(ctx: Context) -> Evidence:
     return Evidence(
         measured=(
             f"AUC untouched {mean['none']:.3f}, influence step {mean['scif']:.3f}, calibrated "
-            f"{mean['calibrated']:.3f}, fine-tuned {mean['fine-tune']:.3f}, retrained {middle:.3f} (largest {top:.3f}); "
-            f"nDCG@10 lost: influence step {lost['scif']:.4f}, calibrated {lost['calibrated']:.4f}"
+            f"{mean['calibrated']:.3f}, fine-tuned {mean['fine-tune']:.3f}, retrained {middle:.3f} (largest {top:.3f})"
+            f"; nDCG@10 lost: influence step {lost['scif']:.4f}, calibrated {lost['calibrated']:.4f}"
         ),
         verdict=verdict_from(
             {
