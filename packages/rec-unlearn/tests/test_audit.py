@@ -19,7 +19,7 @@ from rec_unlearn.audit import (
 from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.sequence import NextBasketGRU
 from rec_unlearn.models.torch_base import TrainConfig
-from rec_unlearn.requests import resolve
+from rec_unlearn.requests import DeletionRequest, resolve
 from rec_unlearn.scenarios import accounts, spam
 from rec_unlearn.simulate import simulate_baskets
 
@@ -178,6 +178,21 @@ def test_losses_without_a_loss_come_from_scores(closed):
     logits = closed["untouched"].scores(train, np.array([user]))[0].astype(np.float64)
     log_softmax = logits - np.log(np.exp(logits).sum())
     assert found[3] == pytest.approx(-log_softmax[test.items_of(user)].mean(), rel=1e-5)
+
+
+def test_what_has_left_the_catalogue_is_far_away_but_not_infinitely():
+    from rec_unlearn.models.itemknn import ItemKNN
+
+    item, asked = int(WORLD.log.item[0]), WORLD.log.active_users[:1]
+    removal = resolve([DeletionRequest(items=[WORLD.log.item_ids[item]])], WORLD.log)
+    before, after = ItemKNN(5).fit(WORLD.log), ItemKNN(5).fit(removal.after)
+    found = audit(after, removal, untouched=before, retrained=[after, after], targets=[item], users=asked)
+    measured = {one.name: one for one in found.measures}
+    assert measured["log-probability of the targets"].verdict == "removed within noise"
+    assert np.isfinite([one.gap for one in found.measures]).all()
+    losses = sequence_loss(after, WORLD.log, WORLD.log.active_users)
+    assert np.isfinite(losses).all()
+    assert likelihood_ratio(after, WORLD.log, OTHERS, [after]).value == 0.5
 
 
 def test_planted_pairs_score_above_others_in_a_model_that_knows_them():

@@ -67,6 +67,52 @@ def test_dates_are_times():
     assert log.time[1] - log.time[0] == 86_400
 
 
+@pytest.mark.parametrize(
+    "when",
+    [
+        ["2024-03-31T01:00:00+01:00", "2024-03-31 00:00:01", "2024-03-31T00:00:02Z"],
+        [pd.Timestamp("2024-03-31T01:00:00+01:00").to_pydatetime(), *pd.to_datetime(["2024-03-31 00:00:01Z"] * 2)],
+        ["1711843200", "1711843201", "1711843202"],
+    ],
+)
+def test_dates_of_any_time_zone_are_seconds_and_so_are_texts_of_numbers(when, tmp_path):
+    table = pd.DataFrame({"user": "a", "item": ["x", "y", "z"], "day": pd.Series(when, dtype=object)})
+    log = Interactions.from_pandas(table, time="day")
+    assert log.time[0] == 1_711_843_200
+    assert log.item.tolist() == [0, 1, 2]
+    table.astype(str).to_csv(tmp_path / "t.csv", index=False)
+    assert Interactions.read(tmp_path / "t.csv", time="day").time.tolist() == log.time.tolist()
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+def test_dates_far_from_now_are_times_too(unit):
+    day = np.array(["1700-01-01" if unit == "ns" else "2914-04-07", "2014-01-01"], dtype=f"datetime64[{unit}]")
+    log = Interactions.from_pandas(pd.DataFrame({"user": 1, "item": [1, 2], "day": day}), time="day")
+    assert sorted(log.time) == sorted(day.astype("datetime64[s]").astype(np.int64).tolist())
+
+
+@pytest.mark.parametrize(
+    ("when", "row", "complaint"),
+    [
+        (["2024-03-31", "yesterday"], 1, "not a date, as others are"),
+        (["31.03.2024", "01.04.2024"], 0, "as in 2024-03-31 or 2024-03-31T10:00:00"),
+        (["2024-03-31", None], 1, "a time is missing"),
+        ([1.0, np.inf], 1, "not a finite time"),
+    ],
+)
+def test_a_time_that_is_none_is_named_with_its_row(when, row, complaint):
+    table = pd.DataFrame({"user": 1, "item": 2, "day": when})
+    with pytest.raises(DataError, match=rf"row {row}.*{complaint}"):
+        Interactions.from_pandas(table, time="day")
+
+
+def test_baskets_that_are_dates_stand_in_their_order_also_where_they_are_texts(tmp_path):
+    table = pd.DataFrame({"user": "a", "item": ["x", "y", "z"], "basket": ["2024-02-01", "2024-01-01", "2024-01-15"]})
+    assert Interactions.from_pandas(table, basket="basket").item.tolist() == [1, 2, 0]
+    table.to_csv(tmp_path / "t.csv", index=False)
+    assert Interactions.read(tmp_path / "t.csv", basket="basket").item.tolist() == [1, 2, 0]
+
+
 def test_a_row_that_stands_twice_counts_once_and_is_told():
     with pytest.warns(DuplicateRowsWarning, match="2 rows stand twice in one moment"):
         log = Interactions.from_pandas(frame([("a", "x", 1)] * 3 + [("a", "x", 2)]), time="time")

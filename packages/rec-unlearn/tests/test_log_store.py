@@ -90,5 +90,5 @@ def test_a_missing_file_and_another_npz_are_errors(tmp_path):
     with pytest.raises(DataError, match="no such file"):
         load(tmp_path / "none.npz")
     np.savez(tmp_path / "other.npz", a=np.arange(3))
-    with pytest.raises(DataError, match=r"other.npz: not readable"):
+    with pytest.raises(DataError, match=r"other.npz: no interactions, but something else"):
         load(tmp_path / "other.npz")

@@ -83,3 +83,19 @@ def test_a_request_that_contradicts_itself_is_refused(arguments, complaint):
 def test_what_the_log_does_not_know_is_refused_by_name(request_):
     with pytest.raises(UnknownIdError, match=r"nobody|nothing|toys"):
         resolve(request_, LOG)
+
+
+@pytest.mark.parametrize(
+    ("requests", "log", "complaint"),
+    [
+        ("a", LOG, "'a' is no request; expected DeletionRequest"),
+        (["a"], LOG, "'a' is no request"),
+        (DeletionRequest(user=["a", "b"]), LOG, "is no id of a user; expected one value"),
+        (DeletionRequest(user="a"), LOG.to_pandas(), "log is a DataFrame; expected Interactions"),
+        (DeletionRequest(user="c", items=["z"]), LOG, "holds nothing of what is asked for: items 'z' of user 'c'$"),
+        ([DeletionRequest(items=["z"]), DeletionRequest(pairs=[("c", "z")])], LOG, r"asked for: pairs \('c', 'z'\)$"),
+    ],
+)
+def test_what_is_wrong_with_a_request_is_said_in_its_own_words(requests, log, complaint):
+    with pytest.raises(ArgumentError, match=complaint):
+        resolve(requests, log)

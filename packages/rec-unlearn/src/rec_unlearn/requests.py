@@ -66,6 +66,19 @@ class DeletionRequest:
         if self.received is not None and self.deadline is not None and self.deadline < self.received:
             raise ArgumentError(f"deadline {self.deadline} lies before the request was received, {self.received}")
 
+    def __str__(self) -> str:
+        if self.pairs is not None:
+            return f"pairs {_some(self.pairs)}"
+        what = "everything" if self.items is None else f"items {_some(self.items)}"
+        if self.category is not None:
+            what = f"category {self.category!r}"
+        return f"{what} of {'everybody' if self.user is None else f'user {self.user!r}'}"
+
+
+def _some(values: Sequence[object], most: int = 5) -> str:
+    """Values for a message, not all of a thousand."""
+    return ", ".join(map(repr, values[:most])) + (f" and {len(values) - most} more" if len(values) > most else "")
+
 
 @dataclass(frozen=True, eq=False)
 class Removal:
@@ -122,12 +135,22 @@ def resolve(
         categories: The items of each category, by its name.
 
     Raises:
+        ArgumentError: Something is no request, or the log is of another kind.
         UnknownIdError: The log has no such user or item, or `categories` no such category.
         EmptyRequestError: There is no request, or one of them asks for nothing that the log holds.
     """
-    every = (requests,) if isinstance(requests, DeletionRequest) else tuple(requests)
+    if not isinstance(log, Interactions):
+        raise ArgumentError(
+            f"log is a {type(log).__name__}; expected Interactions, as Interactions.from_pandas makes them"
+        )
+    every = (requests,) if isinstance(requests, DeletionRequest | str) else tuple(requests)
     if not every:
         raise EmptyRequestError("there is no request")
+    for one in every:
+        if not isinstance(one, DeletionRequest):
+            raise ArgumentError(
+                f"{one!r} is no request; expected DeletionRequest, for a user DeletionRequest(user=...)"
+            )
     rows = np.zeros(len(log), dtype=bool)
     for request in every:
         found = _rows(request, log, categories or {})

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from irworks.errors import ArgumentError
 from rec_unlearn.audit.auc import Auc
-from rec_unlearn.audit.floor import Measured, Verdict, worst
+from rec_unlearn.audit.floor import LEAST, Measured, Verdict, worst
 from rec_unlearn.audit.membership import likelihood_ratio, loss_attack, user_losses
 from rec_unlearn.data import Split
 from rec_unlearn.data.interactions import Interactions
@@ -217,7 +217,7 @@ def _of_targets(suffix: str, log: Interactions, users: ArrayLike, items: ArrayLi
     return {
         f"share shown a target{suffix}": Measure(lambda m: share_shown(m, log, users, items), _SHARE),
         f"log-probability of the targets{suffix}": Measure(
-            lambda m: float(log_probability(m, log, users, items).mean()), _NATS
+            lambda m: float(np.maximum(log_probability(m, log, users, items), LEAST).mean()), _NATS
         ),
         f"median rank of the best target{suffix}": Measure(best_rank, _RANKS),
     }

@@ -8,7 +8,11 @@ import numpy as np
 
 from irworks.errors import ArgumentError
 
-__all__ = ["Measured", "Verdict", "judge", "worst"]
+__all__ = ["LEAST", "Measured", "Verdict", "judge", "worst"]
+
+# In place of the logarithm of 0, which models of counts give to what has left the catalogue: with it, the untouched and
+# the retrained model would be infinitely far apart, and nothing could be said of what lies between.
+LEAST = float(np.log(np.finfo(np.float64).tiny))
 
 Verdict = Literal["removed within noise", "partly", "not removed", "overshot", "cannot tell"]
 

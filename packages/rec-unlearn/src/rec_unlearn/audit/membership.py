@@ -7,6 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from irworks.errors import ArgumentError
 from rec_unlearn.audit.auc import Auc, auc
+from rec_unlearn.audit.floor import LEAST
 from rec_unlearn.data import Interactions
 from rec_unlearn.protocols import Recommender
 
@@ -49,7 +50,7 @@ def sequence_loss(model: Recommender, log: Interactions, users: ArrayLike) -> Fl
         part = codes[start : start + 256]
         scores = model.scores(before, part).astype(np.float64)
         scores -= scores.max(axis=1, keepdims=True)
-        logs = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        logs = np.maximum(scores - np.log(np.exp(scores).sum(axis=1, keepdims=True)), LEAST)
         rows = after.rows_of(part)
         owner = np.repeat(np.arange(len(part)), np.diff(after.user_offsets)[part])
         taken = np.bincount(owner, minlength=len(part))

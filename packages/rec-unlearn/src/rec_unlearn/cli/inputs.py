@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +30,8 @@ class Columns:
         if path.suffix == ".npz":
             from rec_unlearn.data.store import load
 
-            return load(path)
+            # Not the name of the table that it once came from, which has more in it.
+            return replace(load(path), name=path.name)
         from rec_unlearn.data.readers import read_baskets, read_interactions
 
         if path.suffix == ".json":

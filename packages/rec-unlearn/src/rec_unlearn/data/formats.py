@@ -15,7 +15,7 @@ from irworks.data.columns import Place, check_present, line_of_row, numbers, pla
 from irworks.data.damage import one_line, refused
 from irworks.data.tables import read_csv, refuse_folder
 from irworks.errors import DataError
-from rec_unlearn.data.frames import from_frame
+from rec_unlearn.data.frames import from_frame, seconds
 from rec_unlearn.data.interactions import Interactions
 
 if TYPE_CHECKING:
@@ -308,7 +308,7 @@ def _seconds(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[np.flo
         raise place.error("not a date", 0, column, plain(values.iloc[0]), "a date")
     dates = pd.to_datetime(values, errors="coerce", utc=True)
     _refuse(dates.isna().to_numpy(), "not a date", place, column, values, "a date")
-    return np.asarray((dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
+    return seconds(dates)
 
 
 def _refuse(bad: NDArray[np.bool_], problem: str, place: Place, column: str, values: Any, expected: str) -> None:

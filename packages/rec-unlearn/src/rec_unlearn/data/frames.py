@@ -1,6 +1,8 @@
 """From a table with a row an interaction to `Interactions`."""
 
+import re
 import warnings
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +14,11 @@ from rec_unlearn.data.interactions import Interactions
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DuplicateRowsWarning", "from_frame", "from_pandas"]
+__all__ = ["DuplicateRowsWarning", "from_frame", "from_pandas", "seconds"]
+
+
+_A_TIME = "a number, or a date as in 2024-03-31 or 2024-03-31T10:00:00+02:00"
+_DATE = re.compile(r"\s*\d{4}-\d{2}-\d{2}")
 
 
 class DuplicateRowsWarning(UserWarning):
@@ -40,7 +46,7 @@ def from_pandas(
         frame: The table.
         user: Column of the user; for anonymous sessions, of the session.
         item: Column of the item.
-        time: Column of numbers or dates, if there is one.
+        time: Column of numbers or dates (texts as in ISO 8601 too; without a time zone: UTC), if there is one.
         basket: Column of what is bought together, if there is one; numbered per user or over all.
         session: Column of the sessions of a user, if there is one.
         name: What to call the table in messages.
@@ -107,20 +113,40 @@ def from_frame(
 
 
 def _times(frame: "pd.DataFrame", column: str, place: Place) -> NDArray[np.float64]:
+    """Numbers as they are, and dates in seconds since 1970; without a time zone, they are of UTC: float64 [n]."""
     import pandas as pd
 
     values = frame[column]
-    if not pd.api.types.is_datetime64_any_dtype(values.dtype):
-        return numbers(frame, column, place, "a number or a date")
     if values.isna().any():
         row = int(np.flatnonzero(values.isna())[0])
-        raise place.error("a time is missing", row, column, "an empty value", "a number or a date")
-    stamps = pd.DatetimeIndex(values)
-    return (
-        np.asarray(stamps.tz_localize(None) if stamps.tz is None else stamps.tz_convert(None), "datetime64[ns]").astype(
-            np.int64
-        )
-        / 1e9
+        raise place.error("a time is missing", row, column, "an empty value", _A_TIME)
+    if not (pd.api.types.is_datetime64_any_dtype(values.dtype) or _are_dates(values)):
+        found = numbers(frame, column, place, _A_TIME)
+        if not np.isfinite(found).all():
+            row = int(np.flatnonzero(~np.isfinite(found))[0])
+            raise place.error("not a finite time", row, column, values.iloc[row], _A_TIME)
+        return found
+    stamps = pd.to_datetime(values, utc=True, format="ISO8601", errors="coerce")
+    if stamps.isna().any():
+        row = int(np.flatnonzero(stamps.isna())[0])
+        raise place.error("not a date, as others are", row, column, values.iloc[row], _A_TIME)
+    return seconds(stamps)
+
+
+def seconds(stamps: "pd.Series[Any]") -> NDArray[np.float64]:
+    """Seconds since 1970 of dates with a time zone: float64 [n]."""
+    # In the unit that they have: nanoseconds end in the year 2262.
+    moments = stamps.dt.tz_localize(None).to_numpy()
+    in_a_second = {"s": 1, "ms": 1e3, "us": 1e6, "ns": 1e9}[np.datetime_data(moments.dtype)[0]]
+    return np.asarray(moments.astype(np.int64) / in_a_second)
+
+
+def _are_dates(values: "pd.Series[Any]") -> bool:
+    """Whether any is a date: an object of Python's, or a text that begins as one."""
+    if values.dtype.kind != "O":
+        return False
+    return any(
+        isinstance(value, date) or (isinstance(value, str) and _DATE.match(value) is not None) for value in values
     )
 
 
@@ -146,6 +172,13 @@ def _basket_order(
     values = frame[column]
     if pd.api.types.is_datetime64_any_dtype(values.dtype) or pd.api.types.is_numeric_dtype(values.dtype):
         return pd.factorize(values, sort=True)[0].astype(np.float64)
+    codes, ids = pd.factorize(values)
+    texts = pd.Series(ids, dtype=object)
+    if _are_dates(texts):
+        # Of a CSV file, where baskets are read as the ids that they are.
+        stamps = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
+        if not stamps.isna().any():
+            return np.asarray(stamps.rank(method="dense").to_numpy()[codes], dtype=np.float64)
     return row.astype(np.float64)
 
 

@@ -134,7 +134,10 @@ class Interactions:
         return self._code(self._item_places, "item", item)
 
     def _code(self, places: dict[Any, int], kind: str, wanted: object) -> int:
-        found = places.get(wanted)
+        try:
+            found = places.get(wanted)
+        except TypeError:
+            raise ArgumentError(f"{wanted!r} is no id of a {kind}; expected one value") from None
         if found is None:
             other = places.get(str(wanted)) if not isinstance(wanted, str) else _numeric(places, wanted)
             hint = f"; ids of {kind}s are {type(next(iter(places), '')).__name__} here" if other is not None else ""

@@ -89,6 +89,8 @@ def load(path: str | Path) -> Interactions:
         raise DataError("no such file", source=file)
     try:
         with np.load(file, allow_pickle=False) as stored:
+            if "about" not in stored.files:
+                raise DataError("no interactions, but something else", source=file, expected=_FORMAT)
             arrays = {name: stored[name] for name in stored.files}
         about = json.loads(arrays["about"].tobytes())
         if about["format"] != _FORMAT:

@@ -84,6 +84,8 @@ def load(path: str | Path) -> Any:
             refused("no model can be read from it", source, expected=expected),
             np.load(handle, allow_pickle=False) as archive,
         ):
+            if _HEADER not in archive.files:
+                raise ValueError("it holds something else")
             header = json.loads(str(archive[_HEADER]))
             if not isinstance(header, dict) or header.get("package") != _PACKAGE:
                 raise ValueError("it is of another package")

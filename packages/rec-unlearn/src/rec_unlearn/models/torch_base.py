@@ -162,6 +162,8 @@ class TorchRecommender(Saved, ABC):
             NothingToLearnError: The log has no steps that follow one another.
             TrainingError: The loss became infinite or NaN.
         """
+        if self.task != "cf" and not log.has_order:
+            raise NothingToLearnError(type(self).__name__, log.name)
         self.start(log, seed=seed)
         if accelerator is not None:
             self.module_.to(accelerator.device)
@@ -179,7 +181,6 @@ class TorchRecommender(Saved, ABC):
         """Train on from the weights that there are, with a fresh optimiser; arguments as of `fit`."""
         from rec_unlearn.evaluate import ndcg
 
-        self._require_steps(log)
         config, seed, share = self.train, self.seed_ if seed is None else seed, Share(accelerator)
         optimiser = torch.optim.AdamW(self.module.parameters(), lr=config.lr, weight_decay=config.weight_decay)
         best: tuple[float, dict[str, torch.Tensor]] | None = None
@@ -203,10 +204,6 @@ class TorchRecommender(Saved, ABC):
         self.module.eval()
         self.fingerprint_ = Fingerprint.of(log)
         return self
-
-    def _require_steps(self, log: Interactions) -> None:
-        if self.task != "cf" and not log.has_order:
-            raise NothingToLearnError(type(self).__name__, log.name)
 
     def _epoch(self, log: Interactions, optimiser: torch.optim.Optimizer, seed: int, epoch: int, share: Share) -> float:
         self.module.train()
