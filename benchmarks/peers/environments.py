@@ -96,6 +96,12 @@ class PeerEnvironment:
 
 _CLAX = ("clax-models==0.1.1", "jax==0.7.2", "jaxlib==0.7.2", "flax==0.11.2", "optax==0.2.8")
 
+_LENSKIT = ("lenskit==2025.8.1", "numpy==2.4.6", "scipy==1.17.1", "pandas==2.3.3")
+_RECBOLE = (
+    *("recbole==1.2.1", "numpy==1.26.4", "torch==2.5.1", "ray==2.6.3", "pandas==2.2.3", "scipy==1.13.1"),
+    *("scikit-learn==1.5.2", "setuptools<81"),
+)
+
 CLAX = PeerEnvironment(
     name="clax",
     label="CLAX",
@@ -122,6 +128,26 @@ PYMOVEMENTS = PeerEnvironment(
     label="pymovements",
     python=">=3.11,<3.14",
     steps=(("pymovements==0.28.0", "numpy==2.4.6", "polars==2.1.0"),),
+)
+
+
+LENSKIT = PeerEnvironment(
+    name="lenskit",
+    label="LensKit",
+    python=">=3.11,<3.14",
+    # Of torch it needs one factorisation: as above, the build without CUDA where it can be had.
+    steps=(("--torch-backend", "cpu", *_LENSKIT),),
+    fallback=(_LENSKIT,),
+)
+
+RECBOLE = PeerEnvironment(
+    name="recbole",
+    label="RecBole",
+    python=">=3.10,<3.13",
+    # RecBole 1.2.1 names types that NumPy 2 no longer has, loads files as torch before 2.6 did, and imports
+    # pkg_resources, which newer setuptools do not bring; it is older than pandas 3.
+    steps=(("--torch-backend", "cpu", *_RECBOLE),),
+    fallback=(_RECBOLE,),
 )
 
 

@@ -13,6 +13,9 @@ from typing import Any
 import numpy as np
 from meter import Arrays, Measured, cpu_seconds, peak_mebibytes, repeat, serve
 
+# Users whose scores are compared with a peer's.
+PROBES = 50
+
 # -- worlds -----------------------------------------------------------------------------------------------------------
 
 
@@ -48,7 +51,7 @@ def ease(data: Arrays, *, requests: int, seed: int) -> tuple[Measured, Arrays]:
     from rec_unlearn.models.counting import binary
     from rec_unlearn.models.ease import EASE
 
-    model, log, measured = _remove(lambda: EASE(500.0), data, requests, seed)
+    model, log, measured, scores = _remove(lambda: EASE(500.0), data, requests, seed)
     used = binary(log)
     gram = (used.T @ used).astype(np.float64).toarray(order="F")
     np.fill_diagonal(gram, np.diag(gram) + model.l2)
@@ -61,14 +64,14 @@ def ease(data: Arrays, *, requests: int, seed: int) -> tuple[Measured, Arrays]:
     lower = np.tril(model.inverse_)
     measured["cholesky_seconds"], measured["cholesky_cpu_seconds"] = timing["fit_seconds"], timing["cpu_seconds"]
     measured["largest_difference"] = float(np.abs(lower - np.tril(inverse)).max())
-    return measured | {"refits": model.refits_, "same": measured["largest_difference"] < 1e-8}, {}
+    return measured | {"refits": model.refits_, "same": measured["largest_difference"] < 1e-8}, {"scores": scores}
 
 
 def itemknn(data: Arrays, *, k: int, requests: int, seed: int) -> tuple[Measured, Arrays]:
     """Accounts removed from ItemKNN one by one, against counting again and finding all neighbours."""
     from rec_unlearn.models.itemknn import ItemKNN
 
-    model, log, measured = _remove(lambda: ItemKNN(k), data, requests, seed, ItemKNN.neighbours)
+    model, log, measured, scores = _remove(lambda: ItemKNN(k), data, requests, seed, ItemKNN.neighbours)
     users = log.active_users[:1]
     start = perf_counter()
     model.scores(log, users)
@@ -76,14 +79,16 @@ def itemknn(data: Arrays, *, k: int, requests: int, seed: int) -> tuple[Measured
     # A removal leaves neighbours to be found when they are needed, so counting alone is the other thing to hold it to.
     fresh, counting = repeat(lambda: ItemKNN(k).fit(log), 1)
     measured["counting_seconds"], measured["counting_cpu_seconds"] = counting["fit_seconds"], counting["cpu_seconds"]
-    return measured | {"same": _equal(_parts(model), _parts(fresh))}, {}
+    same = _equal(_parts(model), _parts(fresh))
+    weights = ItemKNN(k).fit(interactions(data)).neighbours()[1]
+    return measured | {"same": same}, {"scores": scores, "weights": weights}
 
 
 def tifuknn(data: Arrays, *, k: int, requests: int, seed: int) -> tuple[Measured, Arrays]:
     """Accounts removed from TIFU-kNN one by one, against computing all vectors and lists again."""
     from rec_unlearn.models.tifuknn import TIFUKNN
 
-    model, log, measured = _remove(lambda: TIFUKNN(k), data, requests, seed)
+    model, log, measured, _ = _remove(lambda: TIFUKNN(k), data, requests, seed)
     fresh = TIFUKNN(k).fit(log)
     return measured | {"same": _equal(model.state(), fresh.state())}, {}
 
@@ -100,11 +105,15 @@ def _equal(one: Arrays, other: Arrays) -> bool:
 
 def _remove(
     make: Callable[[], Any], data: Arrays, requests: int, seed: int, after_fit: Callable[[Any], object] | None = None
-) -> tuple[Any, Any, Measured]:
-    """Fit a model, time it, and time the removal of accounts drawn at random: model, what is left, and times."""
+) -> tuple[Any, Any, Measured, np.ndarray]:
+    """Fit a model, time it, and time the removal of accounts drawn at random.
+
+    Returns:
+        The model, what is left, times, and the fitted model's scores of the first users before any removal.
+    """
     from rec_unlearn import DeletionRequest, resolve
 
-    log = _log(data)
+    log = interactions(data)
 
     def fit() -> Any:
         model = make().fit(log)
@@ -113,6 +122,7 @@ def _remove(
         return model
 
     model, refit = repeat(fit, 1)
+    scores = np.asarray(model.scores(log, log.active_users[:PROBES]), dtype=np.float32)
     seconds, cpu = [], []
     for user in np.random.default_rng(seed).choice(log.active_users, requests, replace=False):
         removal = resolve(DeletionRequest(user=log.user_ids[user]), log)
@@ -133,10 +143,11 @@ def _remove(
             "refit_cpu_seconds": refit["cpu_seconds"],
             "peak_mebibytes": peak_mebibytes(),
         },
+        scores,
     )
 
 
-def _log(data: Arrays) -> Any:
+def interactions(data: Arrays) -> Any:
     """The world as `Interactions`: rows are sorted already."""
     from rec_unlearn import Interactions
 
