@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping
 
+import numpy as np
+import pandas as pd
 import pytest
 
 from irworks.claims import Context, Verdict
+from irworks.errors import ArgumentError
 from irworks.report.page import as_table
 from rec_unlearn.claims import CLAIMS
 from rec_unlearn.claims.sequential import GENERAL
+from rec_unlearn.simulate import simulate_baskets
 
 Values = Mapping[str, float]
 
@@ -95,3 +99,34 @@ def test_a_claim_measures_and_says_so(run):
 def test_a_verdict_follows_from_the_values(run):
     claim, evidence = run
     assert evidence.verdict is RULES[claim.id](evidence.values)
+
+
+@pytest.fixture(scope="module")
+def instacart(tmp_path_factory):
+    """Made-up baskets of 15 products, of which two are wine, in Instacart's files."""
+    folder = tmp_path_factory.mktemp("instacart")
+    log = simulate_baskets(np.random.default_rng(5), n_users=900, n_items=15, n_categories=3).log
+    rows = pd.DataFrame({"user_id": log.user, "order_number": log.step, "product_id": log.item})
+    orders = rows[["user_id", "order_number"]].drop_duplicates(ignore_index=True)
+    orders["order_id"] = orders.index
+    lines = rows.merge(orders, on=["user_id", "order_number"])[["order_id", "product_id"]]
+    orders.to_csv(folder / "orders.csv", index=False)
+    lines[:-10].to_csv(folder / "order_products__prior.csv", index=False)
+    lines[-10:].to_csv(folder / "order_products__train.csv", index=False)
+    pd.DataFrame({"aisle_id": [1, 28], "aisle": ["bread", "wine"]}).to_csv(folder / "aisles.csv", index=False)
+    products = pd.DataFrame({"product_id": range(15), "aisle_id": [28 if i in (3, 7) else 1 for i in range(15)]})
+    products.to_csv(folder / "products.csv", index=False)
+    return folder
+
+
+def test_claims_run_on_the_data_of_the_paper_from_the_users_path(instacart, tmp_path):
+    def run_on(**options):
+        options = {"instacart": str(instacart), **options}
+        return CLAIMS.run(Context("smoke", (0,), tmp_path, device="cpu", options=options), "sensitive-detectable")
+
+    evidence = run_on(users="140")
+    assert evidence.values["least_log_probability_of_the_targets_0"] > 0
+    with pytest.raises(ArgumentError, match="category='cheese'; expected one of: bread, wine, alcohol, baby, meat"):
+        run_on(category="cheese")
+    with pytest.raises(ArgumentError, match="users=many: expected a number from 1 to"):
+        run_on(users="many")

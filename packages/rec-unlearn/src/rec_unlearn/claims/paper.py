@@ -6,6 +6,12 @@ __all__ = ["CLAIMS"]
 
 CLAIMS = ClaimSet(
     package="rec-unlearn",
+    options={
+        "instacart": "folder of Instacart's CSV files, in place of Ta-Feng",
+        "category": "of Instacart, what is sensitive: alcohol, baby, meat, or the name of an aisle",
+        "baskets": "JSON files of baskets, with commas between, in place of Ta-Feng",
+        "users": "how many users are trained on",
+    },
     imports=("pandas", "scipy.sparse", "torch._dynamo", "matplotlib.figure"),
     paper=Paper(
         title="Towards a Real-World Aligned Benchmark for Unlearning in Recommender Systems",

@@ -4,6 +4,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from irworks.claims import Context
+from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
     from rec_unlearn.bench.trial import Trial
@@ -17,34 +18,66 @@ Kind = Literal["gru", "attention"]
 
 
 class Groceries(NamedTuple):
-    """Ta-Feng, prepared.
+    """Baskets, prepared.
 
     Attributes:
         train: All but the last basket of each user.
         split: `train`, and the last baskets.
         others: Users whom no model sees.
+        sensitive: Items of a sensitive category, by id, where categories are known.
     """
 
     train: "Interactions"
     split: "Split"
     others: "Interactions"
+    sensitive: tuple[object, ...] = ()
 
 
 def groceries(ctx: Context, *, small: int = 1_500, others: int | None = None) -> Groceries:
-    """Read Ta-Feng: users with at least 4 baskets, items bought at least 30 times, the last 15 baskets of a user."""
+    """Read Ta-Feng, or what the options name: users with at least 4 baskets, the last 15 of each, frequent items."""
     from rec_unlearn.data import leave_last_out
     from rec_unlearn.data.prepare import compact, frequent_items, last_steps, long_histories
-    from rec_unlearn.data.readers import read_baskets
 
-    folder = ctx.data("tafeng")
-    log = long_histories(read_baskets(folder / "tafeng_history.json", folder / "tafeng_future.json"), 4)
+    log, sensitive = _baskets(ctx)
+    log = long_histories(log, 4)
+    # Items bought so often; the threshold is that of the prototypes on Ta-Feng.
     often = ctx.pick(smoke=300, small=30, full=30)
     log = long_histories(last_steps(compact(frequent_items(log, often)), 15), 4)
     users = log.active_users
     hidden = others or ctx.pick(smoke=60, small=500, full=1_000)
-    n = ctx.pick(smoke=120, small=small, full=len(users) - hidden)
+    wanted = ctx.options.get("users", str(ctx.pick(smoke=120, small=small, full=len(users) - hidden)))
+    n = int(wanted) if wanted.isdecimal() else 0
+    if not 0 < n <= len(users) - hidden:
+        raise ArgumentError(
+            f"users={wanted}: expected a number from 1 to {len(users) - hidden}, as {log.name} has {len(users)} users "
+            f"with 4 baskets of frequent items, of whom {hidden} are held out"
+        )
     split = leave_last_out(log.of_users(users[:n]).renumbered())
-    return Groceries(split.train, split, log.of_users(users[n : n + hidden]).renumbered())
+    kept = set(log.item_ids.tolist())
+    return Groceries(
+        split.train,
+        split,
+        log.of_users(users[n : n + hidden]).renumbered(),
+        tuple(item for item in sensitive if item in kept),
+    )
+
+
+def _baskets(ctx: Context) -> "tuple[Interactions, list[int]]":
+    """The log, and the ids of its sensitive items; none, where no categories are known."""
+    from rec_unlearn.data.readers import read_baskets
+
+    if "instacart" in ctx.options:
+        from rec_unlearn.data.formats import read_instacart
+
+        found = read_instacart(ctx.options["instacart"])
+        category = ctx.options.get("category", "alcohol")
+        if category not in found.categories:
+            raise ArgumentError(f"category={category!r}; expected one of: {', '.join(found.categories)}")
+        return found.log, found.categories[category]
+    if "baskets" in ctx.options:
+        return read_baskets(*ctx.options["baskets"].split(",")), []
+    folder = ctx.data("tafeng")
+    return read_baskets(folder / "tafeng_history.json", folder / "tafeng_future.json"), []
 
 
 def train(kind: Kind, device: str, log: "Interactions", seed: int) -> "TorchRecommender":
@@ -72,7 +105,8 @@ def canary_trial(ctx: Context, data: Groceries, kind: Kind, seed: int, **setting
     from rec_unlearn.scenarios import accounts, canaries
 
     pairs, real = ctx.pick(smoke=(3, 4), small=(15, 30), full=(30, 40))
-    taken = ctx.pick(smoke=(0, 15), small=(2, 15), full=(4, 15))
+    # The more users, the more often the rarest of the frequent items are taken.
+    taken = ctx.pick(smoke=(0, 15), small=(2, 15), full=(4, 60))
     planted = canaries(data.train, ctx.rng(300 + seed), n_pairs=pairs, taken=taken)
     closing = accounts(data.train, ctx.rng(400 + seed), n=real)
     requests = [*planted.requests, *closing.requests]
