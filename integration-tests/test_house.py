@@ -107,11 +107,11 @@ WITH_TORCH = {
     "rec_unlearn.curvature",
     *(
         f"rec_unlearn.models.{room}"
-        for room in ("factors", "lightgcn", "sequence", "sets2sets", "sparse", "torch_base")
+        for room in ("distributed", "factors", "lightgcn", "sequence", "sets2sets", "sparse", "torch_base")
     ),
     *(
         f"rec_unlearn.algorithms.{room}"
-        for room in ("block", "calibrated", "general", "gif", "gradients", "imcorrect", "scif", "sharded")
+        for room in ("block", "calibrated", "general", "gif", "gradients", "imcorrect", "noise", "scif", "sharded")
     ),
 }
 

@@ -7,7 +7,18 @@ import pytest
 
 from irworks.errors import ArgumentError, IrworksError
 from rec_unlearn.algorithms import make_algorithm
-from rec_unlearn.bench import Cell, Trial, bench, make_controls, make_trial, serve, split_for
+from rec_unlearn.bench import (
+    Cell,
+    Trial,
+    bench,
+    default_algorithms,
+    leaderboard,
+    make_controls,
+    make_trial,
+    serve,
+    split_for,
+)
+from rec_unlearn.bench.run import run_cell
 from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.sequence import NextBasketGRU
 from rec_unlearn.models.torch_base import TrainConfig
@@ -77,6 +88,26 @@ def test_a_grid_is_run_once_kept_and_shown_with_the_cells_that_failed(tmp_path):
     assert len(told) == 3
     assert again.equals(board)
     assert json.loads((tmp_path / "results.json").read_text())["failed"] == []
+
+
+@pytest.mark.parametrize(("model", "own"), [("ease", "exact"), ("popularity", "exact"), ("ials", "warm-start")])
+def test_a_model_without_torch_is_compared_with_its_controls(model, own):
+    names = default_algorithms(model)
+    assert names == ("none", own, "retrain")
+    cell = Cell(model, "spam", 0, tuple((name, ()) for name in names), users=60, others=30, requests=5)
+    board = leaderboard(run_cell(cell)).set_index("algorithm")
+    assert {"share", "log-prob.", "LR attack"} <= set(board.columns)
+    assert board.loc["retrain", "overlap"] == 1
+    if own == "exact":
+        assert board.loc["exact", "overlap"] == 1
+        assert board.loc["exact", "share"] == board.loc["exact", "share, retrained"]
+
+
+def test_an_item_that_left_the_catalogue_does_not_stop_a_cell():
+    algorithms = (("exact", ()), ("scif", ()))
+    rows = run_cell(Cell("itemknn", "unpopular", 0, algorithms, users=60, others=30, requests=40))
+    assert "needs a model with parameters()" in rows[-1]["not_applicable"]
+    assert all(np.isfinite(row["AUC of the likelihood-ratio attack"]["value"]) for row in rows[:-1])
 
 
 def test_a_grid_without_a_result_is_an_error(tmp_path):

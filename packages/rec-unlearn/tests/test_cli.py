@@ -120,18 +120,6 @@ def test_a_network_forgets_by_an_influence_step(run):
     assert not Path("two").exists()
 
 
-def test_a_model_without_torch_is_compared_with_its_controls(run):
-    words = ("--others", 10, "--requests", 3, "--seeds", 1, "--jobs", 1, "--json")
-    shown = ok(run("bench", "purchases.csv", "--model", "ease", "--model", "ials", *words, "--out", "board", *COLUMNS))
-    rows = {(row["model"], row["algorithm"]): row for row in json.loads(shown)}
-    assert set(rows) == {
-        *(("ease", name) for name in ("none", "exact", "retrain")),
-        *(("ials", name) for name in ("none", "warm-start", "retrain")),
-    }
-    assert rows["ease", "exact"]["overlap"] == 1
-    assert {"share", "log-prob.", "LR attack"} <= set(rows["ease", "none"])
-
-
 def test_a_queue_is_filled_served_and_proved(trained):
     Path("leaving.txt").write_text("111\n112\n")
     assert "exact" in ok(trained("queue", "init", "service", "ease.npz", "purchases.csv", "--max-batch", 2, *COLUMNS))
