@@ -158,6 +158,29 @@ def test_the_published_variant_hardly_moves_the_forgotten_user(deployed):
     assert abs(rises["published"]) < rises["ours"] / 5
 
 
+def test_the_published_step_is_two_orders_shorter_as_it_is_averaged_and_then_divided_by_n_once_more(converged):
+    removal = resolve(DeletionRequest(user="u3"), LOG)
+    # So much damping that the curvature, of other users at each published product, hardly matters.
+    settings = {"damping": 100.0, "retain": 10_000, "steps": 8}
+    ours, published = logistic(converged), logistic(converged)
+    Scif(**settings).apply(ours, removal, rng())
+    step = Scif(variant="published", **settings).apply(published, removal, rng())
+    one, other = weights(ours) - converged, weights(published) - converged
+    # At the optimum the gradient of those who stay is minus that of the user, and the average is over all of them.
+    torch.testing.assert_close(other, one * 2 / len(LOG.active_users), rtol=0.05, atol=1e-10)
+    assert step.norm < one.norm() / 50
+
+
+def test_the_operator_of_the_published_variant_changes_under_its_solver(deployed):
+    removal, algorithm = resolve(DeletionRequest(user="u3"), LOG), Scif(variant="published", damping=0.1, retain=128)
+    parameters, users = deployed.parameters(), removal.after.active_users
+    v, product = algorithm._system(deployed, removal, users, parameters, rng())
+    assert not torch.equal(product(v), product(v))
+    _, ours = Scif(damping=0.1)._system(deployed, removal, users, parameters, rng())
+    assert torch.equal(ours(v), ours(v))
+    assert algorithm.guard is None
+
+
 def test_without_anybody_left_there_is_still_a_step(deployed):
     removal = resolve([DeletionRequest(user=user) for user in LOG.user_ids], LOG)
     model = again(deployed)
