@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.errors import ArgumentError
+from rec_unlearn import DeletionRequest, unlearn
 from rec_unlearn.curvature import gauss_newton_product, hessian_product
 from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.sets2sets import Sets2Sets, inverse_frequencies
@@ -194,6 +195,15 @@ def test_weights_are_inverse_frequencies_with_a_mean_of_one_over_rows():
     assert weights[3] == 0
     assert weights[5] / weights[7] == pytest.approx(rows[7] / rows[5])
     assert weights[LOG.item[LOG.item != 3]].mean() == pytest.approx(1, rel=1e-5)
+
+
+def test_a_request_moves_rows_of_items_and_no_pairs_of_them():
+    model = Sets2Sets(4, train=QUICK).fit(LOG)
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    assert unlearn(model, DeletionRequest(user=LOG.user_ids[3]), log=LOG, algorithm="scif").applied
+    moved = {name for name, value in model.module.state_dict().items() if not torch.equal(value, before[name])}
+    assert {"embedding.weight", "last_embedding.weight", "out.weight", "out.bias"} <= moved
+    assert "gate" not in moved
 
 
 def test_users_without_a_next_basket_have_no_loss():

@@ -69,8 +69,9 @@ def choose(model: Differentiable, scope: str | Sequence[str], n_items: int) -> P
 
     Args:
         model: Whose.
-        scope: "all" that ask for a gradient; "items", those of them with a row an item, or all, where there is no such;
-            or names of parameters with wildcards, such as ["out.*"].
+        scope: "all" that ask for a gradient; "items", those that the model's `item_parameters()` gives, if it has that
+            method, else those with a row an item, or all, where there is no such; or names of parameters with
+            wildcards, such as ["out.*"].
         n_items: To know rows of items by.
 
     Raises:
@@ -81,6 +82,8 @@ def choose(model: Differentiable, scope: str | Sequence[str], n_items: int) -> P
     if scope == "all":
         return every
     if scope == "items":
+        if hasattr(model, "item_parameters"):
+            return list(model.item_parameters())
         return [parameter for parameter in every if parameter.ndim and len(parameter) == n_items] or every
     wanted = [scope] if isinstance(scope, str) else list(scope)
     names = _names(model)

@@ -33,7 +33,8 @@ def bench(
             help="Repeatable, with settings. Default: the controls, and what the model allows.",
         ),
     ] = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Seeds 0, 1, ... of scenario and deployed model.")] = 3,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds of scenario and deployed model.")] = 3,
+    first_seed: Annotated[int, typer.Option(min=0, help="They count from here.")] = 0,
     users: Annotated[int, typer.Option(min=0, help="Train on so many; 0: on all but those held out.")] = 0,
     others: Annotated[int, typer.Option(min=0, help="Users held out from every model, for the attacks.")] = 200,
     requests: Annotated[int, typer.Option(min=0, help="How many; 0: as many as the scenario has by itself.")] = 0,
@@ -73,7 +74,7 @@ def bench(
         )
         for one in model or MODELS
         for what in scenario or SCENARIOS
-        for seed in range(seeds)
+        for seed in range(first_seed, first_seed + seeds)
     ]
     board = run(
         cells,

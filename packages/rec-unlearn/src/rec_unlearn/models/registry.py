@@ -37,7 +37,7 @@ MODELS: dict[str, Kind] = {
     "attention": Kind("sequence", "NextBasketAttention", network=True, ordered=True, training={"lr": 1e-3}),
     "gru4rec": Kind("sequence", "GRU4Rec", network=True, ordered=True),
     "sasrec": Kind("sequence", "SASRec", network=True, ordered=True, training={"lr": 1e-3}),
-    "sets2sets": Kind("sets2sets", "Sets2Sets", network=True, ordered=True, training={"lr": 1e-3}),
+    "sets2sets": Kind("sets2sets", "Sets2Sets", network=True, ordered=True),
     "mf-bpr": Kind("factors", "MFBPR", network=True, once=True),
     "lightgcn": Kind("lightgcn", "LightGCN", network=True, once=True),
     "ease": Kind("ease", "EASE", once=True),

@@ -69,7 +69,7 @@ class Sets2Sets(TorchRecommender):
         loss: "logistic": sum over items of w_i times the binary cross-entropy, and `Outputs.values` are the logits;
             "squared": of w_i (p_i - y_i)^2, with p the softmax of the logits, and they are p. Both are convex in them.
         weights: w: "equal", 1; or "inverse", `inverse_frequencies` of the log that is handed in.
-        train: Training settings.
+        train: Training settings; by default 3 epochs with a learning rate of .01.
     """
 
     task: ClassVar[str] = "basket"
@@ -84,7 +84,7 @@ class Sets2Sets(TorchRecommender):
         weights: str = "equal",
         train: TrainConfig | None = None,
     ) -> None:
-        super().__init__(train)
+        super().__init__(train or TrainConfig(epochs=3, lr=1e-2))
         if dim < 1 or max_steps < 1:
             raise ArgumentError(f"dim={dim}, max_steps={max_steps}; expected at least 1 each")
         if loss not in ("squared", "logistic"):
@@ -182,6 +182,12 @@ class Sets2Sets(TorchRecommender):
         known, places = batch.asked
         scores[torch.from_numpy(known).to(self.device)] = self._logits(batch, places)
         return scores
+
+    def item_parameters(self) -> list[nn.Parameter]:
+        """What a request moves by default: rows of items; not the gate, which has a number for each pair of them."""
+        network: Any = self.module
+        tables = (network.embedding, network.last_embedding, network.out)
+        return [*(parameter for table in tables for parameter in table.parameters()), network.gate_bias]
 
     def stored_copies(self) -> tuple[str, ...]:
         """What of the model holds interactions: none, but parameters of a single item or a pair of them."""
