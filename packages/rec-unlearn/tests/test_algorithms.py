@@ -8,9 +8,9 @@ import torch
 from irworks.errors import ArgumentError
 from rec_unlearn import DeletionRequest, resolve
 from rec_unlearn.algorithms import ALGORITHMS, NotApplicableError, make_algorithm
-from rec_unlearn.algorithms.sharded import Sharded
 from rec_unlearn.curvature import flatten, gauss_newton_product, per_user_gradients
 from rec_unlearn.models.sequence import GRU4Rec, NextBasketAttention, NextBasketGRU
+from rec_unlearn.models.sharded import Sharded
 from rec_unlearn.models.torch_base import TrainConfig
 from rec_unlearn.simulate import simulate_baskets
 

@@ -3,12 +3,16 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from irworks.errors import ArgumentError
 from rec_unlearn import DeletionRequest, Interactions, resolve
-from rec_unlearn.algorithms.sharded import Sharded
+from rec_unlearn.cli import app
+from rec_unlearn.data.store import load as load_log
 from rec_unlearn.evaluate import log_probability
-from rec_unlearn.models import EASE, Markov
+from rec_unlearn.models import EASE, Markov, load, make_model, save
+from rec_unlearn.models.base import NotFittedError
+from rec_unlearn.models.sharded import Sharded
 from rec_unlearn.simulate import simulate_baskets
 from rec_unlearn.unlearn import unlearn
 
@@ -134,3 +138,44 @@ def test_shards_of_models_that_need_no_torch_need_none_either(monkeypatch):
 def test_settings_that_mean_nothing_are_refused():
     with pytest.raises(ArgumentError, match="aggregate='median'"):
         Sharded(Markov, aggregate="median")
+
+
+@pytest.mark.parametrize("partition", ["hash", "similar"])
+def test_a_saved_model_forgets_as_the_one_in_memory(partition, tmp_path):
+    model = make_model("ease", l2=3.0, shards=5, partition=partition, aggregate="attention").fit(LOG, seed=2)
+    model.models_[3] = None
+    save(model, tmp_path / "model.npz")
+    again = load(tmp_path / "model.npz")
+    assert (again.settings(), again.fingerprint_) == (model.settings(), model.fingerprint_)
+    assert again.models_[3] is None
+    request = DeletionRequest(user=LOG.user_ids[4])
+    for one in (model, again):
+        assert unlearn(one, request, log=LOG).exact
+    np.testing.assert_array_equal(again.scores(LOG, USERS), model.scores(LOG, USERS))
+    assert again.fingerprint_ != load(tmp_path / "model.npz").fingerprint_
+
+
+def test_what_cannot_be_saved_says_so(tmp_path):
+    with pytest.raises(ArgumentError, match="shards are of Scripted, no model of this package"):
+        save(Sharded(scripted(*np.zeros((5, 100, 3))), n_shards=4).fit(LOG), tmp_path / "model.npz")
+    with pytest.raises(NotFittedError, match="Sharded is not trained yet"):
+        save(Sharded(Markov), tmp_path / "model.npz")
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ArgumentError, match="markov has no setting 'dim'"):
+        make_model("markov", shards=3, dim=8)
+
+
+def test_shards_on_the_command_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runner = CliRunner()
+    for line in (
+        "simulate --out log.csv --seed 3",
+        "train log.csv --basket-column basket --model markov --set shards=4 --out model.npz",
+        "remove model.npz log.csv --basket-column basket --user u17 --out removed",
+    ):
+        result = runner.invoke(app, line.split())
+        assert result.exit_code == 0, result.output
+    rest = load_log("removed/log.npz")
+    removed, fresh = load("removed/model.npz"), make_model("markov", shards=4).fit(rest)
+    users = rest.active_users
+    np.testing.assert_array_equal(removed.scores(rest, users), fresh.scores(rest, users))

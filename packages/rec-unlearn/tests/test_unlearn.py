@@ -8,9 +8,9 @@ import torch
 from irworks.errors import ArgumentError
 from rec_unlearn import DeletionRequest
 from rec_unlearn.algorithms import NotApplicableError, make_algorithm
-from rec_unlearn.algorithms.sharded import Sharded
 from rec_unlearn.curvature import flatten
 from rec_unlearn.data import UnknownIdError
+from rec_unlearn.models.sharded import Sharded
 from rec_unlearn.simulate import simulate_baskets
 from rec_unlearn.unlearn import unlearn
 

@@ -91,8 +91,9 @@ def _shared(name: str, model: Any) -> dict[str, Any]:
     from irworks.errors import ArgumentError
     from rec_unlearn.models.registry import kind_of
 
-    if not kind_of(name).network:
-        raise ArgumentError(f"--distributed shares the training of a network; {name} is none")
+    if not kind_of(name).network or not hasattr(model, "train"):
+        what = "models in shards are several" if kind_of(name).network else f"{name} is none"
+        raise ArgumentError(f"--distributed shares the training of a network; {what}")
     from rec_unlearn.models.distributed import make_accelerator
 
     return {"accelerator": make_accelerator(model.train.device)}

@@ -1,5 +1,6 @@
 """Models by the names that command lines and benchmarks call them; a class is imported when it is asked for."""
 
+import functools
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -49,7 +50,10 @@ MODELS: dict[str, Kind] = {
 }
 
 # By the name of the class, as files have it: the module.
-CLASSES: dict[str, str] = {kind.name: kind.module for kind in sorted(MODELS.values(), key=lambda kind: kind.name)}
+CLASSES: dict[str, str] = {kind.name: kind.module for kind in sorted(MODELS.values(), key=lambda kind: kind.name)} | {
+    "Sharded": "sharded"
+}
+_OF_SHARDS = {"shards": "n_shards", "partition": "partition", "aggregate": "aggregate"}
 
 
 def kind_of(name: str) -> Kind:
@@ -80,10 +84,20 @@ def class_of(name: str) -> Any:
 def make_model(name: str, /, **settings: Any) -> Any:
     """Make an untrained model by its name; settings of its training may stand among its own.
 
+    With `shards`, a number, and perhaps `partition` and `aggregate`, so many of them: see `Sharded`.
+
     Raises:
         ArgumentError: There is none of this name, or it has no such setting: which it has.
         MissingDependencyError: It is a network, and torch is not installed.
     """
+    if "shards" in settings:
+        from rec_unlearn.models.sharded import Sharded
+
+        inner = {each: value for each, value in settings.items() if each not in _OF_SHARDS}
+        # Once, for its errors.
+        make_model(name, **inner)
+        arguments = {argument: settings[each] for each, argument in _OF_SHARDS.items() if each in settings}
+        return Sharded(functools.partial(make_model, name, **inner), **arguments)
     kind, trainable = kind_of(name), set()
     make = class_of(kind.name)
     if kind.network:

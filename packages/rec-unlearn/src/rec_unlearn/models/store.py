@@ -16,6 +16,7 @@ from irworks.runtime import atomic_write
 from rec_unlearn.data.fingerprint import Fingerprint
 from rec_unlearn.models.base import ArrayModel, NotFittedError
 from rec_unlearn.models.registry import CLASSES, class_of
+from rec_unlearn.models.sharded import Sharded
 
 if TYPE_CHECKING:
     from rec_unlearn.models.torch_base import TorchRecommender
@@ -136,6 +137,8 @@ def _check(header: Mapping[str, Any], source: Path) -> None:
 
 
 def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
+    if isinstance(model, Sharded):
+        return _describe_shards(model)
     if isinstance(model, ArrayModel):
         arrays = model.state()
         return {"n_items": model.n_items_, "seed": model.seed_, **_stands_for(model)}, arrays
@@ -146,6 +149,19 @@ def _describe(model: Any) -> tuple[dict[str, Any], Arrays]:
     return {**facts, **_stands_for(model)}, state
 
 
+def _describe_shards(model: Sharded) -> tuple[dict[str, Any], Arrays]:
+    model.require_fitted()
+    # For its error, before any of the shards is looked at.
+    model.settings()
+    arrays: Arrays = {"shard": model.shard_, "attention": model.attention_}
+    parts: list[dict[str, Any] | None] = []
+    for number, one in enumerate(model.models_):
+        facts, inner = ({}, {}) if one is None else _describe(one)
+        parts.append(facts or None)
+        arrays |= {f"{number}.{name}": values for name, values in inner.items()}
+    return {"seed": model.seed_, "parts": parts, **_stands_for(model)}, arrays
+
+
 def _stands_for(model: Any) -> dict[str, Any]:
     fingerprint: Fingerprint | None = model.fingerprint_
     return {} if fingerprint is None else {"data": fingerprint.to_json()}
@@ -154,7 +170,9 @@ def _stands_for(model: Any) -> dict[str, Any]:
 def _rebuild(kind: Any, header: Mapping[str, Any], arrays: Arrays) -> Any:
     facts = header["facts"]
     model = kind.from_settings(header["settings"])
-    if isinstance(model, ArrayModel):
+    if isinstance(model, Sharded):
+        _rebuild_shards(model, header, arrays)
+    elif isinstance(model, ArrayModel):
         model.n_items_, model.seed_ = int(facts["n_items"]), int(facts["seed"])
         model.set_state(arrays)
     else:
@@ -162,6 +180,18 @@ def _rebuild(kind: Any, header: Mapping[str, Any], arrays: Arrays) -> Any:
     # Files of before there were fingerprints have none, and their models do not know their data.
     model.fingerprint_ = Fingerprint.from_json(facts["data"]) if "data" in facts else None
     return model
+
+
+def _rebuild_shards(model: Sharded, header: Mapping[str, Any], arrays: Arrays) -> None:
+    inner, facts = class_of(header["settings"]["class"]), header["facts"]
+    model.seed_, model.shard_, model.attention_ = int(facts["seed"]), arrays["shard"], arrays["attention"]
+    model.models_ = []
+    for number, part in enumerate(facts["parts"]):
+        mine = {
+            name.removeprefix(f"{number}."): values for name, values in arrays.items() if name.startswith(f"{number}.")
+        }
+        one = {"settings": header["settings"]["settings"], "facts": part}
+        model.models_.append(None if part is None else _rebuild(inner, one, mine))
 
 
 def _rebuild_network(model: "TorchRecommender", facts: Mapping[str, Any], arrays: Arrays) -> None:

@@ -1,6 +1,6 @@
 """Training in shards, so that a request costs one shard: SISA (Bourtoule et al. 2021)."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
 from rec_unlearn.data import Interactions, leave_last_out
+from rec_unlearn.data.fingerprint import Fingerprint
+from rec_unlearn.models.base import NotFittedError, Saved
+from rec_unlearn.models.counting import affected
+from rec_unlearn.models.registry import CLASSES, class_of
 from rec_unlearn.protocols import Recommender
 from rec_unlearn.requests import Removal
 
@@ -21,13 +25,13 @@ _ASKED = 256
 
 
 @dataclass
-class Sharded:
+class Sharded(Saved):
     """Several models, each trained on its own users; exactly removable, as a user's shard is trained again.
 
     The score of an item is a mean of its log-softmax scores over the models, which bounds the say of each.
 
     Attributes:
-        make_model: Makes an untrained model with `fit(log, seed=)`.
+        make_model: Makes an untrained model with `fit(log, seed=)`. Only models of this package can be saved.
         n_shards: How many; a request costs about one n-th of a training, and each model sees one n-th of the users.
         partition: "hash": by the user's code alone, so that the result is that of training without the rows.
             "similar": users with like items together, as RecEraser (Chen et al. 2022) has it, in shards of nearly equal
@@ -66,7 +70,33 @@ class Sharded:
         self.shard_ = _hashed(log.n_users, self.n_shards) if self.partition == "hash" else self._similar(log, seed)
         self.models_ = [self._trained(log, shard) for shard in range(self.n_shards)]
         self.attention_ = self._attention(log, self.models_)
+        self.fingerprint_ = Fingerprint.of(log)
         return self
+
+    def settings(self) -> dict[str, Any]:
+        """The arguments that build this model again, for its file.
+
+        Raises:
+            ArgumentError: The models are not of this package.
+        """
+        one = self.make_model()
+        name = type(one).__name__
+        if name not in CLASSES or type(one) is not class_of(name):
+            raise ArgumentError(f"shards are of {name}, no model of this package; there are: {', '.join(CLASSES)}")
+        plain = {"n_shards": self.n_shards, "partition": self.partition, "aggregate": self.aggregate}
+        return {"class": name, "settings": one.settings(), **plain}
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Self:
+        """Build a model that is not fitted from what `settings` gave."""
+        kind, given = class_of(settings["class"]), settings["settings"]
+        plain = {name: settings[name] for name in ("n_shards", "partition", "aggregate")}
+        return cls(lambda: kind.from_settings(given), **plain)
+
+    def require_fitted(self) -> None:
+        """Raises NotFittedError where `fit` was not called."""
+        if not hasattr(self, "models_"):
+            raise NotFittedError("Sharded is not trained yet; call fit first")
 
     def _trained(self, log: Interactions, shard: int) -> Any:
         part = log.keep(self.shard_[log.user] == shard)
@@ -96,6 +126,8 @@ class Sharded:
         for shard, model in fresh.items():
             models[shard] = model
         self.attention_, self.models_ = self._attention(removal.after, models), models
+        if self.fingerprint_ is not None:
+            self.fingerprint_ = self.fingerprint_.changed(*affected(removal))
         learned = len(self.attention_) if self.aggregate == "attention" else 0
         return sum(_size(model) for model in fresh.values()) + learned
 
