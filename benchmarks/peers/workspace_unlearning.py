@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import Any
 
 import numpy as np
+from first_step import first_step
 from meter import Arrays, Measured, cpu_seconds, peak_mebibytes, repeat, serve
 from workspace_rec_unlearn import interactions
 
@@ -64,6 +65,7 @@ def sequences(
     here = len(log) - len(log.active_users)
     users = max(1, round(positions * len(log.active_users) / here))
     train = models.TrainConfig(epochs=epochs, lr=lr, batch_size=users, device="cpu")
+    before = peak_mebibytes()
     fitted, timing = repeat(lambda: getattr(models, model)(dim, max_steps=width, train=train).fit(log, seed=seed), 1)
     measured = {
         **timing,
@@ -71,6 +73,7 @@ def sequences(
         "users_a_step": users,
         "parameters": sum(parameter.numel() for parameter in fitted.parameters()),
         "peak_mebibytes": peak_mebibytes(),
+        "peak_before": before,
     }
     return measured, {"scores": fitted.scores(log, np.arange(log.n_users))}
 
@@ -182,7 +185,7 @@ def _remove(log: Any, model: Any, algorithm: str, requests: int, seconds: float,
 def _makers() -> dict[str, Callable[[], Any]]:
     """What is trained, by name: with the settings of the package's claims, else its defaults, on the processor."""
     from rec_unlearn import models
-    from rec_unlearn.algorithms.sharded import Sharded
+    from rec_unlearn.models.sharded import Sharded
 
     cpu = partial(models.TrainConfig, device="cpu")
     gru = partial(models.NextBasketGRU, train=cpu())
@@ -207,7 +210,15 @@ def prepare() -> None:
     import torch
 
     torch.set_num_threads(1)
-    for name in ("scipy.linalg", "scipy.sparse", "pandas", "implicit.cpu.als", "rec_unlearn.unlearn"):
+    first_step()
+    for name in (
+        "scipy.linalg",
+        "scipy.sparse",
+        "pandas",
+        "implicit.cpu.als",
+        "rec_unlearn.unlearn",
+        "rec_unlearn.evaluate",
+    ):
         import_module(name)
     from rec_unlearn import models
     from rec_unlearn.algorithms import ALGORITHMS
