@@ -205,6 +205,7 @@ def latency(bench: Removals) -> None:
     there, _ = measure([*TORCH, "registry"], bench.folder / "none.npz", {}, "which algorithms there are")
     wanted = {name: MODELS.get(name, BY_GRADIENTS) for name in there["algorithms"]}
     served: list[tuple[Row, Row]] = []
+    failed = False
     for model in dict.fromkeys(model for models in wanted.values() for model in models):
         algorithms = [name for name, models in wanted.items() if model in models]
         settings = {"model": model, "algorithms": algorithms, "requests": 20, "seconds": 3.0, "seed": bench.seed}
@@ -214,10 +215,12 @@ def latency(bench: Removals) -> None:
         for algorithm, found in measured["served"].items():
             row = {"label": f"{model}: a request, {algorithm}", "settings": settings, **found}
             bench.rows.append(row)
-            if "not_applicable" in row:
+            failed |= "failed" in row
+            if "fit_seconds" not in row:
                 continue
             _faster(bench, f"{row['label']}, against training", row, trained["fit_seconds"], trained["cpu_seconds"])
             served.append((row, trained))
+    bench.targets["no algorithm fails"] = not failed
     cheaper = [
         row["fit_seconds"] < trained["fit_seconds"] and row["cpu_seconds"] < trained["cpu_seconds"]
         for row, trained in served
@@ -255,6 +258,8 @@ def notes(row: Row) -> list[str]:
     """What a row says beside its columns."""
     if "not_applicable" in row:
         return [f"does not apply: {row['not_applicable']}"]
+    if "failed" in row:
+        return [f"failed: {row['failed']}"]
     shown = {"fit_seconds", "cpu_seconds", "all_seconds", "best_seconds"}
     times = [
         f"{name.removesuffix('_seconds').replace('_', ' ')} {value:.4g} s"

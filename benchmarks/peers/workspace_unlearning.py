@@ -97,7 +97,8 @@ def unlearning(
     libraries are imported once.
 
     Returns:
-        `trained`, and by algorithm `served`, what `_train` and `_remove` measured.
+        `trained`, and by algorithm `served`, what `_train` and `_remove` measured; the latter may hold nothing but
+        `not_applicable` or `failed`, with the reason.
     """
     log = interactions(data)
     with tempfile.TemporaryDirectory(prefix="unlearning") as scratch:
@@ -169,6 +170,9 @@ def _remove(log: Any, model: Any, algorithm: str, requests: int, seconds: float,
             reports.append(report)
     except NotApplicableError as error:
         return {"not_applicable": str(error)}
+    except Exception as error:
+        # One that fails, on a step or on its settings, does not take the others' results along.
+        return {"failed": f"{type(error).__name__}: {error}"}
     return {
         "fit_seconds": median(walls),
         "all_seconds": walls,
