@@ -1,0 +1,1 @@
+"""Search over Amharic, and other text in the Ge'ez script."""
