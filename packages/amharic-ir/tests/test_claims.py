@@ -1,6 +1,6 @@
 import pytest
-
 from amharic_ir.claims import CLAIMS
+
 from irworks.claims import Context, Verdict
 
 

@@ -5,11 +5,13 @@ from irworks.data.clicks import ClickLog
 from irworks.data.letor import read_letor, write_letor
 from irworks.data.pairs import Pairs
 from irworks.data.ranking import RankingDataset
+from irworks.data.runs import Run
 
 __all__ = [
     "ClickLog",
     "Pairs",
     "RankingDataset",
+    "Run",
     "read_click_log",
     "read_letor",
     "scan_click_log",

@@ -99,23 +99,25 @@ class Ranked:
         return np.ones(len(self.rank), dtype=np.bool_) if cutoff is None else self.rank <= cutoff
 
 
-def measure(ranked: Ranked, wanted: Measure, empty: Empty) -> Floats:
+def measure(ranked: Ranked, wanted: Measure, empty: Empty, judged: Ranked | None = None) -> Floats:
     """Expected value of one measure for each query.
 
     Args:
         ranked: The ranking.
         wanted: The measure.
+        judged: All documents of the same queries that have a label, where not all of them are ranked; in any order.
         empty: Value of a query without a relevant document (for nDCG and DCG: without one of label above 0): "zero", as
             trec_eval, or "skip" for NaN.
 
     Returns:
         [n_queries].
     """
+    known = ranked if judged is None else judged
     if wanted.family in ("nDCG", "DCG"):
-        values, filled = _cumulated_gain(ranked, wanted)
+        values, filled = _cumulated_gain(ranked, wanted, known)
     else:
         relevant = ranked.labels >= wanted.rel
-        n_relevant = ranked.query_sum(relevant)
+        n_relevant = known.query_sum(known.labels >= wanted.rel)
         filled = n_relevant > 0
         values = _BINARY[wanted.family](ranked, relevant, n_relevant, wanted.cutoff)
     if empty == "skip":
@@ -129,8 +131,8 @@ def gains(labels: Floats, gain: Gain) -> Floats:
     return positive if gain == "log2" else np.exp2(positive) - 1
 
 
-def _cumulated_gain(ranked: Ranked, wanted: Measure) -> tuple[Floats, NDArray[np.bool_]]:
-    best = _discounted(ranked.ideal, gains(ranked.ideal.labels, wanted.gain), wanted.cutoff)
+def _cumulated_gain(ranked: Ranked, wanted: Measure, known: Ranked) -> tuple[Floats, NDArray[np.bool_]]:
+    best = _discounted(known.ideal, gains(known.ideal.labels, wanted.gain), wanted.cutoff)
     found = _discounted(ranked, ranked.group_mean(gains(ranked.labels, wanted.gain)), wanted.cutoff)
     return (_share(found, best) if wanted.family == "nDCG" else found), best > 0
 

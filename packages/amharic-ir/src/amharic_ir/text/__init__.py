@@ -1,0 +1,1 @@
+"""Amharic, Tigrinya and Ge'ez text: the script, spelling, numerals, transliteration, tokens."""

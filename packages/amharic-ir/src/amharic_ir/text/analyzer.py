@@ -2,17 +2,16 @@
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Self, overload
-
-from irworks.errors import ArgumentError
 
 from amharic_ir.text.aligned import Aligned
 from amharic_ir.text.folding import LANGUAGES, Language
 from amharic_ir.text.script import skeleton
 from amharic_ir.text.stem import stem
 from amharic_ir.text.steps import STEPS
+from irworks.errors import ArgumentError
 
 __all__ = ["Analyzer", "Kind", "Token"]
 
@@ -46,9 +45,9 @@ class Analyzer:
     Attributes:
         lang: "am" (Amharic), "ti" (Tigrinya) or "geez": which letters are folded, and whether abbreviations are known.
         steps: What is done to the text first, of `STEPS`, in this order.
-        tokens: "ngram": n letters in a row of each word; "word"; "stem": words without Amharic affixes; "skeleton": words
-            without vowels; "prefix": the first n letters; "mixed": n-grams, and those of the skeleton; "whitespace":
-            what stands between spaces.
+        tokens: "ngram": n letters in a row of each word; "word"; "stem": words without Amharic affixes; "skeleton":
+            words without vowels; "prefix": the first n letters; "mixed": n-grams, and those of the skeleton;
+            "whitespace": what stands between spaces.
         n: Letters of an n-gram or a prefix.
         boundary: Whether n-grams see where a word begins and ends, as one more letter.
         stopwords: Words, as the steps leave them, that give no token.

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Codes", "SIZE", "codes_of", "table", "text_of"]
+__all__ = ["SIZE", "Codes", "codes_of", "table", "text_of"]
 
 Codes = NDArray[np.uint32]
 # Of Unicode.

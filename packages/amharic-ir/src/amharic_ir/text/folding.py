@@ -3,9 +3,8 @@
 from functools import cache
 from typing import Literal
 
-from irworks.errors import ArgumentError
-
 from amharic_ir.text.codepoints import Codes, codes_of, table, text_of
+from irworks.errors import ArgumentError
 
 __all__ = ["LANGUAGES", "Language", "fold", "fold_codes", "folding"]
 
@@ -63,9 +62,9 @@ def fold_codes(codes: Codes, lang: Language = "am") -> Codes:
 def fold(text: str, lang: Language = "am") -> str:
     """Write letters that sound the same as one; length and everything else stay.
 
-    Amharic: the four families of ha (four rows), sa, a and tsa (two rows each) in all their orders; ha and a also in the
-    fourth order, which sounds as the first; labial letters of the first order as the o of their plain row. Tigrinya: what
-    it does not tell apart. Ge'ez: nothing.
+    Amharic: the four families of ha (four rows), sa, a and tsa (two rows each) in all their orders; ha and a also in
+    the fourth order, which sounds as the first; labial letters of the first order as the o of their plain row.
+    Tigrinya: what it does not tell apart. Ge'ez: nothing.
 
     Args:
         text: Any text.

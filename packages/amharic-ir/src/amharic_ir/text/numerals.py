@@ -16,8 +16,8 @@ _GROUP = re.compile("([\u1372-\u137a]?[\u1369-\u1371]?)([\u137b\u137c]?)")
 def parse_numeral(text: str) -> int:
     """The number that Ethiopic numerals stand for.
 
-    From the left in groups of tens and ones: the sign for 100 multiplies its group, that for 10,000 all that stands before
-    it. A sign without a group before it means one of it.
+    From the left in groups of tens and ones: the sign for 100 multiplies its group, that for 10,000 all that stands
+    before it. A sign without a group before it means one of it.
 
     Raises:
         ArgumentError: There is something else in it, or the numerals are in an order that means nothing.
@@ -36,7 +36,9 @@ def parse_numeral(text: str) -> int:
         value = sum(_VALUES[letter] for letter in group)
         if sign == _HUNDRED:
             if last == _HUNDRED:
-                raise ArgumentError(f"{text!r}: two signs for 100 follow one another; expected one for 10,000 between them")
+                raise ArgumentError(
+                    f"{text!r}: two signs for 100 follow one another; expected one for 10,000 between them"
+                )
             hundreds = 100 * (value or 1)
         elif sign == _MYRIAD:
             total = (total + hundreds + value or 1) * 10_000

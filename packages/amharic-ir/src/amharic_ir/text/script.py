@@ -1,7 +1,7 @@
 """The Ethiopic script as arithmetic: rows of consonants, orders of vowels.
 
-The main block of Unicode (from U+1200) has eight places to a consonant: seven orders, by vowel (e u i a ie, none, o), and
-often an eighth, with -wa or -oa. Rows of consonants that are labial by themselves use the places 0, 2, 3, 4 and 5.
+The main block of Unicode (from U+1200) has eight places to a consonant: seven orders, by vowel (e u i a ie, none, o),
+and often an eighth, with -wa or -oa. Rows of consonants that are labial by themselves use the places 0, 2, 3, 4 and 5.
 """
 
 import unicodedata
@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 
 from amharic_ir.text.codepoints import SIZE, Codes, codes_of, table, text_of
 
-__all__ = ["LABIAL_ROWS", "SIGNS", "Script", "compose", "decompose", "detect_script", "is_letter", "letters", "skeleton"]
+__all__ = [
+    "LABIAL_ROWS",
+    "SIGNS",
+    "Script",
+    "compose",
+    "decompose",
+    "detect_script",
+    "is_letter",
+    "letters",
+    "skeleton",
+]
 
 Script = Literal["ethiopic", "latin", "other", "none"]
 
@@ -29,7 +39,9 @@ _BLOCKS = ((0x1200, 0x139F), (0x2D80, 0x2DDF), (0xAB00, 0xAB2F), (0x1E7E0, 0x1E7
 @cache
 def letters() -> Codes:
     """The letters that stand in rows of eight, ascending: uint32 [n]; U+1200 to U+1357 without what is unassigned."""
-    return np.array([code for code in range(0x1200, 0x1358) if unicodedata.category(chr(code)) == "Lo"], dtype=np.uint32)
+    return np.array(
+        [code for code in range(0x1200, 0x1358) if unicodedata.category(chr(code)) == "Lo"], dtype=np.uint32
+    )
 
 
 @cache

@@ -1,7 +1,7 @@
-"""SERA, the System for Ethiopic Representation in ASCII (Firdyiwek and Yaqob 1997): how people type on a Latin keyboard.
+"""SERA, the System for Ethiopic Representation in ASCII (Firdyiwek and Yaqob 1997), for Latin keyboards.
 
-A letter is a consonant and a vowel (e u i a E, none, o); capitals and a backquote tell apart consonants that share a Latin
-letter, and W marks labial ones. A vowel alone is the letter of the glottal stop's row, where A is its first order.
+A letter is a consonant and a vowel (e u i a E, none, o); capitals and a backquote tell apart consonants that share a
+Latin letter, and W marks labial ones. A vowel alone is the letter of the glottal stop's row, whose first order is A.
 """
 
 import re
