@@ -96,13 +96,15 @@ class Run:
     @classmethod
     def from_pandas(cls, frame: "pd.DataFrame", *, name: str = "run") -> Self:
         """From a frame with the columns query, doc and score, in any order."""
+        import pandas as pd
+
         if missing := {"query", "doc", "score"} - set(frame.columns):
             raise ArgumentError(f"the frame has no column {min(missing)!r}; expected query, doc and score")
-        codes, queries = frame["query"].astype(str).factorize()
+        codes, queries = pd.factorize(frame["query"].astype(str).to_numpy(dtype=object))
         rows = np.argsort(codes, kind="stable")
         sizes = np.bincount(codes, minlength=len(queries))
         docs = frame["doc"].astype(str).to_numpy(dtype=object)[rows]
-        return cls.sorted(queries.to_numpy(dtype=object), docs, frame["score"].to_numpy()[rows], sizes, name=name)
+        return cls.sorted(queries, docs, frame["score"].to_numpy()[rows], sizes, name=name)
 
     @classmethod
     def read(cls, path: str | Path) -> Self:

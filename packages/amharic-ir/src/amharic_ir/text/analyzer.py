@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple, Self, overload
+from typing import Any, Literal, NamedTuple, Self
 
 from amharic_ir.text.aligned import Aligned
 from amharic_ir.text.folding import LANGUAGES, Language
@@ -12,6 +12,7 @@ from amharic_ir.text.script import skeleton
 from amharic_ir.text.stem import stem
 from amharic_ir.text.steps import STEPS
 from irworks.errors import ArgumentError
+from irworks.retrieval.tokens import Tokens
 
 __all__ = ["Analyzer", "Kind", "Token"]
 
@@ -76,17 +77,15 @@ class Analyzer:
 
     # -- text ---------------------------------------------------------------------------------------------------------
 
-    @overload
-    def normalize(self, text: str) -> str: ...
-    @overload
-    def normalize(self, text: Sequence[str]) -> list[str]: ...
-    def normalize(self, text: str | Sequence[str]) -> str | list[str]:
-        """What the steps make of a text, or of many at once."""
-        if isinstance(text, str):
-            return self._rewritten(Aligned.of(text, spans=False)).text
-        if not text:
+    def normalize(self, text: str) -> str:
+        """What the steps make of a text."""
+        return self._rewritten(Aligned.of(text, spans=False)).text
+
+    def normalize_many(self, texts: Sequence[str]) -> list[str]:
+        """What the steps make of texts, all at once."""
+        if not texts:
             return []
-        together = _APART.join(one.replace(_APART, " ") for one in text)
+        together = _APART.join(text.replace(_APART, " ") for text in texts)
         return self._rewritten(Aligned.of(together, spans=False)).text.split(_APART)
 
     def _rewritten(self, aligned: Aligned) -> Aligned:
@@ -103,6 +102,11 @@ class Analyzer:
     def tokens_of(self, text: str) -> list[str]:
         """The tokens of a text, in order."""
         return [token for word in self.words_of(self.normalize(text)) for token in self.tokens_of_word(word)]
+
+    def many(self, texts: Sequence[str]) -> Tokens:
+        """The tokens of many texts: as of one after the other, but each word is cut once, however often it stands."""
+        words = (self.words_of(text) for text in self.normalize_many(texts))
+        return Tokens.of_words(words, self.tokens_of_word)
 
     def words_of(self, normalized: str) -> list[str]:
         """The words of a text that the steps are done with."""

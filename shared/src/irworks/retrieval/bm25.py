@@ -1,0 +1,151 @@
+"""BM25 over the tokens of any analyzer; scores are those of bm25s."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from irworks.data.runs import Run
+from irworks.errors import ArgumentError
+from irworks.retrieval.protocol import Analyzer, as_queries
+from irworks.retrieval.tokens import Tokens
+
+__all__ = ["BM25", "words"]
+
+_WORDS = re.compile(r"[^\W_]+")
+
+
+def words(text: str) -> list[str]:
+    """Words in small letters: what stands between spaces and punctuation."""
+    found: list[str] = _WORDS.findall(text.lower())
+    return found
+
+
+class BM25:
+    """Okapi BM25 in Lucene's form (Kamphuis et al. 2020), with scores computed when documents are indexed.
+
+    The score of document d is the sum over the tokens t of the query, counted as often as they stand there, of
+    idf(t) tf / (tf + k1 (1 - b + b |d| / mean |d|)), idf(t) = ln(1 + (n - df + .5) / (df + .5)).
+
+    Attributes:
+        analyzer: From text to tokens. One with a method `many(texts) -> Tokens` cuts documents into tokens by that.
+        k1: How fast further occurrences of a token count for less.
+        b: How much long documents count for less, 0 to 1.
+        ids: Of the documents, in the order in which they came.
+        tokens: Of the documents.
+    """
+
+    def __init__(self, analyzer: Analyzer = words, *, k1: float = 1.5, b: float = 0.75) -> None:
+        if not k1 >= 0 or not 0 <= b <= 1:
+            raise ArgumentError(f"k1={k1}, b={b}; expected at least 0, and within [0, 1]")
+        self.analyzer, self.k1, self.b = analyzer, k1, b
+        self.ids: list[str] = []
+        self.tokens = Tokens.of((), analyzer)
+
+    # -- documents ----------------------------------------------------------------------------------------------------
+
+    def add(self, docs: Mapping[str, str] | Sequence[str]) -> Self:
+        """Index documents: {id: text}, or texts, which are then numbered.
+
+        Raises:
+            ArgumentError: An id is there already.
+        """
+        texts = as_queries(docs)
+        if twice := set(texts) & set(self.ids):
+            raise ArgumentError(f"document {min(twice)!r} is indexed already; remove it first")
+        self.tokens = self.tokens.joined(self._cut(list(texts.values())))
+        self.ids = [*self.ids, *texts]
+        self._forget()
+        return self
+
+    def remove(self, docs: Sequence[str]) -> Self:
+        """Take documents out, by id.
+
+        Raises:
+            ArgumentError: One is not there.
+        """
+        gone = set(docs)
+        if strangers := gone - set(self.ids):
+            raise ArgumentError(f"there is no document {min(strangers)!r}")
+        kept = np.array([doc not in gone for doc in self.ids], dtype=bool)
+        self.tokens = self.tokens.kept(kept)
+        self.ids = [doc for doc in self.ids if doc not in gone]
+        self._forget()
+        return self
+
+    def _cut(self, texts: list[str]) -> Tokens:
+        many = getattr(self.analyzer, "many", None)
+        found: Tokens = Tokens.of(texts, self.analyzer) if many is None else many(texts)
+        return found
+
+    def _forget(self) -> None:
+        for name in ("_scores", "_numbers"):
+            self.__dict__.pop(name, None)
+
+    def __len__(self) -> int:
+        """Number of documents."""
+        return len(self.ids)
+
+    # -- search -------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _numbers(self) -> dict[str, int]:
+        return {token: number for number, token in enumerate(self.tokens.vocabulary)}
+
+    @cached_property
+    def _scores(self) -> sparse.csc_array:
+        """float32 [n_docs, n_tokens]: what each token is worth in each document."""
+        n, vocabulary, sizes = len(self.ids), len(self.tokens.vocabulary), np.diff(self.tokens.offsets)
+        doc = np.repeat(np.arange(n), sizes)
+        ones = np.ones(len(doc), dtype=np.float32)
+        counts = sparse.coo_array((ones, (doc, self.tokens.ids)), shape=(n, vocabulary)).tocsc()
+        counts.sum_duplicates()
+        df = np.diff(counts.indptr)
+        idf = np.log1p((n - df + 0.5) / (df + 0.5))
+        length = self.k1 * (1 - self.b + self.b * sizes / max(sizes.mean(), 1e-9)) if n else np.zeros(0)
+        tf = counts.data.astype(np.float64)
+        counts.data = (np.repeat(idf, df) * tf / (tf + length[counts.indices])).astype(np.float32)
+        return counts
+
+    def scores(self, query: str) -> NDArray[np.float32]:
+        """Of all documents for one query: float32 [n_docs]."""
+        numbers = [self._numbers[token] for token in self.analyzer(query) if token in self._numbers]
+        table = self._scores
+        result = np.zeros(len(self.ids), dtype=np.float32)
+        for number in numbers:
+            part = slice(table.indptr[number], table.indptr[number + 1])
+            result[table.indices[part]] += table.data[part]
+        return result
+
+    def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
+        """As `Retriever.search`: documents with a score above 0; equal ones in the order in which they were added."""
+        if k < 1:
+            raise ArgumentError(f"k={k}; expected at least 1")
+        ids = np.array(self.ids, dtype=object)
+        docs, scores, sizes = [], [], []
+        asked = as_queries(queries)
+        for text in asked.values():
+            values = self.scores(text)
+            best = _top(values, k)
+            docs.append(ids[best])
+            scores.append(values[best].astype(np.float64))
+            sizes.append(len(best))
+        empty = np.zeros(0, dtype=object)
+        offsets = np.append(0, np.cumsum(np.array(sizes, dtype=np.int64)))
+        found = np.concatenate([empty, *docs])
+        names = np.array([*asked, None], dtype=object)[:-1]
+        return Run(names, found, np.concatenate([np.zeros(0), *scores]), offsets, "BM25")
+
+
+def _top(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
+    """Places of the k largest values above 0, largest first, ties in order."""
+    if k < len(values):
+        least = np.partition(values, -k)[-k]
+        near = np.flatnonzero((values >= least) & (values > 0))
+    else:
+        near = np.flatnonzero(values > 0)
+    return near[np.argsort(-values[near], kind="stable")][:k]
