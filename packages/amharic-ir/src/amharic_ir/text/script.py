@@ -94,10 +94,10 @@ def compose(text: str) -> str:
 
 def detect_script(text: str) -> Script:
     """What most letters of a text are: "ethiopic", "latin" or "other"; "none" where it has no letter."""
-    codes = codes_of(text)
-    ethiopic = sum(int(((codes >= first) & (codes <= last)).sum()) for first, last in _BLOCKS)
-    latin = sum(letter.isalpha() and unicodedata.name(letter, "").startswith("LATIN") for letter in text)
-    other = sum(letter.isalpha() for letter in text) - latin - ethiopic
+    alphabetic = [letter for letter in text if letter.isalpha()]
+    ethiopic = sum(any(first <= ord(letter) <= last for first, last in _BLOCKS) for letter in alphabetic)
+    latin = sum(unicodedata.name(letter, "").startswith("LATIN") for letter in alphabetic)
+    other = len(alphabetic) - latin - ethiopic
     best = max(ethiopic, latin, other)
     if best <= 0:
         return "none"

@@ -20,6 +20,8 @@ __all__ = ["STEPS", "Step"]
 Step = Callable[[Aligned, Language], Aligned]
 
 _WORDSPACE = 0x1361
+# Of Unicode's capital letters.
+_LAST_CAPITAL = 0x1E943
 _FULL_STOP = "\u1362"
 # Marks of direction and of joining, byte order marks, soft hyphens: they are seen by nobody.
 _INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF)
@@ -29,8 +31,8 @@ _QUOTES = {ord(mark): ord('"') for mark in "\u00ab\u00bb\u2039\u203a\u201c\u201d
 _TWO_POINTS = re.compile("\u1361\u1361|::")
 _WORD = re.compile(r"\S+")
 # Rows whose eighth letter is -oa: their -wa stands in the row of the labial consonant.
-_WA = {0x1240: 0x124B, 0x1280: 0x128B, 0x12A8: 0x12B3, 0x1308: 0x1313}
-_NO_WA = (0x1200, 0x12A0, 0x12C8, 0x12E8, 0x1340)
+_WA = {0x1200: 0x128B, 0x1240: 0x124B, 0x1280: 0x128B, 0x12A8: 0x12B3, 0x1308: 0x1313}
+_NO_WA = (0x12A0, 0x12C8, 0x12E8, 0x1340)
 
 
 def _nfc(aligned: Aligned, lang: Language) -> Aligned:
@@ -119,10 +121,7 @@ def _readable(text: str) -> Iterator[Edit]:
 @cache
 def _small() -> Codes:
     changes = {}
-    for code in range(SIZE):
-        # Surrogates are no characters.
-        if 0xD800 <= code <= 0xDFFF:
-            continue
+    for code in range(_LAST_CAPITAL + 1):
         lower = chr(code).lower()
         if len(lower) == 1 and ord(lower) != code:
             changes[code] = ord(lower)
@@ -139,8 +138,8 @@ STEPS: dict[str, Step] = {
     "nfc": _nfc,
     "punct": _punctuation,
     "abbrev": _abbreviations,
-    "labial": _labial,
     "fold": _fold,
+    "labial": _labial,
     "numerals": _numerals,
     "lower": _lower,
 }
