@@ -15,7 +15,7 @@ from amharic_ir.text.folding import Language, fold_codes
 from amharic_ir.text.numerals import NUMERAL, parse_numeral
 from amharic_ir.text.script import letters
 
-__all__ = ["STEPS", "Step"]
+__all__ = ["STEPS", "Step", "labialised"]
 
 Step = Callable[[Aligned, Language], Aligned]
 
@@ -75,8 +75,8 @@ def _abbreviations(aligned: Aligned, lang: Language) -> Aligned:
 
 
 @cache
-def _labialised() -> Mapping[int, int]:
-    """From a letter of the second order to that of its consonant with -wa."""
+def labialised() -> Mapping[int, int]:
+    """From the code of a letter of the second order to that of its consonant with -wa."""
     every = set(map(int, letters()))
     found = {}
     for code in every:
@@ -89,14 +89,14 @@ def _labialised() -> Mapping[int, int]:
 
 @cache
 def _labial_pattern() -> re.Pattern[str]:
-    return re.compile(f"[{''.join(map(chr, sorted(_labialised())))}][\u12cb\u12a0]")
+    return re.compile(f"[{''.join(map(chr, sorted(labialised())))}][\u12cb\u12a0]")
 
 
 def _labial(aligned: Aligned, lang: Language) -> Aligned:
     """A letter with u and one with wa or a, as the one letter that they are spoken as."""
     text = aligned.text
     return aligned.edited(
-        (match.start(), match.end(), chr(_labialised()[ord(match[0][0])])) for match in _labial_pattern().finditer(text)
+        (match.start(), match.end(), chr(labialised()[ord(match[0][0])])) for match in _labial_pattern().finditer(text)
     )
 
 
