@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.data import Collection, Documents, Run
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 from irworks.retrieval import BM25, Retriever, fuse, reciprocal_rank_fusion
 from irworks.retrieval.bm25 import words
 from irworks.retrieval.tokens import Tokens
@@ -61,6 +61,28 @@ def test_words_are_cut_into_tokens_as_texts_are(texts):
     ]
     assert both[0].lists() == both[1].lists()
     assert len(both[0]) == len(texts)
+
+
+@given(CORPORA, TEXT)
+def test_an_index_survives_its_folder(tmp_path_factory, texts, query):
+    index = BM25(k1=1.2).add(texts)
+    folder = tmp_path_factory.mktemp("bm25") / "index"
+    index.save(folder)
+    again = BM25.load(folder)
+    assert (again.ids, again.k1, again.b) == (index.ids, index.k1, index.b)
+    assert again.search(query).to_dict() == index.search(query).to_dict()
+
+
+def test_a_damaged_index_is_told(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        BM25.load(tmp_path / "none")
+    with pytest.raises(DataError, match="no index of BM25 can be read from it"):
+        BM25.load(tmp_path)
+    BM25().add(["a b"]).save(tmp_path / "index")
+    facts = tmp_path / "index" / "bm25.json"
+    facts.write_text(facts.read_text().replace('"0"', '"0", "1"'))
+    with pytest.raises(DataError, match="its parts do not fit"):
+        BM25.load(tmp_path / "index")
 
 
 def test_an_index_of_nothing_finds_nothing():

@@ -22,12 +22,17 @@ class Documents:
 
     def __init__(self, table: "pa.Table") -> None:
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         for name in ("id", "text"):
             if name not in table.column_names:
                 raise ArgumentError(f"the table has columns {table.column_names}; expected id, text, and perhaps title")
         names = [name for name in ("id", "title", "text") if name in table.column_names]
         self.table = table.select(names).cast(pa.schema([(name, pa.large_string()) for name in names]))
+        if "title" in names:
+            # A document without a title, among others that have one.
+            place = names.index("title")
+            self.table = self.table.set_column(place, "title", pc.fill_null(self.table["title"], ""))
         for name in names:
             if self.table[name].null_count:
                 raise ArgumentError(f"column {name!r} has {self.table[name].null_count} missing values; expected text")

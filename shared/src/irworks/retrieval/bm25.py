@@ -1,21 +1,26 @@
 """BM25 over the tokens of any analyzer; scores are those of bm25s."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from irworks.data.damage import refused
 from irworks.data.runs import Run
 from irworks.errors import ArgumentError
 from irworks.retrieval.protocol import Analyzer, as_queries
 from irworks.retrieval.tokens import Tokens
+from irworks.runtime.files import atomic_folder
 
 __all__ = ["BM25", "words"]
 
+_FORMAT = 1
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -89,6 +94,42 @@ class BM25:
     def __len__(self) -> int:
         """Number of documents."""
         return len(self.ids)
+
+    # -- on disk ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path) -> None:
+        """Write the index as a folder, whole or not at all; the analyzer is not in it."""
+        facts = {"format": _FORMAT, "k1": self.k1, "b": self.b, "ids": self.ids, "vocabulary": self.tokens.vocabulary}
+        with atomic_folder(path) as folder:
+            (folder / "bm25.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
+            np.savez(folder / "tokens.npz", ids=self.tokens.ids, offsets=self.tokens.offsets)
+
+    @classmethod
+    def load(cls, path: str | Path, analyzer: Analyzer = words) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: The folder.
+            analyzer: The one that the documents were cut into tokens by.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+            DataError: It holds something else, or is damaged.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            raise FileNotFoundError(f"there is no folder {folder}")
+        with refused("no index of BM25 can be read from it", folder, expected="a folder that BM25.save wrote"):
+            facts = json.loads((folder / "bm25.json").read_text(encoding="utf-8"))
+            if facts.get("format") != _FORMAT:
+                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
+            with np.load(folder / "tokens.npz", allow_pickle=False) as arrays:
+                tokens = Tokens(arrays["ids"], arrays["offsets"], list(facts["vocabulary"]))
+            index = cls(analyzer, k1=facts["k1"], b=facts["b"])
+            index.ids, index.tokens = list(facts["ids"]), tokens
+            if len(tokens) != len(index.ids) or tokens.ids.max(initial=-1) >= len(tokens.vocabulary):
+                raise ValueError("its parts do not fit one another")
+        return index
 
     # -- search -------------------------------------------------------------------------------------------------------
 
