@@ -1,0 +1,149 @@
+"""Collections as people have them, and what is said of files that are broken."""
+
+import json
+
+import pytest
+
+from irworks.data.text_files import (
+    read_beir,
+    read_documents,
+    read_jsonl,
+    read_pairs,
+    read_qrels,
+    read_squad,
+    read_topics,
+    read_trec,
+)
+from irworks.errors import DataError
+
+
+def lines(path, *rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = [row if isinstance(row, str) else json.dumps(row, ensure_ascii=False) for row in rows]
+    path.write_text("".join(f"{row}\n" for row in written), encoding="utf-8")
+    return path
+
+
+def test_a_folder_of_files(tmp_path):
+    lines(tmp_path / "a" / "one.txt", "ሰላም")
+    lines(tmp_path / "two.html", "<html><style>p {}</style><p>a &amp; b</p>")
+    lines(tmp_path / "three.csv", "no text")
+    docs = read_documents(tmp_path)
+    assert docs.ids == ["a/one.txt", "two.html"]
+    assert docs["a/one.txt"] == "ሰላም\n"
+    assert docs["two.html"].split() == ["a", "&", "b"]
+    assert read_documents(tmp_path / "two.html").ids == ["two"]
+
+
+def test_json_lines_and_tables(tmp_path):
+    rows = [{"_id": "x", "title": "T", "text": "one"}, {"_id": 7, "title": None, "text": "two"}]
+    docs = read_jsonl(lines(tmp_path / "corpus.jsonl", *rows))
+    assert list(docs.texts()) == ["T\none", "two"]
+    assert docs.ids == ["x", "7"]
+    table = lines(tmp_path / "docs.tsv", "name\tbody", '"a"\t"one\tand ""two""', 'lines"', "b\tthree")
+    assert [*read_documents(table, id_field="name").texts()] == ['one\tand "two"\nlines', "three"]
+    assert read_documents(table).ids == ["0", "1"]
+    docs.table.cast(docs.table.schema)
+    import pyarrow.parquet as pq
+
+    pq.write_table(docs.table, tmp_path / "docs.parquet")
+    assert list(read_documents(tmp_path / "docs.parquet").texts()) == list(docs.texts())
+
+
+def test_beir(tmp_path):
+    lines(tmp_path / "c" / "corpus.jsonl", {"_id": "d", "text": "one"}, {"_id": "e", "text": "two"})
+    lines(tmp_path / "c" / "queries.jsonl", {"_id": "q", "text": "?"}, {"_id": "r", "text": "!"})
+    lines(tmp_path / "c" / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q\td\t1", "q\te\t0")
+    found = read_beir(tmp_path / "c")
+    assert (found.name, dict(found.queries), found.qrels) == ("c", {"q": "?"}, {"q": {"d": 1, "e": 0}})
+    with pytest.raises(DataError, match=r"no judgements of split 'dev'.*expected one of: test"):
+        read_beir(tmp_path / "c", "dev")
+
+
+def test_trec(tmp_path):
+    docs = lines(
+        tmp_path / "docs.trec",
+        "<DOC>",
+        "<DOCNO> A1 </DOCNO>",
+        "<HEADLINE>Head</HEADLINE>",
+        "<TEXT>",
+        "one",
+        "two",
+        "</TEXT>",
+        "</DOC>",
+        "<DOC><!-- -->",
+        "<DOCNO>A2</DOCNO>",
+        "<TEXT>three</TEXT>",
+        "</DOC>",
+    )
+    topics = lines(tmp_path / "topics.txt", "<top>", "<num> Number: 5", "<title> ask", "<desc> Description", "</top>")
+    qrels = lines(tmp_path / "judged.qrels", "5 0 A1 2", "5 0 gone 1", "9 0 A2 1")
+    found = read_trec(docs, topics, qrels)
+    assert list(found.docs.texts()) == ["Head\none two", "three"]
+    assert (dict(found.queries), found.qrels) == ({"5": "ask"}, {"5": {"A1": 2}})
+    assert read_topics(topics, field="desc") == {"5": "Description"}
+
+
+def test_pairs_with_one_headline_and_with_one_article_are_kept(tmp_path):
+    table = lines(tmp_path / "news.tsv", "headline\ttext", "H\tone", "H\ttwo", "G\tone ", 'G\t"a\nb"')
+    found = read_pairs(table, "headline", "text")
+    assert list(found.docs.texts()) == ["one", "two", "a\nb"]
+    assert found.qrels == {"0": {"0": 1, "1": 1}, "1": {"0": 1, "2": 1}}
+
+
+@pytest.mark.parametrize("shape", ["list", "object", "bare"])
+def test_squad_in_its_shapes(tmp_path, shape):
+    paragraph = {"context": "c  d", "qas": [{"question": "q?"}, {"question": "r?"}]}
+    inside = {
+        "list": {"data": [{"paragraphs": [paragraph]}]},
+        "object": {"data": [{"paragraphs": paragraph}]},
+        "bare": [paragraph],
+    }
+    path = lines(tmp_path / "a.json", inside[shape])
+    again = lines(tmp_path / "b.json", [{"context": "e", "qas": {"question": "s?"}}, {**paragraph, "context": "c d"}])
+    found = read_squad(path, again)
+    assert list(found.docs.texts()) == ["c  d", "e"]
+    assert list(found.queries.values()) == ["q?", "r?", "s?", "q?", "r?"]
+    assert [list(judged) for judged in found.qrels.values()] == [["0"], ["0"], ["1"], ["0"], ["0"]]
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "message"),
+    [
+        ("a.jsonl", ['{"id": 1, "text": "x"}', "{"], "line 2: no JSON: Expecting property name"),
+        ("a.jsonl", ["[1]"], "line 1: no JSON object"),
+        ("a.jsonl", ['{"id": 1, "words": "x"}'], "line 1: no field holds the text .found 'id, words'"),
+        ("a.jsonl", ['{"id": 1, "text": ["x"]}'], "line 1: 'text' is no text"),
+        ("a.jsonl", ['{"id": 1, "text": "x"}', '{"id": "1", "text": "y"}'], "line 2: document '1' stands twice"),
+        ("a.jsonl", [""], "no document is in it"),
+        ("a.tsv", ["id\ttext", "1\tx", "2"], "line 3: a row has other fields .found 1; expected 2: id, text"),
+        ("a.csv", [], "the file is empty"),
+        ("a.trec", ["<DOC>", "<TEXT>x</TEXT>", "</DOC>"], "line 1: a document has no <docno>"),
+        ("a.trec", ["<DOC>", "<DOCNO>1</DOCNO>"], "line 1: <doc> is not closed"),
+        ("a.xyz", ["x"], "no form of documents by its name"),
+    ],
+)
+def test_what_is_malformed_is_told_by_its_line(tmp_path, name, rows, message):
+    with pytest.raises(DataError, match=message):
+        read_documents(lines(tmp_path / name, *rows))
+
+
+def test_other_files_that_are_wrong(tmp_path):
+    (tmp_path / "latin.txt").write_bytes("h\xe9".encode("latin-1"))
+    with pytest.raises(DataError, match=r"latin.txt, line 1: not UTF-8 .*Convert it first"):
+        read_documents(tmp_path)
+    (tmp_path / "none").mkdir()
+    with pytest.raises(DataError, match="no document is in the folder"):
+        read_documents(tmp_path / "none")
+    with pytest.raises(DataError, match="no such file or folder"):
+        read_documents(tmp_path / "nowhere")
+    with pytest.raises(DataError, match="line 1: a judgement has four fields"):
+        read_qrels(lines(tmp_path / "a.qrels", "q d 1"))
+    with pytest.raises(DataError, match="line 1: the label is no whole number"):
+        read_qrels(lines(tmp_path / "a.qrels", "q 0 d yes"))
+    with pytest.raises(DataError, match="no topic is in it"):
+        read_topics(lines(tmp_path / "a.topics", "nothing"))
+    with pytest.raises(DataError, match="no paragraph is in it"):
+        read_squad(lines(tmp_path / "a.json", "{}"))
+    with pytest.raises(DataError, match="there is no 'headline'"):
+        read_pairs(lines(tmp_path / "a.csv", "title,text", "a,b"), "headline", "text")
