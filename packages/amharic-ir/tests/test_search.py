@@ -1,0 +1,84 @@
+"""The searcher, on real news and on small texts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from amharic_ir.search import Searcher, highlight
+from amharic_ir.text.analyzer import Analyzer
+from amharic_ir.text.perturb import perturb
+from irworks.data import Collection, Documents
+from irworks.data.text_files import read_pairs, read_squad
+from irworks.errors import ArgumentError, DataError
+from irworks.metrics import evaluate_run
+from irworks.retrieval import Retriever
+
+TEXTS = {"a": "ሠላም ለዓለም ሁሉ", "b": "የኢትዮጵያ ዋና ከተማ አዲስ አበባ ናት", "c": "ጠ/ሚኒስትሩ በአዲስ አበባ ተናገሩ።"}
+
+
+def test_spelling_layout_and_script_make_no_difference():
+    searcher = Searcher.build(TEXTS)
+    assert isinstance(searcher, Retriever)
+    assert searcher.hits("ሰላም ለአለም")[0].doc == "a"
+    assert searcher.search("ሰላም፡ለአለም").to_dict() == searcher.search("ሠላም ለዓለም").to_dict()
+    assert {hit.doc for hit in searcher.hits("adis abeba", 2)} == {"b", "c"}
+    assert searcher.search("xyz").to_dict() == {"0": {}}
+    tigrinya = Searcher.build({"t": "ሰላም ንዓለም", "u": "ኣስመራ ከተማ ኤርትራ"}, analyzer=Analyzer(lang="ti"))
+    assert tigrinya.hits("ሠላም")[0].doc == "t"
+
+
+@given(st.integers(0, 999), st.floats(0, 1))
+def test_rankings_are_the_same_under_any_respelling(seed, p):
+    searcher = Searcher.build(TEXTS)
+    for query in TEXTS.values():
+        asked = perturb(perturb(query, "homophone", p, seed=seed), "wordspace", p, seed=seed)
+        assert searcher.search(asked).to_dict() == searcher.search(query).to_dict()
+
+
+def test_what_is_found_is_shown_where_it_stands():
+    hit = Searcher.build(TEXTS).hits("ሚኒስትሩ አዲስ")[0]
+    assert hit.doc == "c"
+    assert [hit.text[start:end] for start, end in hit.highlights] == ["ጠ/ሚኒስትሩ", "በአዲስ"]
+    assert hit.marked() == "[ጠ/ሚኒስትሩ] [በአዲስ] አበባ ተናገሩ።"
+    long = " ".join(["ቃል"] * 200 + ["ዓለም"] + ["ቃል"] * 200)
+    shown = Searcher.build([long]).hits("አለም")[0]
+    assert "[ዓለም]" in shown.marked()
+    assert len(shown.marked()) < 200
+    assert highlight("ሰላም", [], Analyzer()) == []
+
+
+def test_adding_removing_saving_and_opening(tmp_path):
+    searcher = Searcher.build(Documents.of(TEXTS, titles={"a": "ርዕስ", "b": "", "c": ""}))
+    searcher.add({"d": "አዲስ ሰላም"}).remove(["b"])
+    fresh = Searcher.build(Documents.of({doc: searcher.docs[doc] for doc in searcher.docs.ids}))
+    assert searcher.docs.ids == ["a", "c", "d"]
+    assert searcher.search("አዲስ ርእስ").to_dict() == fresh.search("አዲስ ርእስ").to_dict()
+    searcher.save(tmp_path / "index")
+    again = Searcher.open(tmp_path / "index")
+    assert again.analyzer == searcher.analyzer
+    assert again.search("አዲስ ርእስ").to_dict() == fresh.search("አዲስ ርእስ").to_dict()
+    assert len(again.add({"e": "አለም"})) == 4
+    with pytest.raises(ArgumentError, match="document 'a' is indexed already"):
+        searcher.add({"a": "x"})
+    with pytest.raises(DataError, match="no index can be read from it"):
+        Searcher.open(tmp_path)
+    with pytest.raises(FileNotFoundError, match="there is no folder"):
+        Searcher.open(tmp_path / "nowhere")
+
+
+def measured(collection: Collection, analyzer: Analyzer) -> float:
+    run = Searcher.build(collection.docs, analyzer=analyzer).search(collection.queries)
+    return float(evaluate_run(run, collection.qrels, ["RR@10"])["RR@10"].mean())
+
+
+def test_questions_are_answered_as_in_the_reference_table(amharic):
+    amqa = read_squad(*(amharic / "amqa" / f"{part}.json" for part in ("train", "dev", "test")))
+    assert (len(amqa.docs), len(amqa.queries)) == (375, 2622)
+    assert measured(amqa, Analyzer()) == pytest.approx(0.949, abs=0.003)
+    assert measured(amqa, Analyzer(tokens="word")) == pytest.approx(0.898, abs=0.003)
+    assert measured(amqa, Analyzer(tokens="whitespace", steps=())) == pytest.approx(0.855, abs=0.003)
+
+
+def test_news_are_found_by_their_headlines(amharic):
+    news = read_pairs(amharic / "masakhanews" / "test.tsv", "headline", "text")
+    assert measured(news, Analyzer()) > measured(news, Analyzer(tokens="word")) + 0.005
