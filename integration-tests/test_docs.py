@@ -31,6 +31,7 @@ ELSEWHERE = {
     "pip install cltr-twostage": "test_wheels.py",
     "pip install recgaze": "test_wheels.py",
     "pip install rec-unlearn": "test_wheels.py",
+    "pip install amharic-ir": "test_wheels.py",
     "uv run python -m irworks.scaffold": "test_scaffold.py runs these on a package of another name",
     "uv lock": "test_scaffold.py",
     "uv run pytest packages/negir": "test_scaffold.py",
@@ -41,7 +42,7 @@ ELSEWHERE = {
 @pytest.fixture
 def data():
     """The data sets that the tutorials use, or a skip where they are neither here nor can be fetched."""
-    for name in ("obd", "letor", "lund2013", "carousel-selections"):
+    for name in ("obd", "letor", "lund2013", "carousel-selections", "tafeng", "amqa"):
         try:
             catalog.locate(name, offline=not os.environ.get("IRWORKS_TEST_NETWORK"))
         except DownloadError as error:

@@ -8,17 +8,21 @@ README = Readme(Path(__file__).parents[1] / "README.md")
 SOURCE = Path(amharic_ir.__file__).parent
 
 
-def test_the_example_prints_the_number_that_the_text_states():
-    printed = run_python(README.blocks("python")[0])
-    (stated,) = re.findall(r"The rate of this log is ([\d.]+)", README.text)
-    assert printed.startswith(stated)
-
-
-def test_the_commands_run_one_after_the_other(tmp_path, monkeypatch):
+def test_the_examples_and_commands_run_one_after_the_other(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    written, estimated = README.run_commands("amharic-ir")
-    assert "clicks.csv" in written
-    assert float(estimated.split()[0]) > 0.1
+    printed = run_python("\n".join(README.blocks("python"))).splitlines()
+    assert [re.search(r"-> (\S+)", line)[1] for line in printed[:4]] == [
+        "peace.txt",
+        "peace.txt",
+        "asmara.md",
+        "capital.txt",
+    ]
+    assert "[ሠላም] [ለዓለም]" in printed[0]
+    assert printed[4] == "ሰላም ለአለም ሰላም 1992"
+    _, found, as_json, steps = README.run_commands("amharic-ir")
+    assert "peace.txt" in found
+    assert '"doc": "capital.txt"' in as_json
+    assert "ሰላም ለአለም" in steps
 
 
 def test_every_module_is_named_in_the_section_inside():

@@ -1,1 +1,27 @@
-"""Search over Amharic, and other text in the Ge'ez script."""
+"""Search over Amharic, and other text in the Ge'ez script: analysis that is measured, and an index over it."""
+
+from amharic_ir.search import Hit, Searcher, highlight
+from amharic_ir.text.analyzer import Analyzer, Token
+from amharic_ir.text.folding import fold
+from amharic_ir.text.numerals import format_numeral, parse_numeral
+from amharic_ir.text.perturb import perturb
+from amharic_ir.text.script import compose, decompose, detect_script, skeleton
+from amharic_ir.text.sera import from_sera, to_sera
+
+__all__ = [
+    "Analyzer",
+    "Hit",
+    "Searcher",
+    "Token",
+    "compose",
+    "decompose",
+    "detect_script",
+    "fold",
+    "format_numeral",
+    "from_sera",
+    "highlight",
+    "parse_numeral",
+    "perturb",
+    "skeleton",
+    "to_sera",
+]

@@ -215,5 +215,7 @@ def _library() -> Any:
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers  # noqa: F401
     except ModuleNotFoundError:
-        raise MissingDependencyError("tokenizers", "training and comparing tokenizers", "amharic-ir[dense]") from None
+        raise MissingDependencyError(
+            "tokenizers", "training and comparing tokenizers", "amharic-ir[tokenizers]"
+        ) from None
     return tokenizers

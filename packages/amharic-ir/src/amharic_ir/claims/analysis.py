@@ -49,9 +49,9 @@ def analysis_matters(ctx: Context) -> Evidence:
     for name, collection in collections(ctx).items():
         lang = "ti" if name.startswith("Tigrinya") else "am"
         for label, of_lang in ctx.progress(analyzers().items(), name):
-            values = reciprocal_ranks(collection, of_lang.get(lang, of_lang["am"]))
-            ranks[name, label] = values
-            rows.append({"collection": name, "analyser": label, "RR@10": values.mean(), "found": (values > 0).mean()})
+            found = reciprocal_ranks(collection, of_lang.get(lang, of_lang["am"]))
+            ranks[name, label] = found
+            rows.append({"collection": name, "analyser": label, "RR@10": found.mean(), "found": (found > 0).mean()})
     checks: dict[str, bool] = {}
     values: dict[str, float] = {}
     told = []

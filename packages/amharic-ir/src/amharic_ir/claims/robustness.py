@@ -61,7 +61,9 @@ def folding_is_invariance(ctx: Context) -> Evidence:
             f"Words {told} as spelling varies; folded {ranks['words, folded', 0.0].mean():.3f} throughout, 3-grams "
             f"{ranks['3-grams, folded', 0.0].mean():.3f}"
         ),
-        verdict=verdict_from({"same": same, "falls": fall.estimate > 0.02 and fall.low > 0, "clean": abs(clean) < 0.02}),
+        verdict=verdict_from(
+            {"same": same, "falls": fall.estimate > 0.02 and fall.low > 0, "clean": abs(clean) < 0.02}
+        ),
         values={"same": float(same), "fall": fall.estimate, "fall_low": fall.low, "clean": clean},
         table=pd.DataFrame(rows),
     )

@@ -1,0 +1,5 @@
+"""The command line: `amharic-ir index | search | evaluate | analyze`."""
+
+from amharic_ir.cli.app import app, main
+
+__all__ = ["app", "main"]

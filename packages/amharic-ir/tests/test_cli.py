@@ -1,0 +1,48 @@
+import json
+
+import pytest
+
+from amharic_ir import cli
+from irworks.testing import run_main
+
+
+@pytest.fixture
+def notes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "docs.tsv").write_text("id\ttext\na\tሠላም ለዓለም\nb\tአዲስ አበባ\n", encoding="utf-8")
+    return tmp_path
+
+
+def ok(*words):
+    done = run_main(cli.main, "amharic-ir", *words)
+    assert done.status == 0, done.err
+    return done.out
+
+
+def test_an_index_is_built_searched_and_measured(notes):
+    assert ok("index", "docs.tsv", "--out", "index").startswith("2 documents")
+    assert "[ሠላም] [ለዓለም]" in ok("search", "index", "ሰላም ለአለም")
+    assert [row["doc"] for row in json.loads(ok("search", "index", "adis abeba", "--json"))] == ["b"]
+    assert ok("search", "index", "zzz").strip() == "nothing found"
+    (notes / "topics.tsv").write_text("id\ttext\n1\tሰላም\n2\tአበባ\n", encoding="utf-8")
+    (notes / "judged.qrels").write_text("1 0 a 1\n2 0 a 1\n", encoding="utf-8")
+    asked = ("evaluate", "index", "topics.tsv", "judged.qrels", "--run", "a.run", "--measure", "RR@10", "--json")
+    assert json.loads(ok(*asked))["RR@10"][0] == 0.5
+    assert (notes / "a.run").read_text().splitlines()[0].startswith("1 Q0 a 1 ")
+    assert "ሰላም" in ok("analyze", "ሠላም", "--tokens", "word")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["search", "nowhere", "x"], "there is no folder nowhere"),
+        (["index", "nothing.tsv", "--out", "index"], "no such file or folder"),
+        (["index", "docs.tsv", "--out", "index", "--text-field", "body"], "there is no 'body'"),
+    ],
+)
+def test_bad_input_is_one_sentence(notes, words, message):
+    done = run_main(cli.main, "amharic-ir", *words)
+    assert done.status == 2
+    assert message in done.err
+    assert len(done.err.strip().splitlines()) == 1
+    assert not (notes / "index").exists()
