@@ -19,11 +19,13 @@ class OtherDataWarning(UserWarning):
 
 
 class Fingerprint(NamedTuple):
-    """What rows a log has; no row can be read from it.
+    """What rows a log has; no row can be read from it, but from two of them what lies between can be guessed.
 
     Digests are sums of hashes of rows, so that the order in which rows were handed in makes no difference, and that of
     what is left follows from that of the rows that go. A row is hashed by its user's id and its item's code: users may
-    be numbered anew, but a model scores items by their codes. They find mistakes, and resist no forger.
+    be numbered anew, but a model scores items by their codes. They find mistakes, and resist no forger. The difference
+    of those before and after the removal of a single row is its hash, which whoever tries all users and items finds: a
+    model of before a removal is to be deleted for this reason, too.
 
     Attributes:
         rows: How many.
