@@ -123,6 +123,7 @@ def unlearn(
         warnings.warn(f"{other} What is left of {log.name} is what it stands for now.", OtherDataWarning, stacklevel=2)
     snapshot = Snapshot.of(model)
     before = _loss(model, removal)
+    _import_what_steps_need(model)
     rng = np.random.default_rng(seed)
     begin = wall = time.perf_counter()
     cpu = time.process_time()
@@ -178,6 +179,12 @@ def choose_algorithm(model: Recommender, algorithm: str | Algorithm) -> Algorith
             return make_algorithm("exact")
         return make_algorithm("warm-start" if hasattr(model, "sweep") else "scif")
     return make_algorithm(algorithm)
+
+
+def _import_what_steps_need(model: Recommender) -> None:
+    """PyTorch imports hundreds of modules at a process's first step, for seconds: they are no part of a removal."""
+    if any(hasattr(one, "losses") for one in (model, *getattr(model, "models_", ()))):
+        import torch._dynamo  # noqa: F401
 
 
 def _stand_for_what_is_left(model: Recommender, removal: Removal) -> None:
