@@ -111,7 +111,7 @@ WITH_TORCH = {
     ),
     *(
         f"rec_unlearn.algorithms.{room}"
-        for room in ("block", "calibrated", "general", "gif", "gradients", "imcorrect", "noise", "scif", "sharded")
+        for room in ("block", "calibrated", "general", "gif", "gradients", "imcorrect", "noise", "scif")
     ),
 }
 

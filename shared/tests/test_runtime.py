@@ -491,3 +491,18 @@ def test_an_error_of_the_system_names_the_file_that_was_asked_for(writer):
     with pytest.raises(OSError) as caught, writer("/proc/irworks-result"):
         Path("/proc/irworks-result").write_text("x", encoding="utf-8")
     assert str(caught.value.filename) == "/proc/irworks-result"
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGTERM") or os.name != "posix", reason="signals of POSIX")
+def test_a_process_that_is_asked_to_stop_while_it_ends_says_nothing():
+    program = (
+        "import atexit, time\n"
+        "from irworks.runtime.processes import lead_group\n"
+        "lead_group()\n"
+        "atexit.register(lambda: (print('ending', flush=True), time.sleep(30)))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"ending\n"
+        process.terminate()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGTERM

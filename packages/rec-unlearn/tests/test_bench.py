@@ -113,6 +113,9 @@ def test_an_item_that_left_the_catalogue_does_not_stop_a_cell():
 def test_a_grid_without_a_result_is_an_error(tmp_path):
     with pytest.raises(IrworksError, match="every cell failed"):
         bench(cells(users=10_000), tmp_path, imports=())
+    alone = Cell("ease", "spam", 0, (("scif", ()),), users=60, others=30, requests=5)
+    with pytest.raises(IrworksError, match="no algorithm could be run; the first: scif needs a model with parameters"):
+        bench([alone], tmp_path, imports=())
     with pytest.raises(ArgumentError, match="no cell"):
         bench([], tmp_path)
 

@@ -168,12 +168,21 @@ def test_a_queue_is_filled_served_and_proved(trained):
         (("train", "purchases.csv", "--model", "ease", "--out", "purchases.csv"), "would overwrite purchases.csv"),
         (("queue", "run", "nowhere"), "no service is here"),
         (("queue", "status", "nowhere"), "no service is here"),
+        (("queue", "verify", "nowhere"), "no service is here"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_sentence_and_nothing_is_written(trained, words, message):
     before = sorted(path.name for path in Path.cwd().iterdir())
     assert message in refused(trained(*words))
     assert sorted(path.name for path in Path.cwd().iterdir()) == before
+
+
+def test_a_benchmark_says_which_algorithm_does_not_fit_a_model(trained):
+    words = ("--model", "ease", "--seeds", 1, "--others", 5, "--requests", 3, "--algorithm", "scif", "--jobs", 1)
+    found = trained("bench", "purchases.csv", *words, "--algorithm", "exact", "--out", "board", *COLUMNS)
+    assert found.status == 0
+    assert "exact" in found.out
+    assert found.err.count("ease: scif needs a model with parameters()") == 1
 
 
 def test_data_that_the_model_was_not_trained_on_are_refused(trained):

@@ -55,6 +55,23 @@ def test_neither_the_order_of_rows_nor_the_numbers_of_users_count_but_every_row_
     assert Fingerprint.of(Interactions.from_pandas(other, time="day")).what != found.what
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda i: i if i % 2 else f"u{i}",
+        lambda i: 2**64 + i if i % 2 else i,
+        lambda i: (i, "a"),
+        lambda i: i + 0.5,
+    ],
+)
+def test_the_hash_of_an_id_does_not_depend_on_those_beside_it(frame, make):
+    log = Interactions.from_pandas(frame.assign(user=[make(int(user)) for user in frame.user // 7]), time="day")
+    found, alone = fresh(log), [fresh(log.of_users([user])) for user in range(log.n_users)]
+    assert sum(one.what for one in alone) % 2**64 == found.what
+    assert sum(one.when for one in alone) % 2**64 == found.when
+    assert len({one.what for one in alone}) == 30
+
+
 def test_the_order_of_steps_has_a_digest_of_its_own(frame):
     one = Fingerprint.of(Interactions.from_pandas(frame, time="day"))
     other = Fingerprint.of(Interactions.from_pandas(frame.assign(day=-frame.day), time="day"))
@@ -108,15 +125,28 @@ def test_the_data_of_before_an_earlier_removal_are_noticed_once(frame):
     unlearn(model, DeletionRequest(user=7), log=log)
     with pytest.warns(OtherDataWarning, match=r"has 400 rows of 30 users; the model stands for \d+ of 29"):
         report = unlearn(model, DeletionRequest(user=14), log=log)
+    assert not report.exact
     with warnings.catch_warnings():
         warnings.simplefilter("error", OtherDataWarning)
-        unlearn(model, DeletionRequest(user=21), log=report.log)
+        assert unlearn(model, DeletionRequest(user=21), log=report.log).exact
+
+
+def test_a_user_removed_twice_is_not_said_to_be_removed_exactly(frame):
+    log = Interactions.from_pandas(frame)
+    model = make_model("popularity").fit(log)
+    unlearn(model, DeletionRequest(user=7), log=log)
+    with pytest.warns(OtherDataWarning):
+        assert not unlearn(model, DeletionRequest(user=7), log=log).exact
+    unlearn(model, DeletionRequest(user=14), log=log.without(users=[7]))
+    with pytest.warns(OtherDataWarning):
+        assert unlearn(model, DeletionRequest(user=7), log=log, algorithm="retrain").exact
 
 
 def test_other_rows_and_other_steps_are_told_apart(frame):
     model = make_model("popularity").fit(Interactions.from_pandas(frame, time="day"))
     backwards = Interactions.from_pandas(frame.assign(day=-frame.day), time="day")
     assert "in other steps: name the columns" in difference(model, backwards)
+    assert difference(model, backwards).endswith("as in training.")
     changed = frame.assign(item=np.roll(frame.item, 1))
     assert "stands for other 400 of 30" in difference(model, Interactions.from_pandas(changed, time="day"))
     assert difference(model, Interactions.from_pandas(frame.iloc[::-1], time="day")) == ""

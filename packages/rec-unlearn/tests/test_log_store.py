@@ -4,6 +4,7 @@ import pytest
 
 from irworks.errors import ArgumentError, DataError
 from rec_unlearn import Interactions
+from rec_unlearn.data.fingerprint import Fingerprint
 from rec_unlearn.data.store import forget_ids, load, save
 
 
@@ -43,6 +44,19 @@ def test_ids_of_users_without_rows_are_not_written_and_codes_stay(tmp_path):
     assert again.item_ids.tolist() == ["x", "y", "z"]
     assert b"secret" not in (tmp_path / "log.npz").read_bytes()
     assert same(again, forget_ids(log))
+
+
+def test_integers_of_64_bits_without_a_sign_are_ids_and_longer_ones_are_refused(tmp_path):
+    ids = [2**63 + 5, 3, 2**64 - 1]
+    log = log_of(np.array(ids, dtype=np.uint64), ["x", "y", "z"])
+    save(log, tmp_path / "log.npz")
+    assert load(tmp_path / "log.npz").user_ids.tolist() == sorted(ids)
+    save(log.without(users=[3]), tmp_path / "log.npz")
+    again = load(tmp_path / "log.npz")
+    assert again.user_ids.tolist() == [None, 2**63 + 5, 2**64 - 1]
+    assert Fingerprint._of_rows(again) == Fingerprint._of_rows(log.without(users=[3]))
+    with pytest.raises(ArgumentError, match="ids of users cannot be stored: integers of more than 64 bits"):
+        save(log_of([2**64, 3], ["x", "y"]), tmp_path / "log.npz")
 
 
 def test_integer_ids_stay_integers_when_some_are_gone(tmp_path):

@@ -157,7 +157,7 @@ def test_the_repair_of_seif_brings_back_most_of_what_the_noise_took(deployed):
     Seif(std=0.6, epochs=12, lr=0.3).apply(repaired, REMOVAL, rng())
     before, worst, after = mean_loss(deployed), mean_loss(noisy), mean_loss(repaired)
     assert worst > before
-    assert after - before < 0.3 * (worst - before)
+    assert after - before < 0.5 * (worst - before)
     gentle = again(deployed)
     Seif().apply(gentle, REMOVAL, rng())
     assert mean_loss(gentle) < before + 0.05
@@ -172,6 +172,27 @@ def test_users_whose_items_go_count_little_in_the_repair_of_seif():
     shared = [np.isin(account.after.item[account.after.rows_of([u])], LOG.items_of(5)).mean() for u in users]
     np.testing.assert_allclose(counts, 1 - 0.95 * np.array(shared))
     assert Seif()._weights(removal, np.array([user])) == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "quiet"),
+    [
+        (lambda: Ceu(sigma=0.1), lambda: Ceu(sigma=0.0)),
+        (lambda: Idea(sigma=0.1), lambda: Idea(noise=0.0)),
+        (lambda: Seif(epochs=0), lambda: Seif(epochs=0, std=0.0)),
+    ],
+)
+def test_the_noise_of_one_seed_is_another_for_each_request(make, quiet, deployed):
+    def noise(removal):
+        noisy, silent = again(deployed), again(deployed)
+        make().apply(noisy, removal, rng())
+        quiet().apply(silent, removal, rng())
+        return weights(noisy) - weights(silent)
+
+    first, same, after = noise(REMOVAL), noise(REMOVAL), noise(resolve(DeletionRequest(user="u6"), REMOVAL.after))
+    assert torch.equal(first, same)
+    changed = first.abs() > 0
+    assert abs(float(torch.corrcoef(torch.stack([first[changed], after[changed]]))[0, 1])) < 0.2
 
 
 @pytest.mark.parametrize("name", ["ceu", "idea", "seif"])

@@ -13,7 +13,8 @@ def test_the_examples_run_one_after_the_other_and_print_what_the_text_says():
     (rows,) = re.findall(r"The user's (\d+) rows are gone", README.text)
     assert lines[0] == f"exact True {rows} rows"
     assert lines[1] == "True"
-    assert lines[2] == "scif False True"
+    assert lines[2] == "calibrated False True"
+    assert lines[3] == "removed within noise"
     assert "share shown a target" in printed
 
 

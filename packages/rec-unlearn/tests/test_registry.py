@@ -26,7 +26,8 @@ def test_every_name_makes_a_model_and_says_what_it_is(name):
 def test_every_class_that_files_may_name_is_there():
     pytest.importorskip("torch")
     assert all(class_of(name).__name__ == name for name in CLASSES)
-    assert len(CLASSES) == len(MODELS)
+    assert set(CLASSES) == {kind.name for kind in MODELS.values()} | {"Sharded"}
+    assert set(CLASSES) <= set(models.__all__)
 
 
 def test_settings_of_training_stand_among_those_of_the_model_and_leave_its_defaults():

@@ -10,9 +10,8 @@ from rec_unlearn import DeletionRequest, Interactions, resolve
 from rec_unlearn.cli import app
 from rec_unlearn.data.store import load as load_log
 from rec_unlearn.evaluate import log_probability
-from rec_unlearn.models import EASE, Markov, load, make_model, save
+from rec_unlearn.models import EASE, Markov, Sharded, load, make_model, save
 from rec_unlearn.models.base import NotFittedError
-from rec_unlearn.models.sharded import Sharded
 from rec_unlearn.simulate import simulate_baskets
 from rec_unlearn.unlearn import unlearn
 
@@ -136,6 +135,9 @@ def test_shards_of_models_that_need_no_torch_need_none_either(monkeypatch):
 
 
 def test_settings_that_mean_nothing_are_refused():
+    for number in (0, 2.5, "four", None):
+        with pytest.raises(ArgumentError, match="expected an integer of at least 1"):
+            Sharded(Markov, n_shards=number)
     with pytest.raises(ArgumentError, match="aggregate='median'"):
         Sharded(Markov, aggregate="median")
 

@@ -11,6 +11,7 @@ import numpy as np
 from irworks.errors import ArgumentError
 from rec_unlearn.algorithms import make_algorithm
 from rec_unlearn.algorithms.base import Algorithm, Step
+from rec_unlearn.algorithms.controls import Retrain
 from rec_unlearn.data import Interactions
 from rec_unlearn.data.fingerprint import Fingerprint, OtherDataWarning, carry_over, difference, stand_for
 from rec_unlearn.protocols import ExactlyRemovable, Recommender
@@ -26,7 +27,8 @@ class Report:
 
     Attributes:
         algorithm: Its name.
-        exact: Whether the model is now as if the rows had never been there.
+        exact: Whether the model is now as if the rows had never been there; not, where it stood for other data and did
+            not train again, since rows that it does not hold may have been taken from it.
         applied: False if the step was undone.
         reason: Why it was undone, or "".
         seconds: Wall time of the step: what a request costs.
@@ -121,6 +123,7 @@ def unlearn(
         warnings.warn(f"{other} What is left of {log.name} is what it stands for now.", OtherDataWarning, stacklevel=2)
     snapshot = Snapshot.of(model)
     before = _loss(model, removal)
+    _import_what_steps_need(model)
     rng = np.random.default_rng(seed)
     begin = wall = time.perf_counter()
     cpu = time.process_time()
@@ -146,7 +149,7 @@ def unlearn(
         _stand_for_what_is_left(model, removal)
     return Report(
         algorithm=chosen.name,
-        exact=chosen.exact and applied,
+        exact=chosen.exact and applied and (not other or isinstance(chosen, Retrain)),
         applied=applied,
         reason=reason,
         seconds=seconds,
@@ -176,6 +179,12 @@ def choose_algorithm(model: Recommender, algorithm: str | Algorithm) -> Algorith
             return make_algorithm("exact")
         return make_algorithm("warm-start" if hasattr(model, "sweep") else "scif")
     return make_algorithm(algorithm)
+
+
+def _import_what_steps_need(model: Recommender) -> None:
+    """PyTorch imports hundreds of modules at a process's first step, for seconds: they are no part of a removal."""
+    if any(hasattr(one, "losses") for one in (model, *getattr(model, "models_", ()))):
+        import torch._dynamo  # noqa: F401
 
 
 def _stand_for_what_is_left(model: Recommender, removal: Removal) -> None:

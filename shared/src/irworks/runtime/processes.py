@@ -231,6 +231,9 @@ def lead_group() -> None:
 
 
 def _exit_on_signal(number: int, frame: object) -> None:
+    if not threading.main_thread().is_alive():
+        # The interpreter is shutting down, where an exception would only be printed.
+        os._exit(128 + number)
     raise SystemExit(128 + number)
 
 

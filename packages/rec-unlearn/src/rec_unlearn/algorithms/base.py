@@ -11,7 +11,7 @@ from rec_unlearn.data import Interactions
 from rec_unlearn.protocols import Recommender
 from rec_unlearn.requests import Removal
 
-__all__ = ["Access", "Algorithm", "NotApplicableError", "Step", "retained_users"]
+__all__ = ["Access", "Algorithm", "NotApplicableError", "Step", "noise_seed", "retained_users"]
 
 IntArray = NDArray[np.int32]
 
@@ -113,3 +113,13 @@ def retained_users(removal: Removal, n: int, rng: np.random.Generator) -> IntArr
     """Draw up to n users who lose nothing and have rows, without repetition: int32, ascending."""
     pool = np.setdiff1d(removal.after.active_users, removal.users)
     return np.sort(rng.choice(pool, size=min(n, len(pool)), replace=False)).astype(np.int32)
+
+
+def noise_seed(removal: Removal, rng: np.random.Generator) -> int:
+    """A seed for noise: another one for each request, though its seed be the same.
+
+    Else the noise of many requests would be one vector many times, which adds up, and which the difference of two
+    models is free of. Whoever knows the seed and the request can still draw it: where noise is to hide, keep seeds.
+    """
+    parts = [int(rng.integers(2**62)), len(removal.before), *removal.users.tolist()]
+    return int(np.random.default_rng(parts).integers(2**62))

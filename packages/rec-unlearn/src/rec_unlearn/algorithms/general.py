@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from irworks.errors import ArgumentError
-from rec_unlearn.algorithms.base import Access, Algorithm, Step, retained_users
+from rec_unlearn.algorithms.base import Access, Algorithm, Step, noise_seed, retained_users
 from rec_unlearn.algorithms.gradients import (
     Mover,
     StepHistory,
@@ -333,7 +333,7 @@ class Seif(_Training):
 
     def _train(self, model: Differentiable, mover: Mover, removal: Removal, rng: np.random.Generator) -> None:
         users = self._staying(removal, rng)
-        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        generator = torch.Generator().manual_seed(noise_seed(removal, rng))
         weights = self._weights(removal, users)
         erased = {id(parameter) for parameter in choose(model, "items", removal.before.n_items)}
         noisy = [parameter for parameter in mover.parameters if id(parameter) in erased]

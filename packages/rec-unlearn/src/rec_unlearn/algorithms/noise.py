@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from irworks.errors import ArgumentError
+from rec_unlearn.algorithms.base import noise_seed
 from rec_unlearn.algorithms.gradients import removal_gradient
 from rec_unlearn.algorithms.scif import Influence
 from rec_unlearn.protocols import Differentiable
@@ -55,7 +56,8 @@ class Ceu(Influence):
         rng: np.random.Generator,
     ) -> tuple[torch.Tensor, dict[str, float]]:
         deviation = self.sigma / len(removal.before.active_users)
-        return change + _normal(change, deviation, rng), _facts(float(change.norm()), deviation, self.delta)
+        facts = _facts(float(change.norm()), deviation, self.delta)
+        return change + _normal(change, deviation, noise_seed(removal, rng)), facts
 
 
 @dataclass(repr=False)
@@ -113,7 +115,7 @@ class Idea(Influence):
         if self.epsilon is not None:
             deviation = bound * _factor(self.delta) / self.epsilon
         facts = {"longest": longest, "bound": bound} | _facts(bound, deviation, self.delta)
-        return change + _normal(change, deviation, rng), facts
+        return change + _normal(change, deviation, noise_seed(removal, rng)), facts
 
 
 def _check(sigma: float, delta: float, name: str = "sigma") -> None:
@@ -121,9 +123,9 @@ def _check(sigma: float, delta: float, name: str = "sigma") -> None:
         raise ArgumentError(f"{name}={sigma}, delta={delta}; expected at least 0, and between 0 and 1")
 
 
-def _normal(like: torch.Tensor, deviation: float, rng: np.random.Generator) -> torch.Tensor:
+def _normal(like: torch.Tensor, deviation: float, seed: int) -> torch.Tensor:
     """Noise [p], drawn on the processor, so that a seed means the same everywhere."""
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+    generator = torch.Generator().manual_seed(seed)
     return deviation * torch.randn(like.shape, generator=generator, dtype=like.dtype).to(like.device)
 
 

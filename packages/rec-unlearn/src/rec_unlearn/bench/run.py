@@ -52,7 +52,7 @@ def bench(
 
     Raises:
         ArgumentError: There is no cell.
-        IrworksError: All cells failed: with the first reason.
+        IrworksError: All cells failed, or no algorithm fits its model: with the first reason.
     """
     if not cells:
         raise ArgumentError("there is no cell to run")
@@ -91,6 +91,10 @@ def bench(
     rows = [row for cell in cells if files[cell].exists() for row in _read(files[cell])]
     with atomic_write(Path(out) / "results.json", mode="w") as handle:
         json.dump({"rows": rows, "failed": failed}, handle, indent=1)
+    if all("not_applicable" in row for row in rows):
+        raise IrworksError(
+            f"no algorithm could be run; the first: {rows[0]['not_applicable'] if rows else 'none given'}"
+        )
     from rec_unlearn.bench.page import write_page
 
     board = leaderboard(rows)

@@ -1,5 +1,6 @@
 """`rec-unlearn bench`: algorithms against one another and against their controls."""
 
+import json
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -84,6 +85,10 @@ def bench(
         address=address,
         on_result=lambda line: typer.echo(line, err=True),
     )
+    rows = json.loads((out / "results.json").read_text(encoding="utf-8"))["rows"]
+    missing = [f"{row['model']}: {row['not_applicable']}" for row in rows if "not_applicable" in row]
+    for line in dict.fromkeys(missing):
+        typer.echo(line, err=True)
     if as_json:
         typer.echo(strict_json(board.to_dict(orient="records")))
         return

@@ -19,11 +19,13 @@ class OtherDataWarning(UserWarning):
 
 
 class Fingerprint(NamedTuple):
-    """What rows a log has; no row can be read from it.
+    """What rows a log has; no row can be read from it, but from two of them what lies between can be guessed.
 
     Digests are sums of hashes of rows, so that the order in which rows were handed in makes no difference, and that of
     what is left follows from that of the rows that go. A row is hashed by its user's id and its item's code: users may
-    be numbered anew, but a model scores items by their codes. They find mistakes, and resist no forger.
+    be numbered anew, but a model scores items by their codes. They find mistakes, and resist no forger. The difference
+    of those before and after the removal of a single row is its hash, which whoever tries all users and items finds: a
+    model of before a removal is to be deleted for this reason, too.
 
     Attributes:
         rows: How many.
@@ -113,7 +115,7 @@ def difference(model: object, log: "Interactions") -> str:
     if found.what == known.what:
         return (
             f"{log.name} has the rows that the model stands for, but in other steps: name the columns of time, basket "
-            "and session as in training"
+            "and session as in training."
         )
     less = " Something was removed from the model, or its data have grown." if found.rows > known.rows else ""
     return (
@@ -124,18 +126,25 @@ def difference(model: object, log: "Interactions") -> str:
 
 
 def _of_ids(ids: NDArray[Any]) -> NDArray[np.uint64]:
-    """A hash of each id: integers by their value, whatever array holds them, and others by their text."""
-    if ids.dtype.kind not in "iub":
-        try:
-            if not all(isinstance(value, int | np.integer) for value in ids[:1].tolist()):
-                raise TypeError
-            ids = ids.astype(np.int64)
-        except (TypeError, ValueError, OverflowError):
-            from pandas.util import hash_array
+    """A hash of each id, whatever stands beside it in which array: integers by their value, others by their text."""
+    if ids.dtype.kind in "iub":
+        return _mixed(ids.astype(np.uint64) + np.uint64(1))
+    from pandas.api.types import infer_dtype
 
-            texts = ids if all(isinstance(value, str) for value in ids[:1]) else ids.astype(str).astype(object)
-            return np.asarray(hash_array(texts, categorize=False), dtype=np.uint64)
-    return _mixed(ids.astype(np.int64).view(np.uint64) + np.uint64(1))
+    values = ids.astype(object)
+    if infer_dtype(values, skipna=False) == "string":
+        return _of_texts(values)
+    whole = np.array([isinstance(value, int | np.integer) and -_WRAP // 2 <= value < _WRAP for value in values], bool)
+    found = np.empty(len(values), dtype=np.uint64)
+    found[whole] = _mixed(np.array([int(value) % _WRAP for value in values[whole]], np.uint64) + np.uint64(1))
+    found[~whole] = _of_texts(np.array([str(value) for value in values[~whole]], dtype=object))
+    return found
+
+
+def _of_texts(texts: NDArray[Any]) -> NDArray[np.uint64]:
+    from pandas.util import hash_array
+
+    return np.asarray(hash_array(texts, categorize=False), dtype=np.uint64)
 
 
 def _mixed(key: NDArray[np.uint64]) -> NDArray[np.uint64]:

@@ -114,8 +114,14 @@ def _packed(kind: str, ids: NDArray[Any]) -> dict[str, NDArray[Any]]:
     values = np.asarray(ids).tolist()
     known = np.array([value is not None for value in values], dtype=bool)
     if all(value is None or type(value) is int for value in values):
-        numbers = np.array([0 if value is None else value for value in values], dtype=np.int64)
-        return {f"{kind}_known": known, f"{kind}_numbers": numbers}
+        whole = [0 if value is None else value for value in values]
+        # Hashes of 64 bits are ids, too.
+        dtype = np.uint64 if max(whole, default=0) >= 2**63 else np.int64
+        try:
+            return {f"{kind}_known": known, f"{kind}_numbers": np.array(whole, dtype=dtype)}
+        except OverflowError:
+            problem = "integers of more than 64 bits; expected shorter ones, or texts"
+            raise ArgumentError(f"ids of {kind}s cannot be stored: {problem}") from None
     strange = next((value for value in values if value is not None and not isinstance(value, str)), None)
     if strange is not None:
         found = f"{strange!r} ({type(strange).__name__})" if kind == "item" else type(strange).__name__

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from rec_unlearn.models.popularity import Popularity
     from rec_unlearn.models.sequence import GRU4Rec, NextBasketAttention, NextBasketGRU, SASRec
     from rec_unlearn.models.sets2sets import Sets2Sets
+    from rec_unlearn.models.sharded import Sharded
     from rec_unlearn.models.tifuknn import TIFUKNN
     from rec_unlearn.models.torch_base import TrainConfig
 
@@ -34,6 +35,7 @@ __all__ = [
     "Popularity",
     "SASRec",
     "Sets2Sets",
+    "Sharded",
     "TrainConfig",
     "load",
     "make_model",

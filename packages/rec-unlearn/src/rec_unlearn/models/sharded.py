@@ -57,8 +57,9 @@ class Sharded(Saved):
     seed_: int = field(default=0, init=False)
 
     def __post_init__(self) -> None:
-        if self.n_shards < 1:
-            raise ArgumentError(f"n_shards={self.n_shards}; expected at least 1")
+        number: object = self.n_shards
+        if not isinstance(number, int | np.integer) or number < 1:
+            raise ArgumentError(f"n_shards={number!r}; expected an integer of at least 1")
         if self.partition not in ("hash", "similar"):
             raise ArgumentError(f"partition={self.partition!r}; expected 'hash' or 'similar'")
         if self.aggregate not in ("mean", "attention"):

@@ -118,6 +118,8 @@ def _latest(checkpoints: Checkpoints, root: Path) -> Checkpoint:
     else:
         raise last
     if checkpoint is None:
+        # For its error, where nothing is here at all.
+        ServiceConfig.read(root)
         raise DataError("the service was not set up to the end", source=root, hint="Make it again")
     return checkpoint
 
