@@ -209,13 +209,16 @@ class TIFUKNN(ArrayModel):
         width = min(self.k, max(n_users - 1, 1))
         codes = np.full((len(users), width), -1, dtype=np.int32)
         distances = np.full((len(users), width), np.inf)
-        for begin in range(0, len(users), BLOCK):
+        # Users without a vector are near to nobody; among thousands of equal numbers a partition is slow, too.
+        candidates = np.flatnonzero(np.diff(self.vectors_.indptr) > 0)
+        filled = min(width, len(candidates))
+        for begin in range(0, len(users), BLOCK) if filled else ():
             part = slice(begin, begin + BLOCK)
             block = self._distances(vectors[part], squares[part])
             block[np.arange(len(block)), users[part]] = np.inf
-            found, negative = first_k(-block, width)
-            distances[part] = -negative
-            codes[part] = np.where(np.isinf(negative), -1, found)
+            found, negative = first_k(-block[:, candidates], filled)
+            distances[part, :filled] = -negative
+            codes[part, :filled] = np.where(np.isinf(negative), -1, candidates[found])
         return codes, distances
 
     def _offer(self, candidates: IntArray, others: BoolArray) -> int:
