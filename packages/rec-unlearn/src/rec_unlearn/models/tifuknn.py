@@ -211,12 +211,14 @@ class TIFUKNN(ArrayModel):
         distances = np.full((len(users), width), np.inf)
         # Users without a vector are near to nobody; among thousands of equal numbers a partition is slow, too.
         candidates = np.flatnonzero(np.diff(self.vectors_.indptr) > 0)
-        filled = min(width, len(candidates))
+        filled, everybody = min(width, len(candidates)), len(candidates) == n_users
         for begin in range(0, len(users), BLOCK) if filled else ():
             part = slice(begin, begin + BLOCK)
             block = self._distances(vectors[part], squares[part])
             block[np.arange(len(block)), users[part]] = np.inf
-            found, negative = first_k(-block[:, candidates], filled)
+            # Columns stand one after the other in memory, and should go on to do so.
+            near = block if everybody else block.T[candidates].T
+            found, negative = first_k(-near, filled)
             distances[part, :filled] = -negative
             codes[part, :filled] = np.where(np.isinf(negative), -1, candidates[found])
         return codes, distances
