@@ -5,11 +5,10 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from irworks.data.damage import refused
 from irworks.data.runs import Run
@@ -17,6 +16,9 @@ from irworks.errors import ArgumentError
 from irworks.retrieval.protocol import Analyzer, as_queries
 from irworks.retrieval.tokens import Tokens
 from irworks.runtime.files import atomic_folder
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 __all__ = ["BM25", "words"]
 
@@ -138,8 +140,10 @@ class BM25:
         return {token: number for number, token in enumerate(self.tokens.vocabulary)}
 
     @cached_property
-    def _scores(self) -> sparse.csc_array:
+    def _scores(self) -> "sparse.csc_array":
         """float32 [n_docs, n_tokens]: what each token is worth in each document."""
+        from scipy import sparse
+
         n, vocabulary, sizes = len(self.ids), len(self.tokens.vocabulary), np.diff(self.tokens.offsets)
         doc = np.repeat(np.arange(n), sizes)
         ones = np.ones(len(doc), dtype=np.float32)

@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from amharic_ir.search.highlight import highlight, snippet
 from amharic_ir.text.analyzer import Analyzer
 from amharic_ir.text.script import detect_script
@@ -85,6 +82,8 @@ class Searcher:
         Raises:
             ArgumentError: An id is there already.
         """
+        import pyarrow as pa
+
         more = docs if isinstance(docs, Documents) else Documents.of(docs)
         self.index.add(dict(zip(more.places, more.texts(), strict=True)))
         tables = [self.docs.table, more.table]
@@ -97,6 +96,8 @@ class Searcher:
         Raises:
             ArgumentError: One is not there.
         """
+        import pyarrow as pa
+
         self.index.remove(docs)
         gone = set(docs)
         self.docs = Documents(self.docs.table.filter(pa.array([doc not in gone for doc in self.docs.ids])))
@@ -137,6 +138,8 @@ class Searcher:
 
     def save(self, path: str | Path) -> None:
         """Write documents, index and settings as a folder, whole or not at all; one that is there is replaced."""
+        import pyarrow.parquet as pq
+
         with atomic_folder(path) as folder:
             pq.write_table(self.docs.table, folder / "documents.parquet")
             self.index.save(folder / "bm25")
@@ -156,6 +159,8 @@ class Searcher:
             ArgumentError: A stemmer is missing.
             DataError: The folder holds something else, or is damaged.
         """
+        import pyarrow.parquet as pq
+
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}")
