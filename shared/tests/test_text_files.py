@@ -43,7 +43,6 @@ def test_json_lines_and_tables(tmp_path):
     table = lines(tmp_path / "docs.tsv", "name\tbody", '"a"\t"one\tand ""two""', 'lines"', "b\tthree")
     assert [*read_documents(table, id_field="name").texts()] == ['one\tand "two"\nlines', "three"]
     assert read_documents(table).ids == ["0", "1"]
-    docs.table.cast(docs.table.schema)
     import pyarrow.parquet as pq
 
     pq.write_table(docs.table, tmp_path / "docs.parquet")

@@ -107,6 +107,8 @@ def read_trec(
 ) -> Collection:
     """Read a collection of TREC: documents, topics and judgements.
 
+    Judgements of documents or topics that are not there are left out, as where a part of a corpus is searched.
+
     Args:
         docs: As `read_documents`.
         topics: As `read_topics`.

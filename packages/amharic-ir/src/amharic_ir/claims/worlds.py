@@ -11,9 +11,7 @@ if TYPE_CHECKING:
     from amharic_ir.text.analyzer import Analyzer
     from irworks.data import Collection
 
-__all__ = ["BASELINES", "collections", "reciprocal_ranks"]
-
-BASELINES = ("whitespace", "words")
+__all__ = ["collections", "reciprocal_ranks"]
 
 
 def collections(ctx: Context) -> "dict[str, Collection]":
