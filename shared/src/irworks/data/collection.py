@@ -110,6 +110,7 @@ class Collection:
         queries: {query: text}.
         qrels: {query: {document: label}}; labels above 0 are relevant.
         name: For tables.
+        split: Which part of a whole the queries are, such as "train", "validation" or "test"; "" if none.
 
     Raises:
         ArgumentError: A judged query or document is not there.
@@ -119,6 +120,7 @@ class Collection:
     queries: Mapping[str, str] = field(default_factory=dict)
     qrels: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     name: str = "collection"
+    split: str = ""
 
     def __post_init__(self) -> None:
         if strangers := self.qrels.keys() - self.queries.keys():
@@ -137,6 +139,7 @@ class Collection:
             {query: self.queries[query] for query in kept},
             {query: self.qrels[query] for query in kept if query in self.qrels},
             self.name,
+            self.split,
         )
 
     def __repr__(self) -> str:

@@ -99,7 +99,7 @@ def read_beir(folder: str | Path, split: str = "test") -> Collection:
                 "a judgement has three fields", source=file, row=place, expected="query-id, corpus-id, score"
             )
         qrels.setdefault(query, {})[doc] = label(score, file, place)
-    return Collection(docs, {query: queries[query] for query in qrels if query in queries}, qrels, root.name)
+    return Collection(docs, {query: queries[query] for query in qrels if query in queries}, qrels, root.name, split)
 
 
 def read_trec(
