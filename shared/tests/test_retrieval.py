@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from irworks.data import Collection, Documents, Run
+from irworks.data.words import words
 from irworks.errors import ArgumentError, DataError
 from irworks.retrieval import BM25, Retriever, fuse, reciprocal_rank_fusion
-from irworks.retrieval.bm25 import words
 from irworks.retrieval.tokens import Tokens
 
 TEXT = st.lists(st.sampled_from(["ab", "ac", "b", "c", "dd"]), max_size=8).map(" ".join)

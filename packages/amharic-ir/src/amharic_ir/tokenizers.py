@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -47,6 +47,11 @@ class PieceTokenizer:
 
     def _rewritten(self, text: str) -> str:
         return text if self.normalize is None else self.normalize.normalize(text)
+
+    @classmethod
+    def from_json(cls, text: str, normalize: Analyzer | None = None, name: str = "tokenizer") -> Self:
+        """A tokenizer of what the `tokenizers` library writes."""
+        return cls(_library().Tokenizer.from_str(text), normalize, name)
 
     def __len__(self) -> int:
         """Number of pieces it knows."""

@@ -49,20 +49,8 @@ def read_documents(
     if not source.is_file():
         raise DataError("no such file or folder", source=source)
     suffix = source.suffix.lower()
-    if suffix in (".jsonl", ".json", ".ndjson"):
-        return _documents(source, json_rows(source), id_field, text_field, title_field)
-    if suffix in (".csv", ".tsv"):
-        return _documents(source, table_rows(source), id_field, text_field, title_field)
-    if suffix in (".parquet", ".pq"):
-        import pyarrow.parquet as pq
-
-        from irworks.data.damage import refused
-
-        with refused("not a readable Parquet file", source):
-            rows = pq.read_table(source).to_pylist()
-        return _documents(
-            source, ((f"row {number}", row) for number, row in enumerate(rows)), id_field, text_field, title_field
-        )
+    if suffix in (".jsonl", ".json", ".ndjson", ".csv", ".tsv", ".parquet", ".pq"):
+        return _documents(source, rows_of(source), id_field, text_field, title_field)
     if suffix in (".trec", ".sgml", ".xml", ".dat"):
         return _trec_documents(source)
     if suffix in _TEXT_FILES:

@@ -8,15 +8,29 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from irworks.data.damage import refused
 from irworks.errors import DataError
 
-__all__ = ["Row", "blocks", "elements", "field", "json_file", "json_rows", "label", "lines", "rows_of", "table_rows"]
+__all__ = [
+    "Row",
+    "blocks",
+    "elements",
+    "field",
+    "json_file",
+    "json_rows",
+    "label",
+    "lines",
+    "parquet_rows",
+    "rows_of",
+    "table_rows",
+]
 
 # How to speak of it, and what it holds.
 Row = tuple[str, Mapping[str, Any]]
 
 _ELEMENT = re.compile(r"(?is)<(?P<name>docno|doc_no|num|title|text|headline|body|desc|narr)[^>]*>(?P<value>.*?)(?=<|$)")
 _LARGEST_FIELD = 1 << 24
+_QUOTED = re.compile(r'"(?:[^"]|"")*"')
 
 
 def lines(source: Path) -> Iterator[tuple[str, str]]:
@@ -54,49 +68,82 @@ def json_rows(source: Path) -> Iterator[Row]:
 
 
 def table_rows(source: Path) -> Iterator[Row]:
-    """Rows of a table with a header; quotes hold separators and line breaks, and a field may be long."""
+    """Rows of a table with a header; quotes hold separators and line breaks, and a field may be long.
+
+    In a .tsv whose lines all have as many fields as the header no field holds a line break, so that each line is a row
+    whatever quotes stand in it: text that was written without quoting, and has quotes of its own, stays apart.
+    """
+    delimiter = "\t" if source.suffix.lower() == ".tsv" else ","
+    apart = delimiter == "\t" and _lines_are_rows(source)
+    header: list[str] | None = None
+    for place, fields in _lines_as_rows(source) if apart else _quoted_rows(source, delimiter):
+        if header is None:
+            header = [name.strip() for name in fields]
+        elif fields:
+            if len(fields) != len(header):
+                expected = f"{len(header)}: {', '.join(header)}"
+                raise DataError(
+                    "a row has other fields", source=source, row=place, found=len(fields), expected=expected
+                )
+            yield place, dict(zip(header, fields, strict=True))
+    if header is None:
+        raise DataError("the file is empty", source=source)
+
+
+def _lines_are_rows(source: Path) -> bool:
+    tabs = {line.count("\t") for _, line in lines(source) if line.strip("\r\n")}
+    return len(tabs) == 1 and 0 not in tabs
+
+
+def _lines_as_rows(source: Path) -> Iterator[tuple[str, list[str]]]:
+    for place, line in lines(source):
+        if bare := line.strip("\r\n"):
+            yield place, [_unquoted(value) for value in bare.split("\t")]
+
+
+def _unquoted(value: str) -> str:
+    return value[1:-1].replace('""', '"') if _QUOTED.fullmatch(value) else value
+
+
+def _quoted_rows(source: Path, delimiter: str) -> Iterator[tuple[str, list[str]]]:
     before = csv.field_size_limit(_LARGEST_FIELD)
     try:
-        reader = csv.reader(
-            (line for _, line in lines(source)),
-            delimiter="\t" if source.suffix.lower() == ".tsv" else ",",
-            strict=True,
-        )
-        header: list[str] | None = None
+        reader = csv.reader((line for _, line in lines(source)), delimiter=delimiter, strict=True)
         while True:
             start = reader.line_num + 1
             try:
-                fields = next(reader)
+                yield f"line {start}", next(reader)
             except StopIteration:
-                break
+                return
             except csv.Error as error:
                 raise DataError(f"no table: {error}", source=source, row=f"line {start}") from None
-            if header is None:
-                header = [name.strip() for name in fields]
-            elif fields:
-                if len(fields) != len(header):
-                    expected = f"{len(header)}: {', '.join(header)}"
-                    raise DataError(
-                        "a row has other fields",
-                        source=source,
-                        row=f"line {start}",
-                        found=len(fields),
-                        expected=expected,
-                    )
-                yield f"line {start}", dict(zip(header, fields, strict=True))
-        if header is None:
-            raise DataError("the file is empty", source=source)
     finally:
         csv.field_size_limit(before)
 
 
+def parquet_rows(source: Path) -> Iterator[Row]:
+    """Rows of a Parquet file."""
+    import pyarrow.parquet as pq
+
+    if not source.is_file():
+        raise DataError("no such file", source=source)
+    with refused("not a readable Parquet file", source):
+        rows = pq.read_table(source).to_pylist()
+    for number, row in enumerate(rows):
+        yield f"row {number}", row
+
+
 def rows_of(source: Path) -> Iterator[Row]:
     """Rows of a table or of JSON lines, by the name of the file."""
-    if source.suffix.lower() in (".jsonl", ".json", ".ndjson"):
+    suffix = source.suffix.lower()
+    if suffix in (".jsonl", ".json", ".ndjson"):
         return json_rows(source)
-    if source.suffix.lower() in (".csv", ".tsv"):
+    if suffix in (".csv", ".tsv"):
         return table_rows(source)
-    raise DataError("no table by its name", source=source, found=source.suffix, expected=".csv, .tsv or .jsonl")
+    if suffix in (".parquet", ".pq"):
+        return parquet_rows(source)
+    expected = ".csv, .tsv, .jsonl or .parquet"
+    raise DataError("no table by its name", source=source, found=source.suffix, expected=expected)
 
 
 def field(row: Mapping[str, Any], name: str, source: Path, place: str) -> str:
@@ -123,14 +170,18 @@ def blocks(source: Path, name: str) -> Iterator[tuple[str, str]]:
     parts: list[str] | None = None
     opening, closing = f"<{name}>", f"</{name}>"
     for place, line in lines(source):
-        low = line.lower()
-        if opening in low:
-            begin, parts = place, []
-        elif closing in low and parts is not None:
+        rest = line
+        if parts is None and (at := rest.lower().find(opening)) >= 0:
+            begin, parts, rest = place, [], rest[at + len(opening) :]
+        if parts is None:
+            continue
+        at = rest.lower().find(closing)
+        parts.append(rest if at < 0 else rest[:at])
+        if at >= 0:
             yield begin, "".join(parts)
             parts = None
-        elif parts is not None:
-            parts.append(line)
+        elif opening in rest.lower():
+            raise DataError(f"<{name}> is not closed", source=source, row=begin, found=place, expected=closing)
     if parts is not None:
         raise DataError(f"<{name}> is not closed", source=source, row=begin, expected=closing)
 

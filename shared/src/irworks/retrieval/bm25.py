@@ -1,7 +1,6 @@
 """BM25 over the tokens of any analyzer; scores are those of bm25s."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,24 +11,19 @@ from numpy.typing import NDArray
 
 from irworks.data.damage import refused
 from irworks.data.runs import Run
+from irworks.data.words import words
 from irworks.errors import ArgumentError
 from irworks.retrieval.protocol import Analyzer, as_queries
+from irworks.retrieval.ranking import best, checked_depth, new_documents, remaining, run_of
 from irworks.retrieval.tokens import Tokens
 from irworks.runtime.files import atomic_folder
 
 if TYPE_CHECKING:
     from scipy import sparse
 
-__all__ = ["BM25", "words"]
+__all__ = ["BM25"]
 
 _FORMAT = 1
-_WORDS = re.compile(r"[^\W_]+")
-
-
-def words(text: str) -> list[str]:
-    """Words in small letters: what stands between spaces and punctuation."""
-    found: list[str] = _WORDS.findall(text.lower())
-    return found
 
 
 class BM25:
@@ -61,9 +55,7 @@ class BM25:
         Raises:
             ArgumentError: An id is there already.
         """
-        texts = as_queries(docs)
-        if twice := set(texts) & set(self.ids):
-            raise ArgumentError(f"document {min(twice)!r} is indexed already; remove it first")
+        texts = new_documents(docs, self.ids)
         self.tokens = self.tokens.joined(self._cut(list(texts.values())))
         self.ids = [*self.ids, *texts]
         self._forget()
@@ -75,12 +67,9 @@ class BM25:
         Raises:
             ArgumentError: One is not there.
         """
-        gone = set(docs)
-        if strangers := gone - set(self.ids):
-            raise ArgumentError(f"there is no document {min(strangers)!r}")
-        kept = np.array([doc not in gone for doc in self.ids], dtype=bool)
+        kept = remaining(docs, self.ids)
         self.tokens = self.tokens.kept(kept)
-        self.ids = [doc for doc in self.ids if doc not in gone]
+        self.ids = [doc for doc, stays in zip(self.ids, kept, strict=True) if stays]
         self._forget()
         return self
 
@@ -168,29 +157,6 @@ class BM25:
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
         """As `Retriever.search`: documents with a score above 0; equal ones in the order in which they were added."""
-        if k < 1:
-            raise ArgumentError(f"k={k}; expected at least 1")
-        ids = np.array(self.ids, dtype=object)
-        docs, scores, sizes = [], [], []
+        checked_depth(k)
         asked = as_queries(queries)
-        for text in asked.values():
-            values = self.scores(text)
-            best = _top(values, k)
-            docs.append(ids[best])
-            scores.append(values[best].astype(np.float64))
-            sizes.append(len(best))
-        empty = np.zeros(0, dtype=object)
-        offsets = np.append(0, np.cumsum(np.array(sizes, dtype=np.int64)))
-        found = np.concatenate([empty, *docs])
-        names = np.array([*asked, None], dtype=object)[:-1]
-        return Run(names, found, np.concatenate([np.zeros(0), *scores]), offsets, "BM25")
-
-
-def _top(values: NDArray[np.float32], k: int) -> NDArray[np.int64]:
-    """Places of the k largest values above 0, largest first, ties in order."""
-    if k < len(values):
-        least = np.partition(values, -k)[-k]
-        near = np.flatnonzero((values >= least) & (values > 0))
-    else:
-        near = np.flatnonzero(values > 0)
-    return near[np.argsort(-values[near], kind="stable")][:k]
+        return run_of(asked, (best(self.scores(text), k, above=0) for text in asked.values()), self.ids, "BM25")

@@ -1,54 +1,26 @@
 """Late interaction: a document is worth, for each token of the query, its best token (Khattab and Zaharia 2020)."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from irworks.encoders.vectors import TokenVectors
 from irworks.errors import ArgumentError
 
-__all__ = ["TokenVectors", "maxsim"]
+__all__ = ["TokenVectors", "maxsim", "maxsim_many"]
 
 Floats = NDArray[np.float32]
 
-
-@dataclass(frozen=True, eq=False)
-class TokenVectors:
-    """Vectors of the tokens of texts, without padding.
-
-    Attributes:
-        vectors: float32 or float16 [n_tokens, dim], text after text.
-        offsets: int64 [n_texts + 1].
-    """
-
-    vectors: NDArray[np.floating]
-    offsets: NDArray[np.int64]
-
-    def __post_init__(self) -> None:
-        if self.vectors.ndim != 2 or self.offsets.ndim != 1 or len(self.offsets) < 1:
-            raise ArgumentError(
-                f"vectors {self.vectors.shape}, offsets {self.offsets.shape}; expected [n, dim] and [m + 1]"
-            )
-        if self.offsets[0] != 0 or self.offsets[-1] != len(self.vectors) or (np.diff(self.offsets) < 0).any():
-            raise ArgumentError(f"offsets must rise from 0 to {len(self.vectors)}, the number of vectors")
-
-    def __len__(self) -> int:
-        """Number of texts."""
-        return len(self.offsets) - 1
-
-    def of(self, text: int) -> NDArray[np.floating]:
-        """The vectors of one text: [n, dim]."""
-        return self.vectors[self.offsets[text] : self.offsets[text + 1]]
+# Numbers in memory at once, by default: 64 MB.
+_AT_ONCE = 1 << 24
 
 
-def maxsim(query: NDArray[np.floating], docs: TokenVectors, *, block: int = 1 << 18) -> Floats:
+def maxsim(query: NDArray[np.floating], docs: TokenVectors, *, block: int | None = None) -> Floats:
     """Sum over the query's tokens of their largest inner product with a token of the document.
 
     Args:
         query: [q, dim]; without tokens all documents score 0.
         docs: Of documents; one without tokens scores minus infinity.
-        block: So many tokens of documents at once, more only where one document has more: memory is that times q + dim
-            numbers, whatever the number of documents.
+        block: See `maxsim_many`.
 
     Returns:
         float32 [n_docs].
@@ -56,22 +28,46 @@ def maxsim(query: NDArray[np.floating], docs: TokenVectors, *, block: int = 1 <<
     Raises:
         ArgumentError: The dimensions differ.
     """
-    if query.ndim != 2 or query.shape[1] != docs.vectors.shape[1]:
+    if query.ndim != 2:
         raise ArgumentError(f"query is {query.shape}; expected [q, {docs.vectors.shape[1]}], as the documents'")
-    scores = np.zeros(len(docs), dtype=np.float32)
-    asked = query.astype(np.float32).T
+    found: Floats = maxsim_many(TokenVectors(query, np.array([0, len(query)])), docs, block=block)[0]
+    return found
+
+
+def maxsim_many(queries: TokenVectors, docs: TokenVectors, *, block: int | None = None) -> Floats:
+    """Of several queries, as `maxsim` of each.
+
+    Args:
+        queries: Their tokens.
+        docs: Of documents; one without tokens scores minus infinity.
+        block: So many tokens of documents at once, more only where one document has more: memory is that times (query
+            tokens + dim) numbers, whatever the number of documents. By default so many that this is about 64 MB.
+
+    Returns:
+        float32 [n_queries, n_docs].
+
+    Raises:
+        ArgumentError: The dimensions differ.
+    """
+    dim = docs.vectors.shape[1]
+    if queries.vectors.shape[1] != dim:
+        raise ArgumentError(f"query is {queries.vectors.shape}; expected [q, {dim}], as the documents'")
+    asked = np.ascontiguousarray(queries.vectors.astype(np.float32).T)
+    step = block or max(_AT_ONCE // (asked.shape[1] + dim), 1)
+    spoken = np.flatnonzero(np.diff(queries.offsets) > 0)
+    scores = np.zeros((len(queries), len(docs)), dtype=np.float32)
+    scores[:, np.diff(docs.offsets) == 0] = -np.inf
+    if not len(spoken):
+        return scores
     begin = 0
     while begin < len(docs):
-        end = int(np.searchsorted(docs.offsets, docs.offsets[begin] + block, side="right")) - 1
+        end = int(np.searchsorted(docs.offsets, docs.offsets[begin] + step, side="right")) - 1
         end = min(max(end, begin + 1), len(docs))
         bounds = docs.offsets[begin : end + 1]
         filled = np.flatnonzero(np.diff(bounds) > 0)
-        part = np.full(end - begin, -np.inf, dtype=np.float32)
-        if len(filled) and asked.shape[1]:
+        if len(filled):
             similar = docs.vectors[bounds[0] : bounds[-1]].astype(np.float32) @ asked
-            part[filled] = np.maximum.reduceat(similar, bounds[:-1][filled] - bounds[0], axis=0).sum(axis=1)
-        elif not asked.shape[1]:
-            part[filled] = 0
-        scores[begin:end] = part
+            largest = np.maximum.reduceat(similar, bounds[:-1][filled] - bounds[0], axis=0)
+            scores[np.ix_(spoken, begin + filled)] = np.add.reduceat(largest, queries.offsets[:-1][spoken], axis=1).T
         begin = end
     return scores

@@ -1,0 +1,143 @@
+"""Several retrievers as one, and retrievers whose best documents are judged again."""
+
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from irworks.data.collection import Collection
+from irworks.data.runs import Run
+from irworks.encoders.protocol import Encoder, Scorer, TokenEncoder
+from irworks.errors import ArgumentError
+from irworks.metrics.runs import evaluate_run
+from irworks.retrieval.fusion import fuse
+from irworks.retrieval.maxsim import maxsim_many
+from irworks.retrieval.protocol import Retriever, as_queries
+
+__all__ = ["EncoderScorer", "Hybrid", "Rerank"]
+
+_SHARES = tuple(round(share / 20, 2) for share in range(21))
+
+
+class Hybrid:
+    """Weighted sum of standardised scores of several retrievers; see `fuse`.
+
+    Attributes:
+        arms: By name.
+        weights: Of the arms; by default all the same.
+        depth: Documents that each arm is asked for, at least.
+    """
+
+    def __init__(
+        self, arms: Mapping[str, Retriever], weights: Mapping[str, float] | None = None, *, depth: int = 100
+    ) -> None:
+        if not arms:
+            raise ArgumentError("there is no arm; expected at least one retriever")
+        shares = dict.fromkeys(arms, 1 / len(arms)) if weights is None else dict(weights)
+        if set(shares) != set(arms):
+            raise ArgumentError(f"weights are of {sorted(shares)}; expected of {sorted(arms)}")
+        if min(shares.values()) < 0 or not sum(shares.values()) > 0:
+            raise ArgumentError(f"weights are {shares}; expected none below 0, and one above")
+        self.arms, self.weights, self.depth = dict(arms), shares, depth
+
+    @classmethod
+    def validated(
+        cls,
+        arms: Mapping[str, Retriever],
+        validation: Collection,
+        *,
+        measure: str = "RR@10",
+        depth: int = 100,
+        shares: Sequence[float] = _SHARES,
+    ) -> Self:
+        """Two arms with the weight that measures best on queries kept for that.
+
+        Of weights that measure alike, that nearest to the better arm alone is taken: a weaker arm gets weight for what
+        it adds.
+
+        Args:
+            arms: Two, by name.
+            validation: Judged queries on the documents that the arms find; none that is tested on.
+            measure: What is to be best.
+            depth: Documents that each arm is asked for.
+            shares: Weights of the second arm that are tried, of 1 in all.
+
+        Raises:
+            ArgumentError: There are not two arms, or the queries are those of the test split.
+        """
+        if len(arms) != 2:
+            raise ArgumentError(f"{len(arms)} arms; a weight is validated for two")
+        if validation.split == "test":
+            raise ArgumentError(
+                f"{validation.name}: its queries are the test split; expected others to choose a weight by"
+            )
+        runs = [arm.search(validation.queries, depth) for arm in arms.values()]
+        values = {
+            share: float(evaluate_run(fuse(runs, [1 - share, share]), validation.qrels, [measure])[measure].mean())
+            for share in dict.fromkeys([0.0, *shares, 1.0])
+        }
+        better = 0.0 if values[0.0] >= values[1.0] else 1.0
+        chosen = min(values, key=lambda share: (-values[share], abs(share - better)))
+        return cls(arms, dict(zip(arms, (1 - chosen, chosen), strict=True)), depth=depth)
+
+    def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
+        """As `Retriever.search`."""
+        asked = as_queries(queries)
+        used = [name for name, weight in self.weights.items() if weight > 0]
+        runs = [self.arms[name].search(asked, max(k, self.depth)) for name in used]
+        return fuse(runs, [self.weights[name] for name in used], k=k, name="Hybrid")
+
+    def __len__(self) -> int:
+        """Number of documents of the first arm."""
+        return len(next(iter(self.arms.values())))  # type: ignore[arg-type]
+
+
+class Rerank:
+    """The best documents of a retriever, in the order of a scorer that reads query and document together.
+
+    Attributes:
+        first: Finds documents.
+        scorer: Judges them: a `Scorer`, or an encoder of texts or tokens.
+        docs: {id: text}.
+        depth: Documents that are judged; those below stay below.
+    """
+
+    def __init__(
+        self, first: Retriever, scorer: Scorer | Encoder | TokenEncoder, docs: Mapping[str, str], *, depth: int = 50
+    ) -> None:
+        if depth < 1:
+            raise ArgumentError(f"depth={depth}; expected at least 1")
+        self.first, self.docs, self.depth = first, docs, depth
+        self.scorer = scorer if isinstance(scorer, Scorer) else EncoderScorer(scorer)
+
+    def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
+        """As `Retriever.search`; scores are the scorer's, and below the depth lower than any of them."""
+        asked = as_queries(queries)
+        found = self.first.search(asked, max(k, self.depth))
+        result: dict[str, dict[str, float]] = {}
+        for query, text in asked.items():
+            ranking = found.get(query)
+            judged = {doc: self.docs[doc] for doc, _ in ranking[: self.depth]}
+            values = dict(zip(judged, self.scorer.score(text, judged).tolist(), strict=True))
+            below = min((value for value in values.values() if np.isfinite(value)), default=0.0)
+            rest = {doc: below - 1 - place for place, (doc, _) in enumerate(ranking[self.depth :])}
+            result[query] = values | rest
+        return Run.of(result, name=f"Rerank({self.first.__class__.__name__})").top(k)
+
+
+class EncoderScorer:
+    """Judges documents by the vectors of an encoder: of tokens where it has them, else of texts."""
+
+    def __init__(self, encoder: Encoder | TokenEncoder) -> None:
+        self.encoder = encoder
+
+    def score(self, query: str, docs: Mapping[str, str]) -> NDArray[np.float32]:
+        """As `Scorer.score`."""
+        texts = list(docs.values())
+        if isinstance(self.encoder, TokenEncoder):
+            asked = self.encoder.encode_tokens([query], "query")
+            found: NDArray[np.float32] = maxsim_many(asked, self.encoder.encode_tokens(texts, "doc"))[0]
+        else:
+            found = self.encoder.encode(texts, "doc") @ self.encoder.encode([query], "query")[0]
+        return found
