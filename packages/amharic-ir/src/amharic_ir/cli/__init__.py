@@ -1,4 +1,4 @@
-"""The command line: `amharic-ir index | search | evaluate | analyze`."""
+"""The command line: `amharic-ir index | search | evaluate | compare | robustness | analyze | tokenizer`."""
 
 from amharic_ir.cli.app import app, main
 

@@ -4,9 +4,12 @@ from typing import Annotated
 
 import typer
 
+from amharic_ir.cli import tokenizer
 from amharic_ir.cli.analyze import analyze
+from amharic_ir.cli.compare import compare
 from amharic_ir.cli.evaluate import evaluate
 from amharic_ir.cli.index import index
+from amharic_ir.cli.robustness import robustness
 from amharic_ir.cli.search import search
 from irworks.runtime.terminal import run_command_line, version_callback
 
@@ -22,8 +25,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (index, search, evaluate, analyze):
+for verb in (index, search, evaluate, compare, robustness, analyze):
     app.command()(verb)
+app.add_typer(tokenizer.app)
 
 
 @app.callback(help=_ABOUT)
