@@ -1,4 +1,4 @@
-"""Measuring one system and several, against ir-measures, scipy and brute force; and queries typed in other ways."""
+"""Measuring one system and several, against ir-measures, scipy and brute force."""
 
 import itertools
 import math
@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import amharic_ir
-from amharic_ir import Analyzer, Searcher, compare, evaluate, robustness
+from amharic_ir import Analyzer, Searcher, compare, evaluate
 from amharic_ir.measure import MEASURES, published
 from amharic_ir.measure.paired import differences
 from irworks.data import Collection, Documents, Run
@@ -256,7 +256,7 @@ def test_reported_numbers_are_shown_and_never_tested(board):
     elsewhere = compare({"words": words_of}, WORLD, reported=frame)
     assert "Reported on another collection, Amharic News" in repr(elsewhere)
     here = compare(
-        {"words": words_of}, Collection(WORLD.docs, WORLD.queries, WORLD.qrels, "Amharic News"), reported=frame
+        {"words": words_of}, Collection(WORLD.docs, WORLD.queries, WORLD.qrels, "Amharic News", "test"), reported=frame
     )
     assert "another collection" not in repr(here)
     assert "RoBERTa-Base-Amharic-Embed [published]" in repr(here)
@@ -343,90 +343,6 @@ def test_rows_and_markdown_hold_the_numbers_of_the_table(board, tmp_path):
 def test_what_cannot_be_compared_is_one_error(call, message):
     with pytest.raises(ArgumentError, match=re.escape(message)):
         call()
-
-
-# -- other ways to type -----------------------------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def typed(systems):
-    return robustness({name: systems[name] for name in ("3-grams", "unfolded")}, WORLD, p=(0.0, 0.5, 1.0), seeds=(0, 1))
-
-
-def test_without_a_change_and_without_an_effect_nothing_falls(typed):
-    table = typed.table
-    clean = {name: rows["RR@10"].iloc[0] for name, rows in table.groupby("system")}
-    unchanged = table[table["p"] == 0]
-    assert len(unchanged) == 2 * 9
-    assert (unchanged["RR@10"] == unchanged["system"].map(clean)).all()
-    assert (unchanged[["changed", "drop", "drop low", "drop high"]] == 0).all(axis=None)
-    assert (unchanged["same top 10"] == 1).all()
-    # What the analyzer folds has no effect, exactly.
-    folded = table[(table["system"] == "3-grams") & table["kind"].isin(["homophone", "wordspace", "labial"])]
-    assert (folded[["drop", "drop low", "drop high"]] == 0).all(axis=None)
-    assert (folded["same top 10"] == 1).all()
-    felt = table[(table["system"] == "unfolded") & (table["kind"] == "homophone") & (table["p"] == 1)].iloc[0]
-    assert felt["drop low"] > 0
-    assert felt["changed"] > 0.5
-    assert felt["same top 10"] < 1
-
-
-def test_the_table_is_what_the_queries_say(typed):
-    means = typed.per_query.mean(axis=1)
-    assert list(means.index) == list(typed.table[["system", "kind", "p"]].itertuples(index=False, name=None))
-    assert means.to_numpy() == pytest.approx(typed.table["RR@10"].to_numpy())
-    assert list(typed.table["system"].drop_duplicates()) == ["3-grams", "unfolded"]
-    assert typed.drops.shape == (16, 3)
-    assert typed.drops.loc[("unfolded", "swap"), 1.0] == pytest.approx(
-        (typed.per_query.loc["unfolded", "none", 0.0] - typed.per_query.loc["unfolded", "swap", 1.0]).mean()
-    )
-
-
-def test_seeds_decide_and_other_queries_do_not(systems):
-    asked = partial(robustness, systems["unfolded"], kinds=["vowel"], p=[0.5])
-    first, again, other = (asked(WORLD, seeds=seeds) for seeds in ([0], [0], [7]))
-    assert first.table.equals(again.table)
-    assert not first.per_query.equals(other.per_query)
-    some = list(WORLD.queries)[5:15]
-    assert asked(WORLD.of_queries(some), seeds=[0]).per_query.equals(first.per_query[some])
-    both = asked(WORLD, seeds=[0, 7]).per_query
-    assert both.to_numpy() == pytest.approx((first.per_query.to_numpy() + other.per_query.to_numpy()) / 2)
-
-
-def test_robustness_is_a_page_a_table_and_rows(typed, tmp_path):
-    page = typed.to_html(tmp_path / "page.html")
-    assert page == typed.to_html()
-    assert len(page.encode()) < 1_000_000
-    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!#|data:)[^"']+|@import""", page)
-    before, after = typed.examples["nospace"]
-    assert after == before.replace(" ", "")
-    assert after in page
-    assert len(typed.to_markdown().splitlines()) == len(typed.table) + 2
-    assert len(typed.to_csv().splitlines()) == len(typed.table) + 1
-    assert "Robustness(RR@10 on 'world', 40 queries)" in repr(typed)
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"kinds": ["typo"]}, "kind='typo'; expected one of: homophone"),
-        ({"kinds": []}, "kinds is []"),
-        ({"kinds": ["drop", "drop"]}, "kinds is ['drop', 'drop']; expected at least one, each once"),
-        ({"p": [2]}, "p=2; expected within [0, 1]"),
-        ({"seeds": []}, "seeds is []"),
-        ({"measure": "X"}, "'X' is not known"),
-    ],
-)
-def test_what_cannot_be_tried_is_one_error(systems, options, message):
-    with pytest.raises(ArgumentError, match=re.escape(message)):
-        robustness(systems["words"], WORLD, **options)
-
-
-def test_robustness_needs_something_that_can_search():
-    with pytest.raises(ArgumentError, match="cannot search"):
-        robustness(scrambled(0), WORLD)
-    with pytest.raises(ArgumentError, match="no query is judged"):
-        robustness({"s": Stranger()}, Collection(WORLD.docs, WORLD.queries))
 
 
 def test_what_measures_is_at_hand():

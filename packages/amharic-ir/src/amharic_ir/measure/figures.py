@@ -22,7 +22,7 @@ def intervals_svg(board: "Leaderboard", standing: "Standing", prefix: str) -> st
     from irworks.report import figure_to_svg
     from irworks.report.style import PALETTE, context
 
-    others = reported_on(board.reported, standing.name)
+    others = reported_on(board.reported, standing.collection)
     names = [*standing.reports, *(f"{name} [{row['mark']}]" for name, row in others.iterrows())]
     down, across = _shape(len(board.measures))
     with context():

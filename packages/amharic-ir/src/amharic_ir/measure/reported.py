@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
+from amharic_ir.measure.evaluation import label_of
+from irworks.data import Collection
 from irworks.errors import ArgumentError
 from irworks.metrics import parse_measure
 
@@ -61,6 +63,6 @@ def _numbers(column: "pd.Series[float]", measure: str) -> list[float]:
     return values
 
 
-def reported_on(reported: "pd.DataFrame", collection: str) -> "pd.DataFrame":
-    """The rows that go with one collection: those on it, or on none in particular."""
-    return reported[reported["collection"].isin(["", collection])]
+def reported_on(reported: "pd.DataFrame", collection: Collection) -> "pd.DataFrame":
+    """The rows that go with one collection: those on it, with or without its split, or on none in particular."""
+    return reported[reported["collection"].isin(["", collection.name, label_of(collection)])]

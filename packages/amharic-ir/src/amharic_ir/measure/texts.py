@@ -67,7 +67,7 @@ def grid(board: "Leaderboard", standing: "Standing", *, intervals: bool) -> "pd.
             row[measure] = f"{mean:.3f}{star}" if intervals else f"{mean.estimate:.3f}{star}"
         seconds = report.seconds_a_query
         rows.append(row | {"ms a query": "" if seconds is None else f"{1000 * seconds:.2f}"})
-    frame = pd.concat([pd.DataFrame(rows), _of_others(board, reported_on(board.reported, standing.name))])
+    frame = pd.concat([pd.DataFrame(rows), _of_others(board, reported_on(board.reported, standing.collection))])
     return frame.fillna("") if (frame["ms a query"].fillna("") != "").any() else frame.drop(columns="ms a query")
 
 
@@ -83,12 +83,13 @@ def _of_others(board: "Leaderboard", rows: "pd.DataFrame") -> "pd.DataFrame":
 
 def _elsewhere(board: "Leaderboard") -> "dict[str, pd.DataFrame]":
     """What others reported on collections that are not compared here."""
-    here = [standing.name for standing in board.standings]
+    here = {name for one in board.standings for name in reported_on(board.reported, one.collection)["collection"]}
     found = {}
     for name, rows in board.reported.groupby("collection", sort=False):
-        if name and name not in here:
-            cells = _of_others(board, rows)
-            found[str(name)] = cells.loc[:, (cells != "").any()]
+        if name in ("", *here):
+            continue
+        cells = _of_others(board, rows)
+        found[str(name)] = cells.loc[:, (cells != "").any()]
     return found
 
 
