@@ -134,15 +134,22 @@ class BM25:
         from scipy import sparse
 
         n, vocabulary, sizes = len(self.ids), len(self.tokens.vocabulary), np.diff(self.tokens.offsets)
-        doc = np.repeat(np.arange(n), sizes)
+        # Numbers of 32 bits and no copies: of tens of millions of tokens, memory is what takes the time.
+        doc = np.repeat(np.arange(n, dtype=np.int32), sizes)
         ones = np.ones(len(doc), dtype=np.float32)
         counts = sparse.coo_array((ones, (doc, self.tokens.ids)), shape=(n, vocabulary)).tocsc()
         counts.sum_duplicates()
         df = np.diff(counts.indptr)
         idf = np.log1p((n - df + 0.5) / (df + 0.5))
         length = self.k1 * (1 - self.b + self.b * sizes / max(sizes.mean(), 1e-9)) if n else np.zeros(0)
-        tf = counts.data.astype(np.float64)
-        counts.data = (np.repeat(idf, df) * tf / (tf + length[counts.indices])).astype(np.float32)
+        weights = np.repeat(idf, df)
+        weights *= counts.data
+        below = length[counts.indices]
+        below += counts.data
+        weights /= below
+        counts.data = weights.astype(np.float32)
+        # As numpy wants them at every query.
+        counts.indices, counts.indptr = counts.indices.astype(np.intp), counts.indptr.astype(np.intp)
         return counts
 
     def scores(self, query: str) -> NDArray[np.float32]:
@@ -152,7 +159,7 @@ class BM25:
         result = np.zeros(len(self.ids), dtype=np.float32)
         for number in numbers:
             part = slice(table.indptr[number], table.indptr[number + 1])
-            result[table.indices[part]] += table.data[part]
+            np.add.at(result, table.indices[part], table.data[part])
         return result
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
