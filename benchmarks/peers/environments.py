@@ -101,6 +101,7 @@ _RECBOLE = (
     *("recbole==1.2.1", "numpy==1.26.4", "torch==2.5.1", "ray==2.6.3", "pandas==2.2.3", "scipy==1.13.1"),
     *("scikit-learn==1.5.2", "setuptools<81"),
 )
+_PYLATE = ("pylate==1.6.0", "numpy==2.4.6")
 
 CLAX = PeerEnvironment(
     name="clax",
@@ -148,6 +149,23 @@ RECBOLE = PeerEnvironment(
     # pkg_resources, which newer setuptools do not bring; it is older than pandas 3.
     steps=(("--torch-backend", "cpu", *_RECBOLE),),
     fallback=(_RECBOLE,),
+)
+
+# The workspace has bm25s too, as an oracle; this one has what makes its search fast.
+BM25S = PeerEnvironment(
+    name="bm25s",
+    label="bm25s with numba",
+    python=">=3.11,<3.14",
+    steps=(("bm25s==0.3.16", "numba==0.68.1", "numpy==2.4.6", "scipy==1.17.1"),),
+)
+
+PYLATE = PeerEnvironment(
+    name="pylate",
+    label="PyLate",
+    python=">=3.11,<3.14",
+    # It pins torch back, so that the workspace cannot have it beside its own: as above, without CUDA if possible.
+    steps=(("--torch-backend", "cpu", *_PYLATE),),
+    fallback=(_PYLATE,),
 )
 
 
