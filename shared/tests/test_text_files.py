@@ -1,8 +1,13 @@
 """Collections as people have them, and what is said of files that are broken."""
 
+import csv
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from irworks.data.text_files import (
     read_beir,
@@ -14,6 +19,7 @@ from irworks.data.text_files import (
     read_topics,
     read_trec,
 )
+from irworks.data.text_rows import table_rows
 from irworks.errors import DataError
 
 
@@ -146,3 +152,48 @@ def test_other_files_that_are_wrong(tmp_path):
         read_squad(lines(tmp_path / "a.json", "{}"))
     with pytest.raises(DataError, match="there is no 'headline'"):
         read_pairs(lines(tmp_path / "a.csv", "title,text", "a,b"), "headline", "text")
+
+
+def test_quotes_merge_no_lines_of_a_table_that_was_written_without_quoting(tmp_path):
+    rows = ["query\ttext", '"a\tone', 'b"\ttwo', '"c"\t"say ""three"""', '\t""', "d\t"]
+    found = list(table_rows(lines(tmp_path / "raw.tsv", *rows)))
+    assert [place for place, _ in found] == [f"line {number}" for number in range(2, 7)]
+    assert [tuple(row.values()) for _, row in found] == [
+        ('"a', "one"),
+        ('b"', "two"),
+        ("c", 'say "three"'),
+        ("", ""),
+        ("d", ""),
+    ]
+    quoted = lines(tmp_path / "quoted.tsv", "query\ttext", '"a"\t"one', 'two"', "", "b\tthree")
+    assert [tuple(row.values()) for _, row in table_rows(quoted)] == [("a", "one\ntwo"), ("b", "three")]
+
+
+@given(st.lists(st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\t")), min_size=3, max_size=3)))
+def test_a_table_with_quoting_is_read_as_it_was_written(rows):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.tsv"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter="\t", quoting=csv.QUOTE_ALL).writerows([["x", "y", "z"], *rows])
+        assert [list(row.values()) for _, row in table_rows(path)] == rows
+
+
+def test_pairs_in_parquet(tmp_path):
+    import pandas as pd
+
+    pd.DataFrame({"headline": ["H"], "text": ["one"]}).to_parquet(tmp_path / "a.parquet")
+    assert list(read_pairs(tmp_path / "a.parquet", "headline", "text").docs.texts()) == ["one"]
+
+
+def test_elements_of_trec_may_share_a_line_with_what_holds_them(tmp_path):
+    path = lines(
+        tmp_path / "a.trec",
+        "<DOC><DOCNO>1</DOCNO>",
+        "<TEXT>one</TEXT></DOC>",
+        "<doc><docno>2</docno></doc><DOC><DOCNO>3",
+    )
+    lines(path, path.read_text(encoding="utf-8"), "</DOCNO></DOC>")
+    assert read_documents(path).ids == ["1", "2", "3"]
+    assert list(read_documents(path).texts()) == ["one", "", ""]
+    with pytest.raises(DataError, match=r"line 1: <doc> is not closed .found 'line 2'"):
+        read_documents(lines(tmp_path / "b.trec", "<DOC><DOCNO>1</DOCNO>", "<DOC><DOCNO>2</DOCNO></DOC>"))

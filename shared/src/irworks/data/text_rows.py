@@ -168,22 +168,21 @@ def blocks(source: Path, name: str) -> Iterator[tuple[str, str]]:
     """What stands between <name> and </name>, with the line where it begins."""
     begin = ""
     parts: list[str] | None = None
-    opening, closing = f"<{name}>", f"</{name}>"
+    tag = re.compile(f"<(/?){name}>", re.IGNORECASE)
     for place, line in lines(source):
-        rest = line
-        if parts is None and (at := rest.lower().find(opening)) >= 0:
-            begin, parts, rest = place, [], rest[at + len(opening) :]
-        if parts is None:
-            continue
-        at = rest.lower().find(closing)
-        parts.append(rest if at < 0 else rest[:at])
-        if at >= 0:
-            yield begin, "".join(parts)
-            parts = None
-        elif opening in rest.lower():
-            raise DataError(f"<{name}> is not closed", source=source, row=begin, found=place, expected=closing)
+        at = 0
+        for match in tag.finditer(line):
+            if parts is not None and match[1]:
+                yield begin, "".join([*parts, line[at : match.start()]])
+                parts = None
+            elif parts is not None:
+                raise DataError(f"<{name}> is not closed", source=source, row=begin, found=place, expected=f"</{name}>")
+            elif not match[1]:
+                begin, parts, at = place, [], match.end()
+        if parts is not None:
+            parts.append(line[at:])
     if parts is not None:
-        raise DataError(f"<{name}> is not closed", source=source, row=begin, expected=closing)
+        raise DataError(f"<{name}> is not closed", source=source, row=begin, expected=f"</{name}>")
 
 
 def elements(block: str) -> dict[str, str]:
