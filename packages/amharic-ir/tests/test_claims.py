@@ -3,7 +3,9 @@
 import pytest
 
 from amharic_ir.claims import CLAIMS
-from irworks.claims import Context, Verdict
+from amharic_ir.claims.analysis import Together
+from amharic_ir.text.analyzer import Analyzer
+from irworks.claims import Context, NotRun, Verdict
 
 RULES = {
     "analysis-matters": lambda v: [value > 0 for name, value in v.items() if name.endswith("_low")],
@@ -13,6 +15,8 @@ RULES = {
         v["ngrams_nospace"] > 0.8 and v["words_nospace"] < 0.2,
         v["slips_gain_low"] > 0,
     ],
+    "tokenizer-fertility": lambda v: [value > 1 for name, value in v.items() if name.endswith("_ratio_low")],
+    "tokenizer-sparse": lambda v: [value > 0 for name, value in v.items() if name.endswith("_low")],
 }
 
 
@@ -24,3 +28,43 @@ def test_a_claim_measures_and_its_verdict_follows_from_its_values(claim, amharic
         Verdict.REPRODUCED if all(checks) else Verdict.PARTLY if any(checks) else Verdict.NOT_REPRODUCED
     )
     assert len(evidence.measured) > 20
+
+
+def test_the_table_of_analysers_has_intervals_against_both_baselines(amharic, tmp_path):
+    table = CLAIMS.run(Context("smoke", (0,), tmp_path, device="cpu"), "analysis-matters").table
+    assert len(table) == 3 * table["analyser"].nunique() == 48
+    for baseline in ("whitespace", "words"):
+        assert (table[f"{baseline}, low"] <= table[f"over {baseline}"]).all()
+        assert (table[f"over {baseline}"] <= table[f"{baseline}, high"]).all()
+        assert (table.loc[table["analyser"] == baseline, f"over {baseline}"] == 0).all()
+    assert (table["RR@10"] <= table["R@10"]).all()
+
+
+def test_tokens_of_several_analysers_are_apart_and_as_of_one_text_after_the_other():
+    both = Together((Analyzer(n=2), Analyzer(tokens="word")))
+    texts = ["ሠላም ለዓለም", "ቤት", ""]
+    assert both.many(texts).lists() == [both(text) for text in texts]
+    assert both("ቤት") == ["0_ቤ", "0ቤት", "0ት_", "1ቤት"]
+
+
+@pytest.mark.slow
+def test_tokenizers_are_as_in_the_reference_table(amharic, tmp_path):
+    values = CLAIMS.run(Context("small", (0,), tmp_path, device="cpu"), "tokenizer-fertility").values
+    reference = {"amharic_8000": 1.63, "amharic_32000": 1.35, "multilingual_8000": 4.46, "multilingual_32000": 3.57}
+    for name, pieces in {**reference, "english_bytes_8000": 13.49}.items():
+        assert values[name] == pytest.approx(pieces, abs=0.05)
+
+
+def test_without_the_references_the_claim_says_how_to_get_them(amharic, tmp_path, monkeypatch):
+    for name in ("masakhanews", "ntrex"):
+        copy = tmp_path / "amharic" / name
+        copy.mkdir(parents=True)
+        for file in (amharic / name).iterdir():
+            if file.name != "multi_100.tsv":
+                (copy / file.name).symlink_to(file)
+    monkeypatch.setenv("IRWORKS_DATA", str(tmp_path))
+    with pytest.raises(NotRun, match="option ntrex=FOLDER") as told:
+        CLAIMS.run(Context("smoke", (0,), tmp_path, device="cpu"), "tokenizer-fertility")
+    assert told.value.command == "git clone https://github.com/MicrosoftTranslator/NTREX"
+    ctx = Context("smoke", (0,), tmp_path, device="cpu", options={"ntrex": str(amharic / "ntrex")})
+    assert CLAIMS.run(ctx, "tokenizer-fertility").values["amharic_1000"] > 1

@@ -7,6 +7,7 @@ __all__ = ["CLAIMS"]
 CLAIMS = ClaimSet(
     package="amharic-ir",
     imports=("pandas", "pyarrow", "scipy.sparse"),
+    options={"ntrex": "a copy of <https://github.com/MicrosoftTranslator/NTREX>, for the multilingual tokenizers"},
     paper=Paper(
         title="Optimized Text Embedding Models and Benchmarks for Amharic Passage Retrieval",
         authors=("Kidist Amde Mekonnen", "Yosef Worku Alemneh", "Maarten de Rijke"),

@@ -15,39 +15,26 @@ __all__ = ["collections", "reciprocal_ranks"]
 
 
 def collections(ctx: Context) -> "dict[str, Collection]":
-    """Amharic news, Amharic questions and Tigrinya news; at scale smoke, some of their queries."""
-    from irworks.data.text_files import read_squad
+    """Amharic news, Amharic questions and Tigrinya news; at scale smoke, some of their documents and queries."""
+    from amharic_ir.datasets import amqa, masakhanews
 
-    news, amqa, tigrinya = (ctx.data(name) for name in ("masakhanews-amh", "amqa", "masakhanews-tir"))
-    found = {
-        "Amharic news": _news([news / name for name in ("test.tsv", "dev.tsv", "train_50_per_class.tsv")]),
-        "Amharic questions": read_squad(*(amqa / f"{part}.json" for part in ("train", "dev", "test"))),
-        "Tigrinya news": _news([tigrinya / name for name in ("dev.tsv", "train_50_per_class.tsv")]),
+    found: dict[str, Collection] = {
+        "Amharic news": masakhanews(ctx.data("masakhanews-amh")),
+        "Amharic questions": amqa(ctx.data("amqa")),
+        "Tigrinya news": masakhanews(ctx.data("masakhanews-tir"), "ti"),
     }
-    some = ctx.pick(smoke=40, small=None, full=None)
-    return {name: one.of_queries(list(one.queries)[:some]) for name, one in found.items()}
+    if ctx.scale != "smoke":
+        return found
+    return {name: _first(one, 60) for name, one in found.items()}
 
 
-def _news(files: "list[object]") -> "Collection":
-    """Headlines that ask for their articles, each article once."""
+def _first(collection: "Collection", n: int) -> "Collection":
+    """The first n documents, and the first n queries that these answer."""
     from irworks.data import Collection, Documents
-    from irworks.data.text_files import read_pairs
 
-    texts: dict[str, str] = {}
-    queries: dict[str, str] = {}
-    qrels: dict[str, dict[str, int]] = {}
-    for file in files:
-        part = read_pairs(str(file), "headline", "text")
-        for query, judged in part.qrels.items():
-            for doc in judged:
-                text = part.docs[doc]
-                if " ".join(text.split()) in texts:
-                    continue
-                number = str(len(texts))
-                texts[" ".join(text.split())] = text
-                queries[number] = part.queries[query]
-                qrels[number] = {number: 1}
-    return Collection(Documents.of(list(texts.values())), queries, qrels, "news")
+    docs = Documents(collection.docs.table.slice(0, n))
+    kept = {query: of for query, of in list(collection.qrels.items())[:n] if of.keys() <= docs.places.keys()}
+    return Collection(docs, {query: collection.queries[query] for query in kept}, kept, collection.name)
 
 
 def reciprocal_ranks(
