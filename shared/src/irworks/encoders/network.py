@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from irworks.encoders.bags import Bags
+from irworks.encoders.protocol import Kind
 
 __all__ = ["BagNetwork", "Embedded"]
 
@@ -28,6 +29,9 @@ class Embedded:
 class BagNetwork(nn.Module):
     """Token vectors are means of rows of one table, read by transformer layers or by none.
 
+    Each row has an importance as well, learned: tokens count by it in the vector of a text, and those of a query count
+    by it in late interaction.
+
     Args:
         size: Rows of the table.
         dim: Of the rows and of a text's vector, which is a linear map of the mean of its tokens.
@@ -41,6 +45,8 @@ class BagNetwork(nn.Module):
         super().__init__()
         self.table = nn.EmbeddingBag(size, dim, mode="mean")
         nn.init.normal_(self.table.weight, std=dim**-0.5)
+        self.importance = nn.EmbeddingBag(size, 1, mode="mean")
+        nn.init.zeros_(self.importance.weight)
         self.head = nn.Linear(dim, dim, bias=False)
         nn.init.eye_(self.head.weight)
         self.project = nn.Linear(dim, token_dim, bias=False)
@@ -54,21 +60,24 @@ class BagNetwork(nn.Module):
             )
             self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
-    def forward(self, bags: Bags) -> Embedded:
+    def forward(self, bags: Bags, kind: Kind) -> Embedded:
         """Read a batch of texts."""
         device = self.table.weight.device
         rows, begins = (torch.from_numpy(part).to(device) for part in (bags.rows, bags.token_offsets[:-1]))
-        flat = self.table(rows, begins)
+        flat, flat_weight = self.table(rows, begins), self.importance(rows, begins)[:, 0].exp()
         sizes = torch.from_numpy(bags.text_offsets[1:] - bags.text_offsets[:-1])
         longest = max(int(sizes.max()) if len(sizes) else 0, 1)
         mask = (torch.arange(longest)[None, :] < sizes[:, None]).to(device)
         padded = flat.new_zeros(len(bags), longest, flat.shape[1])
         padded[mask] = flat
+        weight = flat_weight.new_zeros(mask.shape)
+        weight[mask] = flat_weight
         if self.layers is not None:
             seen = mask.clone()
             seen[:, 0] = True
             places = self.places.weight[:longest]
             padded = self.layers(padded + places, src_key_padding_mask=~seen) * mask[:, :, None]
-        mean = padded.sum(dim=1) / sizes.to(device)[:, None].clamp(min=1)
+        mean = (padded * weight[:, :, None]).sum(dim=1)
         vectors = nn.functional.normalize(self.head(mean), dim=-1)
-        return Embedded(vectors, nn.functional.normalize(self.project(padded), dim=-1), mask)
+        tokens = nn.functional.normalize(self.project(padded), dim=-1)
+        return Embedded(vectors, tokens * weight[:, :, None] if kind == "query" else tokens, mask)

@@ -100,11 +100,11 @@ class SentenceEncoder:
         """What stands before a text of this kind."""
         return self.query_prompt if kind == "query" else self.doc_prompt
 
-    def prepare(self, texts: Sequence[str], kind: Kind) -> "_Prompted":
-        """Put prompts before texts, to be embedded in batches of `take`."""
+    def prepare(self, texts: Sequence[str], kind: Kind, length: int | None = None) -> "_Prompted":
+        """Put prompts before texts, to be embedded in batches of `take`; `max_length` says how much is read."""
         return _Prompted([self.prompt(kind) + text for text in texts])
 
-    def embed(self, batch: "_Prompted") -> "Embedded":
+    def embed(self, batch: "_Prompted", kind: Kind) -> "Embedded":
         """Vectors of a batch, with gradients."""
         found: Embedded = self.network(batch.texts)
         return found
@@ -132,7 +132,7 @@ class SentenceEncoder:
         for begin in range(0, len(texts), self.batch_size):
             places = order[begin : begin + self.batch_size]
             with torch.inference_mode():
-                batch = self.embed(self.prepare([texts[place] for place in places], kind))
+                batch = self.embed(self.prepare([texts[place] for place in places], kind), kind)
             for place, tokens, mask in zip(places, batch.tokens, batch.mask, strict=True):
                 found[place] = tokens[mask].float().cpu().numpy()
         offsets = np.append(0, np.cumsum([len(each) for each in found], dtype=np.int64)).astype(np.int64)

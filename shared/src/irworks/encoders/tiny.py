@@ -86,14 +86,14 @@ class TinyEncoder:
 
     # -- texts to vectors ---------------------------------------------------------------------------------------------
 
-    def prepare(self, texts: Sequence[str], kind: Kind) -> Bags:
-        """Cut texts once, to be embedded in batches of `take`."""
+    def prepare(self, texts: Sequence[str], kind: Kind, length: int | None = None) -> Bags:
+        """Cut texts once, to be embedded in batches of `take`; at most `length` tokens, and what the settings allow."""
         bags = self.cut.bags(texts)
-        return bags.take(np.arange(len(bags)), self.settings.length(kind))
+        return bags.take(np.arange(len(bags)), min(length or self.settings.length(kind), self.settings.length(kind)))
 
-    def embed(self, batch: Bags) -> "Embedded":
+    def embed(self, batch: Bags, kind: Kind) -> "Embedded":
         """Vectors of a batch, with gradients."""
-        found: Embedded = self.network(batch)
+        found: Embedded = self.network(batch, kind)
         return found
 
     def encode(self, texts: Sequence[str], kind: Kind = "doc") -> NDArray[np.float32]:
@@ -117,7 +117,7 @@ class TinyEncoder:
         for begin in range(0, len(texts), size):
             batch = self.prepare(texts[begin : begin + size], kind)
             with torch.inference_mode():
-                yield self.embed(batch)
+                yield self.embed(batch, kind)
 
     # -- on disk ------------------------------------------------------------------------------------------------------
 
@@ -168,6 +168,7 @@ def tiny(
     cut: Cut | None = None,
     settings: TinySettings | None = None,
     *,
+    docs: Sequence[str] = (),
     seed: int = 0,
     device: str = "cpu",
     name: str = "tiny",
@@ -177,6 +178,8 @@ def tiny(
     Args:
         cut: How it reads text; by default words as bags of hashed n-grams.
         settings: Sizes.
+        docs: Texts by whose number of occurrences tokens have their importance at first: the logarithm of the inverse
+            document frequency, as BM25 has it; without texts all have the same.
         seed: Of the numbers.
         device: See `irworks.runtime.device`.
         name: For tables.
@@ -192,7 +195,19 @@ def tiny(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = _network(cut.size, settings)
+    if len(docs):
+        weights = torch.from_numpy(_rarity(cut.bags(docs), cut.size)).log()
+        network.importance.weight.data = weights[:, None]
     return TinyEncoder(cut, settings, network.to(chosen), name)
+
+
+def _rarity(bags: Bags, size: int) -> NDArray[np.float32]:
+    """Inverse document frequency of each row of the table, over its mean: float32 [size]."""
+    n = len(bags)
+    text = np.repeat(np.repeat(np.arange(n), np.diff(bags.text_offsets)), np.diff(bags.token_offsets))
+    df = np.bincount(np.unique(text * size + bags.rows) % size, minlength=size)
+    idf = np.log1p((n - df + 0.5) / (df + 0.5))
+    return np.asarray(np.maximum(idf, 1e-3) / idf.mean(), dtype=np.float32)
 
 
 def _network(size: int, settings: TinySettings) -> "BagNetwork":

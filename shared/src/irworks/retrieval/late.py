@@ -23,6 +23,7 @@ __all__ = ["LateInteraction"]
 
 _FORMAT = 1
 _TEXTS_AT_ONCE = 512
+_QUERIES_AT_ONCE = 64
 
 
 class LateInteraction:
@@ -90,8 +91,8 @@ class LateInteraction:
         spoken = np.array([bool(text.strip()) for text in texts], dtype=bool) & (np.diff(tokens.offsets) > 0)
         found: list[Ranking] = [NOTHING] * len(texts)
         rows = np.flatnonzero(spoken)
-        for begin in range(0, len(rows), 16):
-            part = rows[begin : begin + 16]
+        for begin in range(0, len(rows), _QUERIES_AT_ONCE):
+            part = rows[begin : begin + _QUERIES_AT_ONCE]
             for place, scores in zip(part, maxsim_many(tokens.take(part), self.docs), strict=True):
                 found[place] = best(scores, k)
         return run_of(asked, found, self.ids, f"LateInteraction({self.encoder.name})")

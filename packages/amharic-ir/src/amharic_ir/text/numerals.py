@@ -54,7 +54,8 @@ def parse_numeral(text: str) -> int:
 def format_numeral(number: int) -> str:
     """Ethiopic numerals for a number: the inverse of `parse_numeral`.
 
-    A group of one before a sign is left out where nothing stands before it, as tradition has it.
+    A one before the sign for 100 is left out, and before that for 10,000 where nothing stands before it (CSS Counter
+    Styles Level 3, section 7.1).
 
     Raises:
         ArgumentError: The number is below 1, as the script has no zero.
@@ -65,7 +66,7 @@ def format_numeral(number: int) -> str:
     parts = [(format_numeral(high) if high > 1 else "") + _MYRIAD] if high else []
     hundreds, rest = divmod(low, 100)
     if hundreds:
-        parts.append((_pair(hundreds) if hundreds > 1 or high else "") + _HUNDRED)
+        parts.append((_pair(hundreds) if hundreds > 1 else "") + _HUNDRED)
     return "".join([*parts, _pair(rest)])
 
 

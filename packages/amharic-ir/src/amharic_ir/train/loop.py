@@ -1,0 +1,279 @@
+"""The loop of training: one for vectors of texts and of tokens; imports torch."""
+
+import hashlib
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from amharic_ir.train.batches import Batch, Batches
+from amharic_ir.train.config import TrainConfig
+from amharic_ir.train.losses import Score, contrastive, distilled
+from irworks.encoders.network import Embedded
+from irworks.errors import ArgumentError, DataError
+from irworks.runtime.bars import progress
+from irworks.runtime.files import atomic_path
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+__all__ = ["History", "Training"]
+
+
+@dataclass(frozen=True)
+class History:
+    """What happened in training.
+
+    Attributes:
+        losses: Mean loss of each epoch.
+        checks: (step, nDCG@10 on the validation queries) of each check; empty without such queries.
+        best_step: The step whose numbers were kept.
+    """
+
+    losses: list[float]
+    checks: list[tuple[int, float]]
+    best_step: int
+
+
+class Training:
+    """One training.
+
+    Args:
+        encoder: Has `network`, `prepare` and `embed`; see `irworks.encoders.TinyEncoder`.
+        batches: What it learns from.
+        scores: From embedded queries and documents to scores; the loss is the mean over them.
+        config: Settings.
+        distil: Whether scores follow a teacher's rather than who answers whom.
+        quality: Measures the encoder on validation queries; None: the last numbers are kept.
+        checkpoint: File that the state is kept in after each epoch and when interrupted, and from which training goes
+            on if it is there; None: nowhere.
+        accelerator: Of the library `accelerate`, in each of several processes; each takes a share of every batch, and
+            its pairs are negatives of one another.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        batches: Batches,
+        scores: Sequence[Score],
+        config: TrainConfig,
+        *,
+        distil: bool = False,
+        quality: Callable[[], float] | None = None,
+        checkpoint: Path | None = None,
+        accelerator: "Accelerator | None" = None,
+    ) -> None:
+        self.encoder, self.batches, self.scores, self.config = encoder, batches, scores, config
+        self.distil, self.quality, self.checkpoint, self.accelerator = distil, quality, checkpoint, accelerator
+        self.network = encoder.network
+        self.parameters = [each for each in self.network.parameters() if each.requires_grad]
+        self.device = self.parameters[0].device
+        self.optimizer = torch.optim.AdamW(
+            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=self.device.type == "cuda"
+        )
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
+        self.queries = encoder.prepare(batches.queries, "query", config.query_length)
+        self.docs = encoder.prepare(batches.texts, "doc", config.doc_length)
+        self.total = config.epochs * len(batches)
+        self.epoch, self.losses, self.checks = 0, [], []  # type: ignore[var-annotated]
+        self.best: dict[str, torch.Tensor] | None = None
+        self.best_step = 0
+
+    def run(self) -> History:
+        """Train, from the checkpoint if there is one; the network has the best numbers afterwards.
+
+        Raises:
+            ArgumentError: Numbers are no longer finite.
+            DataError: The checkpoint is of another training.
+        """
+        self._resume()
+        torch.manual_seed(self.config.seed + self.epoch)
+        epochs = range(self.epoch, self.config.epochs)
+        for epoch in progress(epochs, "training", total=len(epochs)) if len(epochs) > 1 else epochs:
+            if self._stops():
+                break
+            self._train_epoch(epoch)
+            self.epoch = epoch + 1
+            self._keep()
+        if self.best is not None:
+            self.network.load_state_dict(self.best)
+        self.network.eval()
+        return History(self.losses, self.checks, self.best_step or self.epoch * len(self.batches))
+
+    def _train_epoch(self, epoch: int) -> None:
+        # The state of dropout belongs to the epoch, so that one that was interrupted is the same again.
+        torch.manual_seed(self.config.seed * 100_003 + epoch)
+        every = math.ceil(len(self.batches) / self.config.checks_per_epoch)
+        total = 0.0
+        for place, batch in enumerate(self.batches.epoch(epoch)):
+            step = epoch * len(self.batches) + place
+            self.network.train()
+            loss = self._step(batch, step)
+            if not math.isfinite(loss):
+                raise ArgumentError(
+                    f"the loss is {loss} at step {step}; expected a finite number: a lower learning_rate than "
+                    f"{self.config.learning_rate}, or precision='float32'"
+                )
+            total += loss
+            if self.quality is not None and ((place + 1) % every == 0 or place + 1 == len(self.batches)):
+                self._check(step + 1)
+        self.losses.append(total / len(self.batches))
+
+    # -- one step -----------------------------------------------------------------------------------------------------
+
+    def _step(self, batch: Batch, step: int) -> float:
+        warm = max(round(self.config.warmup * self.total), 1)
+        if step < warm:
+            share = (step + 1) / warm
+        else:
+            share = (1 + math.cos(math.pi * (step - warm) / max(self.total - warm, 1))) / 2
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * share
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self._through(batch) if self.config.chunk is None else self._by_chunks(batch, self.config.chunk)
+        if self.accelerator is not None and self.accelerator.num_processes > 1:
+            for each in self.parameters:
+                grad = torch.zeros_like(each) if each.grad is None else each.grad
+                each.grad = self.accelerator.reduce(grad, "mean")
+        self.scaler.unscale_(self.optimizer)
+        torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return float(loss)
+
+    def _through(self, batch: Batch) -> torch.Tensor:
+        with self._precision():
+            queries = self.encoder.embed(self.queries.take(batch.queries), "query")
+            docs = self.encoder.embed(self.docs.take(batch.docs), "doc")
+        loss = self._loss(queries, docs, batch)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _by_chunks(self, batch: Batch, size: int) -> torch.Tensor:
+        """The same gradient with memory for `size` texts: vectors first, then each chunk again with its gradient."""
+        wanted = (("query", self.queries, batch.queries), ("doc", self.docs, batch.docs))
+        parts = [
+            (kind, source.take(rows[begin : begin + size]))
+            for kind, source, rows in wanted
+            for begin in range(0, len(rows), size)
+        ]
+        n_queries = -(-len(batch.queries) // size)
+        found: list[Embedded] = []
+        states = []
+        for kind, texts in parts:
+            states.append(torch.get_rng_state())
+            with torch.no_grad(), self._precision():
+                found.append(self.encoder.embed(texts, kind))
+        leaves = [
+            Embedded(each.vectors.detach().requires_grad_(), each.tokens.detach().requires_grad_(), each.mask)
+            for each in found
+        ]
+        loss = self._loss(_joined(leaves[:n_queries]), _joined(leaves[n_queries:]), batch)
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        for (kind, texts), state, leaf in zip(parts, states, leaves, strict=True):
+            torch.set_rng_state(state)
+            with self._precision():
+                again = self.encoder.embed(texts, kind)
+            pairs = [(again.vectors, leaf.vectors.grad), (again.tokens, leaf.tokens.grad)]
+            kept = [(value, grad) for value, grad in pairs if grad is not None]
+            torch.autograd.backward([value for value, _ in kept], [grad.to(value.dtype) for value, grad in kept])
+        return loss.detach()
+
+    def _loss(self, queries: Embedded, docs: Embedded, batch: Batch) -> torch.Tensor:
+        queries, docs = _full(queries), _full(docs)
+        parts = []
+        for score in self.scores:
+            scores = score(queries, docs)
+            if self.distil:
+                own = torch.from_numpy(batch.own).to(self.device)
+                taught, known = (torch.from_numpy(each).to(self.device) for each in (batch.taught, batch.known))
+                parts.append(distilled(scores.gather(1, own), taught, known, temperature=self.config.temperature))
+                continue
+            mine = torch.arange(len(batch.queries), device=self.device)
+            excluded = torch.from_numpy(batch.excluded).to(self.device)
+            settings = {"temperature": self.config.temperature, "symmetric": self.config.symmetric}
+            parts.append(contrastive(scores, mine, excluded, **settings))  # type: ignore[arg-type]
+        return torch.stack(parts).mean()
+
+    def _precision(self) -> torch.autocast:
+        dtype = getattr(torch, self.config.precision)
+        return torch.autocast(self.device.type, dtype=dtype, enabled=self.config.precision != "float32")
+
+    # -- what is kept -------------------------------------------------------------------------------------------------
+
+    def _check(self, step: int) -> None:
+        assert self.quality is not None
+        self.network.eval()
+        value = self.quality()
+        if not self.checks or value > max(found for _, found in self.checks):
+            self.best = {name: each.detach().clone() for name, each in self.network.state_dict().items()}
+            self.best_step = step
+        self.checks.append((step, value))
+
+    def _stops(self) -> bool:
+        if self.config.patience is None or not self.checks:
+            return False
+        since = sum(step > self.best_step for step, _ in self.checks)
+        return bool(since >= self.config.patience)
+
+    def _keep(self) -> None:
+        if self.checkpoint is None or (self.accelerator is not None and not self.accelerator.is_main_process):
+            return
+        state = {
+            "of": self._fingerprint(),
+            "epoch": self.epoch,
+            "losses": self.losses,
+            "checks": self.checks,
+            "best_step": self.best_step,
+            "best": self.best,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+        }
+        with atomic_path(self.checkpoint) as temporary:
+            torch.save(state, temporary)
+
+    def _resume(self) -> None:
+        if self.checkpoint is None or not self.checkpoint.is_file():
+            return
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            of = state["of"]
+        except Exception as error:
+            raise DataError("no checkpoint can be read from it", source=self.checkpoint, found=str(error)) from None
+        if of != self._fingerprint():
+            raise DataError(
+                "the checkpoint is of another training: other pairs, settings or sizes",
+                source=self.checkpoint,
+                hint="remove it, or give another checkpoint",
+            )
+        self.epoch, self.losses = state["epoch"], state["losses"]
+        self.checks = [(step, value) for step, value in state["checks"]]
+        self.best, self.best_step = state["best"], state["best_step"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scaler.load_state_dict(state["scaler"])
+
+    def _fingerprint(self) -> str:
+        sizes = {name: list(each.shape) for name, each in self.network.state_dict().items()}
+        facts = json.dumps([asdict(self.config), sizes, len(self.scores), self.distil, self.quality is not None])
+        digest = hashlib.sha256(facts.encode())
+        for text in (*self.batches.queries, *self.batches.texts):
+            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        return digest.hexdigest()
+
+
+def _full(embedded: Embedded) -> Embedded:
+    return Embedded(embedded.vectors.float(), embedded.tokens.float(), embedded.mask)
+
+
+def _joined(parts: Sequence[Embedded]) -> Embedded:
+    longest = max(part.mask.shape[1] for part in parts)
+    pad = torch.nn.functional.pad
+    tokens = torch.cat([pad(part.tokens, (0, 0, 0, longest - part.tokens.shape[1])) for part in parts])
+    mask = torch.cat([pad(part.mask, (0, longest - part.mask.shape[1])) for part in parts])
+    return Embedded(torch.cat([part.vectors for part in parts]), tokens, mask)

@@ -1,0 +1,85 @@
+"""What training makes small; imports torch."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from irworks.encoders.network import Embedded
+
+__all__ = ["Score", "contrastive", "distilled", "nested", "of_tokens", "of_vectors"]
+
+# Similarities in memory at once.
+_AT_ONCE = 1 << 25
+
+# From queries [n, ...] and documents [m, ...] to scores [n, m].
+Score = Callable[[Embedded, Embedded], Tensor]
+
+
+def of_vectors(queries: Embedded, docs: Embedded, dim: int | None = None) -> Tensor:
+    """Cosines of texts, of their first `dim` dimensions: [n, m]."""
+    if dim is None:
+        return queries.vectors @ docs.vectors.T
+    return (
+        functional.normalize(queries.vectors[:, :dim], dim=-1) @ functional.normalize(docs.vectors[:, :dim], dim=-1).T
+    )
+
+
+def of_tokens(queries: Embedded, docs: Embedded) -> Tensor:
+    """Mean over the tokens of a query, by importance, of their largest products with a document's: [n, m].
+
+    The length of a query's token is its importance; the sum of them is divided by, so that scores are cosines.
+
+    Queries are taken some at a time, so that a batch does not have to fit into memory squared.
+    """
+    flat = docs.tokens.reshape(-1, docs.tokens.shape[-1])
+    n, length = queries.mask.shape
+    step = max(_AT_ONCE // max(length * len(flat), 1), 1)
+    parts = []
+    for begin in range(0, n, step):
+        tokens, mask = queries.tokens[begin : begin + step], queries.mask[begin : begin + step]
+        similar = (tokens.reshape(-1, tokens.shape[-1]) @ flat.T).view(len(mask), length, *docs.mask.shape)
+        best = similar.masked_fill(~docs.mask, -1.0).amax(dim=-1) * mask[:, :, None]
+        parts.append(best.sum(dim=1) / (tokens.norm(dim=-1) * mask).sum(dim=1).clamp(min=1e-6)[:, None])
+    return torch.cat(parts)
+
+
+def contrastive(scores: Tensor, mine: Tensor, excluded: Tensor, *, temperature: float, symmetric: bool) -> Tensor:
+    """Softmax over documents, of which one is right (van den Oord et al. 2018): a number.
+
+    Args:
+        scores: [n, m].
+        mine: int64 [n]: which document is right.
+        excluded: bool [n, m]: what is no negative, for it answers the query as well.
+        temperature: Scores are divided by it.
+        symmetric: Whether the softmax over the n queries counts as well.
+    """
+    logits = (scores / temperature).masked_fill(excluded, float("-inf"))
+    loss = functional.cross_entropy(logits, mine)
+    if not symmetric:
+        return loss
+    back = logits[:, mine].T
+    return (loss + functional.cross_entropy(back, torch.arange(len(mine), device=back.device))) / 2
+
+
+def distilled(scores: Tensor, taught: Tensor, known: Tensor, *, temperature: float) -> Tensor:
+    """Divergence of the scores of each query's own documents from a teacher's (Hinton et al. 2015): a number.
+
+    Args:
+        scores: [n, c]: of each query's document and negatives.
+        taught: float [n, c]: the teacher's, standardised for each query.
+        known: bool [n, c]: which of them there are.
+        temperature: The scores are divided by it.
+    """
+    hidden = ~known
+    ours = functional.log_softmax((scores / temperature).masked_fill(hidden, float("-inf")), dim=-1)
+    theirs = functional.log_softmax(taught.masked_fill(hidden, float("-inf")), dim=-1)
+    parts = theirs.exp() * (theirs - ours)
+    return parts.masked_fill(hidden, 0.0).sum(dim=-1).mean()
+
+
+def nested(dims: Sequence[int]) -> list[Score]:
+    """One score for each of several dimensions (Matryoshka; Kusupati et al. 2022)."""
+    return [partial(of_vectors, dim=dim) for dim in dims]
