@@ -1,7 +1,7 @@
 """Several retrievers as one, and retrievers whose best documents are judged again."""
 
 from collections.abc import Mapping, Sequence
-from typing import Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,6 +93,12 @@ class Hybrid:
         return len(next(iter(self.arms.values())))  # type: ignore[arg-type]
 
 
+class Texts(Protocol):
+    """Documents by id: a mapping, or `irworks.data.Documents`."""
+
+    def __getitem__(self, doc: str, /) -> str: ...  # noqa: D105
+
+
 class Rerank:
     """The best documents of a retriever, in the order of a scorer that reads query and document together.
 
@@ -104,7 +110,7 @@ class Rerank:
     """
 
     def __init__(
-        self, first: Retriever, scorer: Scorer | Encoder | TokenEncoder, docs: Mapping[str, str], *, depth: int = 50
+        self, first: Retriever, scorer: Scorer | Encoder | TokenEncoder, docs: Texts, *, depth: int = 50
     ) -> None:
         if depth < 1:
             raise ArgumentError(f"depth={depth}; expected at least 1")
