@@ -96,7 +96,7 @@ class Hybrid:
 class Texts(Protocol):
     """Documents by id: a mapping, or `irworks.data.Documents`."""
 
-    def __getitem__(self, doc: str, /) -> str: ...  # noqa: D105
+    def __getitem__(self, doc: str, /) -> str: ...
 
 
 class Rerank:

@@ -16,7 +16,8 @@ __all__ = ["HELP", "searcher_of", "specs_of"]
 
 HELP = (
     "Separated by commas; repeatable. bm25 (n-grams), bm25:KIND with KIND one of ngram, word, stem, skeleton, mixed, "
-    "prefix and whitespace (the last without any analysis), or a folder that index wrote."
+    "prefix and whitespace (the last without any analysis); dense:MODEL, late:MODEL, bm25+late:MODEL or hybrid:MODEL, "
+    "MODEL being a folder that train wrote or a name on the hub; or a folder that index wrote."
 )
 
 
@@ -45,12 +46,19 @@ def searcher_of(spec: str, docs: "Documents", lang: "Language") -> "Retriever":
         DataError: A folder is no index.
     """
     from amharic_ir.search import Searcher
+    from amharic_ir.search.arms import ARMS
+    from amharic_ir.text.analyzer import Analyzer
 
     kind, _, rest = spec.partition(":")
     if kind == "bm25":
         return Searcher.build(docs, analyzer=_analyzer(spec, rest or "ngram", lang))
+    if kind == "hybrid" or set(kind.split("+")) <= set(ARMS):
+        return Searcher.build(docs, kind, analyzer=Analyzer(lang), model=rest or None)
     if not Path(spec).is_dir():
-        raise ArgumentError(f"{spec} is no method; expected bm25, bm25:KIND, or a folder that index wrote")
+        raise ArgumentError(
+            f"{spec} is no method; expected bm25, bm25:KIND, dense:MODEL, late:MODEL, hybrid:MODEL, or a folder that "
+            "index wrote"
+        )
     searcher = Searcher.open(spec)
     if strangers := set(searcher.docs.ids) ^ set(docs.ids):
         raise ArgumentError(f"{spec} is an index of other documents: {min(strangers)!r} is in one of them alone")

@@ -4,22 +4,26 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from amharic_ir.search.arms import Arm, Model, arms_of, empty_arm, load_arm, save_arm
 from amharic_ir.search.highlight import highlight, snippet
+from amharic_ir.search.latin import BothReadings, as_typed_and_as_sera
 from amharic_ir.text.analyzer import Analyzer
-from amharic_ir.text.script import detect_script
-from amharic_ir.text.sera import from_sera
-from irworks.data import Documents, Run
+from irworks.data import Collection, Documents, Run
 from irworks.data.damage import refused
+from irworks.encoders import CrossEncoder, Scorer
 from irworks.errors import ArgumentError
-from irworks.retrieval import BM25
+from irworks.retrieval import BM25, Hybrid, Rerank, Retriever
+from irworks.retrieval.hybrid import EncoderScorer
 from irworks.retrieval.protocol import as_queries
 from irworks.runtime.files import atomic_folder
 
 __all__ = ["Hit", "Searcher"]
 
-_FORMAT = 1
+_FORMAT = 2
+# Shares of BM25 and of another arm, where none was validated: the other may add, and cannot overrule.
+_SHARES = (0.7, 0.3)
 
 
 @dataclass(frozen=True)
@@ -52,29 +56,89 @@ class Hit:
 
 
 class Searcher:
-    """Documents and an index over them.
+    """Documents and what finds them.
 
     Attributes:
         docs: What can be found.
-        analyzer: How text becomes tokens.
-        index: BM25.
+        arms: Indexes by name: "bm25", "dense" or "late", one or several.
+        analyzer: How text becomes tokens, for BM25 and for highlights.
+        weights: Of the arms, where there are several.
+        reranker: Judges again what was found, and how many of it; None: nobody does.
     """
 
-    def __init__(self, docs: Documents, index: BM25, analyzer: Analyzer) -> None:
-        self.docs, self.index, self.analyzer = docs, index, analyzer
+    def __init__(
+        self,
+        docs: Documents,
+        arms: Mapping[str, Arm],
+        analyzer: Analyzer,
+        *,
+        weights: Mapping[str, float] | None = None,
+        reranker: tuple[Scorer, int] | None = None,
+    ) -> None:
+        self.docs, self.arms, self.analyzer, self.reranker = docs, dict(arms), analyzer, reranker
+        self.weights = dict(weights) if weights is not None else _shares(self.arms)
 
     @classmethod
-    def build(cls, docs: Documents | Mapping[str, str] | Sequence[str], *, analyzer: Analyzer | None = None) -> Self:
+    def build(
+        cls,
+        docs: Documents | Mapping[str, str] | Sequence[str],
+        method: str = "bm25",
+        *,
+        analyzer: Analyzer | None = None,
+        model: Model | Mapping[str, Model] | None = None,
+        weights: Mapping[str, float] | None = None,
+        validation: Collection | None = None,
+        passage_words: int | None = None,
+    ) -> Self:
         """Index documents.
 
         Args:
             docs: `Documents`, {id: text}, or texts, which are then numbered.
+            method: "bm25"; "dense", one vector a document; "late", one a token; or several, their scores added up, as
+                in "bm25+late"; "hybrid" is "bm25+dense".
             analyzer: By default n-grams of folded words, for Amharic.
+            model: For "dense" and "late": an encoder, a folder that training wrote, a name on the hub, or {arm: model}.
+            weights: {arm: weight} of a hybrid; by default .7 for BM25 and .3 for another arm.
+            validation: Judged queries on these documents by which the weight of a hybrid of two is chosen; not those
+                that will be tested on.
+            passage_words: For "dense": longer documents are cut into passages of so many words, and count by the best.
+
+        Raises:
+            ArgumentError: The method is unknown, a model cannot be had, or the queries are a test split.
+            MissingDependencyError: What an encoder needs is not installed.
         """
+        names = arms_of(method)
         analyzer = analyzer or Analyzer()
+        arms = {name: empty_arm(name, analyzer, model, passage_words) for name in names}
         kept = docs if isinstance(docs, Documents) else Documents.of(docs)
         texts = dict(zip(kept.places, kept.texts(), strict=True))
-        return cls(kept, BM25(analyzer).add(texts), analyzer)
+        for arm in arms.values():
+            arm.add(texts)
+        searcher = cls(kept, arms, analyzer, weights=weights)
+        if validation is not None:
+            searcher.validate(validation)
+        return searcher
+
+    def validate(self, validation: Collection, *, measure: str = "RR@10") -> Self:
+        """Choose the weight of a hybrid of two arms by judged queries; see `irworks.retrieval.Hybrid.validated`.
+
+        Raises:
+            ArgumentError: There are not two arms, or the queries are a test split.
+        """
+        self.weights = Hybrid.validated(self._asked_arms(), validation, measure=measure).weights
+        return self
+
+    def reranked(self, model: "str | Path | Model | Scorer", *, depth: int = 50) -> "Searcher":
+        """A searcher of the same documents whose best ones are judged again.
+
+        Args:
+            model: A `Scorer`, such as `irworks.encoders.CrossEncoder`; an encoder of texts or tokens; or the name or
+                folder of a cross-encoder.
+            depth: Documents that are judged; the others stay below.
+        """
+        scorer = CrossEncoder(str(model)) if isinstance(model, str | Path) else model
+        judge = scorer if isinstance(scorer, Scorer) else EncoderScorer(scorer)
+        return Searcher(self.docs, self.arms, self.analyzer, weights=self.weights, reranker=(judge, depth))
 
     def add(self, docs: Documents | Mapping[str, str]) -> Self:
         """Index more documents.
@@ -85,7 +149,9 @@ class Searcher:
         import pyarrow as pa
 
         more = docs if isinstance(docs, Documents) else Documents.of(docs)
-        self.index.add(dict(zip(more.places, more.texts(), strict=True)))
+        texts = dict(zip(more.places, more.texts(), strict=True))
+        for arm in self.arms.values():
+            arm.add(texts)
         tables = [self.docs.table, more.table]
         self.docs = Documents(pa.concat_tables(tables, promote_options="default"))
         return self
@@ -98,7 +164,8 @@ class Searcher:
         """
         import pyarrow as pa
 
-        self.index.remove(docs)
+        for arm in self.arms.values():
+            arm.remove(docs)
         gone = set(docs)
         self.docs = Documents(self.docs.table.filter(pa.array([doc not in gone for doc in self.docs.ids])))
         return self
@@ -108,7 +175,8 @@ class Searcher:
         return len(self.docs)
 
     def __repr__(self) -> str:
-        return f"Searcher(documents={len(self):,}, tokens={self.analyzer.tokens!r}, lang={self.analyzer.lang!r})"
+        method = "+".join(self.arms)
+        return f"Searcher(documents={len(self):,}, method={method!r}, tokens={self.analyzer.tokens!r})"
 
     # -- search -------------------------------------------------------------------------------------------------------
 
@@ -118,12 +186,16 @@ class Searcher:
         A query in Latin letters is asked as it stands and, beside that, as SERA: `selam` finds what the same word in
         Ethiopic letters finds.
         """
-        asked = {query: self._both_ways(text) for query, text in as_queries(queries).items()}
-        return self.index.search(asked, k)
+        arms = self._asked_arms()
+        first: Retriever = next(iter(arms.values())) if len(arms) == 1 else Hybrid(arms, self.weights)
+        if self.reranker is None:
+            return first.search(queries, k)
+        scorer, depth = self.reranker
+        return Rerank(first, scorer, self.docs, depth=depth).search(queries, k)
 
     def hits(self, query: str, k: int = 10) -> list[Hit]:
         """The k best documents of one query, with what to show of each."""
-        tokens = self.analyzer.tokens_of(self._both_ways(query))
+        tokens = self.analyzer.tokens_of(as_typed_and_as_sera(query))
         found = []
         for doc, score in self.search(query, k)["0"]:
             text = self.docs[doc]
@@ -131,32 +203,51 @@ class Searcher:
             found.append(Hit(doc, score, text, marks, snippet(text, marks)))
         return found
 
-    def _both_ways(self, query: str) -> str:
-        return f"{query} {from_sera(query)}" if detect_script(query) == "latin" else query
+    def _asked_arms(self) -> dict[str, Retriever]:
+        return {name: _Lexical(arm) if isinstance(arm, BM25) else BothReadings(arm) for name, arm in self.arms.items()}
 
     # -- on disk ------------------------------------------------------------------------------------------------------
 
     def save(self, path: str | Path) -> None:
-        """Write documents, index and settings as a folder, whole or not at all; one that is there is replaced."""
+        """Write documents, indexes, settings and small encoders as a folder, whole or not at all.
+
+        One that is there is replaced. A model of the hub is kept by its name, with its prompts.
+
+        Raises:
+            ArgumentError: There is a reranker: build it anew when the index is opened.
+        """
         import pyarrow.parquet as pq
 
+        if self.reranker is not None:
+            raise ArgumentError(
+                "a searcher that reranks is not saved; save the one it was made of, and call reranked again"
+            )
         with atomic_folder(path) as folder:
             pq.write_table(self.docs.table, folder / "documents.parquet")
-            self.index.save(folder / "bm25")
-            facts = {"package": "amharic-ir", "format": _FORMAT, "analyzer": json.loads(self.analyzer.to_json())}
+            arms = {name: save_arm(arm, folder / name) for name, arm in self.arms.items()}
+            analyzer = json.loads(self.analyzer.to_json())
+            facts: dict[str, Any] = {"package": "amharic-ir", "format": _FORMAT, "analyzer": analyzer}
+            facts |= {"arms": arms, "weights": self.weights}
             (folder / "searcher.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
 
     @classmethod
-    def open(cls, path: str | Path, *, stemmer: Callable[[str], str] | None = None) -> Self:
+    def open(
+        cls,
+        path: str | Path,
+        *,
+        stemmer: Callable[[str], str] | None = None,
+        model: Model | Mapping[str, Model] | None = None,
+    ) -> Self:
         """Read what `save` wrote.
 
         Args:
             path: The folder.
             stemmer: If the analyzer had one of its own.
+            model: If the encoder was one of its own, or is now elsewhere; or {arm: model}.
 
         Raises:
             FileNotFoundError: There is no such folder.
-            ArgumentError: A stemmer is missing.
+            ArgumentError: A stemmer or a model is missing.
             DataError: The folder holds something else, or is damaged.
         """
         import pyarrow.parquet as pq
@@ -168,10 +259,30 @@ class Searcher:
             facts = json.loads((folder / "searcher.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
                 raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
-            settings = json.dumps(facts["analyzer"])
+            settings, saved, weights = json.dumps(facts["analyzer"]), dict(facts["arms"]), dict(facts["weights"])
             docs = Documents(pq.read_table(folder / "documents.parquet", memory_map=True))
         analyzer = Analyzer.from_json(settings, stemmer=stemmer)
-        index = BM25.load(folder / "bm25", analyzer)
-        if index.ids != docs.ids:
-            raise ArgumentError(f"{folder}: the index is of other documents than those beside it")
-        return cls(docs, index, analyzer)
+        arms: dict[str, Arm] = {}
+        for name, of_arm in saved.items():
+            other = model.get(name) if isinstance(model, Mapping) else model
+            arms[name] = load_arm(name, folder / name, of_arm, analyzer, other)
+            if arms[name].ids != docs.ids:
+                raise ArgumentError(f"{folder}: the index {name!r} is of other documents than those beside it")
+        return cls(docs, arms, analyzer, weights=weights)
+
+
+class _Lexical:
+    """BM25 that is asked a Latin query in both readings at once."""
+
+    def __init__(self, inner: BM25) -> None:
+        self.inner = inner
+
+    def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
+        """As `Retriever.search`."""
+        return self.inner.search({query: as_typed_and_as_sera(text) for query, text in as_queries(queries).items()}, k)
+
+
+def _shares(arms: Mapping[str, Arm]) -> dict[str, float]:
+    if len(arms) == 2 and "bm25" in arms:
+        return {name: _SHARES[0] if name == "bm25" else _SHARES[1] for name in arms}
+    return dict.fromkeys(arms, 1 / len(arms))

@@ -134,9 +134,7 @@ class Analyzer:
                 yield from self._ngrams(word)
             case "mixed":
                 yield from self._ngrams(word)
-                bare = skeleton(word)
-                if bare != word:
-                    yield from self._ngrams(bare, mark="\u02d9")
+                yield from self._ngrams(skeleton(word), mark="\u02d9")
 
     def _ngrams(self, word: str, mark: str = "") -> Iterator[tuple[str, int, int]]:
         edge = int(self.boundary)
