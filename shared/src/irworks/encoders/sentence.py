@@ -2,17 +2,15 @@
 
 import hashlib
 import logging
-import os
-import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from numpy.typing import NDArray
 
+from irworks.encoders.hub import reaches_hub
 from irworks.encoders.prompts import prompts_of
 from irworks.encoders.protocol import Kind
 from irworks.encoders.vectors import TokenVectors
@@ -245,7 +243,7 @@ def _quietly(name: str) -> Iterator[dict[str, bool]]:
     remarks.disable_progress_bar()
     try:
         # Without a network the hub's library would try again and again, for a minute.
-        yield {"local_files_only": True} if not Path(name).is_dir() and not _reaches_hub() else {}
+        yield {"local_files_only": True} if not Path(name).is_dir() and not reaches_hub() else {}
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ArgumentError(
@@ -253,17 +251,6 @@ def _quietly(name: str) -> Iterator[dict[str, bool]]:
         ) from error
     finally:
         remarks.enable_progress_bar()
-
-
-def _reaches_hub() -> bool:
-    if any(os.environ.get(name) for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")):
-        return True
-    address = urlsplit(os.environ.get("HF_ENDPOINT") or "https://huggingface.co")
-    try:
-        socket.create_connection((address.hostname or "", address.port or 443), timeout=5).close()
-    except OSError:
-        return False
-    return True
 
 
 def _library() -> Any:
