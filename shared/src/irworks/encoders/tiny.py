@@ -88,8 +88,10 @@ class TinyEncoder:
 
     def prepare(self, texts: Sequence[str], kind: Kind, length: int | None = None) -> Bags:
         """Cut texts once, to be embedded in batches of `take`; at most `length` tokens, and what the settings allow."""
-        bags = self.cut.bags(texts)
-        return bags.take(np.arange(len(bags)), min(length or self.settings.length(kind), self.settings.length(kind)))
+        longest = min(length or self.settings.length(kind), self.settings.length(kind))
+        # A word between spaces has at least one token, unless it is punctuation alone.
+        bags = self.cut.bags([_first_words(text, 2 * longest) for text in texts])
+        return bags.take(np.arange(len(bags)), longest)
 
     def embed(self, batch: Bags, kind: Kind) -> "Embedded":
         """Vectors of a batch, with gradients."""
@@ -208,6 +210,12 @@ def _rarity(bags: Bags, size: int) -> NDArray[np.float32]:
     df = np.bincount(np.unique(text * size + bags.rows) % size, minlength=size)
     idf = np.log1p((n - df + 0.5) / (df + 0.5))
     return np.asarray(np.maximum(idf, 1e-3) / idf.mean(), dtype=np.float32)
+
+
+def _first_words(text: str, n: int) -> str:
+    """A text up to its n-th word, as it stands."""
+    parts = text.split(None, n)
+    return text[: len(text) - len(parts[n])] if len(parts) > n else text
 
 
 def _network(size: int, settings: TinySettings) -> "BagNetwork":

@@ -30,20 +30,28 @@ def of_vectors(queries: Embedded, docs: Embedded, dim: int | None = None) -> Ten
 def of_tokens(queries: Embedded, docs: Embedded) -> Tensor:
     """Mean over the tokens of a query, by importance, of their largest products with a document's: [n, m].
 
-    The length of a query's token is its importance; the sum of them is divided by, so that scores are cosines.
+    The length of a query's token is its importance; the sum of them is divided by, so that scores are cosines. A
+    document without a token has the lowest score there is, -1.
 
     Queries are taken some at a time, so that a batch does not have to fit into memory squared.
     """
-    flat = docs.tokens.reshape(-1, docs.tokens.shape[-1])
+    flat, (m, longest) = docs.tokens.reshape(-1, docs.tokens.shape[-1]), docs.mask.shape
+    first = torch.arange(m, device=flat.device) * longest
     n, length = queries.mask.shape
-    step = max(_AT_ONCE // max(length * len(flat), 1), 1)
+    step = max(_AT_ONCE // max(length * m * max(longest, flat.shape[1]), 1), 1)
     parts = []
     for begin in range(0, n, step):
         tokens, mask = queries.tokens[begin : begin + step], queries.mask[begin : begin + step]
-        similar = (tokens.reshape(-1, tokens.shape[-1]) @ flat.T).view(len(mask), length, *docs.mask.shape)
-        best = similar.masked_fill(~docs.mask, -1.0).amax(dim=-1) * mask[:, :, None]
-        parts.append(best.sum(dim=1) / (tokens.norm(dim=-1) * mask).sum(dim=1).clamp(min=1e-6)[:, None])
-    return torch.cat(parts)
+        asked = tokens.reshape(-1, tokens.shape[-1])
+        # Which token is nearest is found without gradients, which would be as large as all similarities.
+        with torch.no_grad():
+            similar = (asked @ flat.T).view(-1, m, longest).masked_fill_(~docs.mask, float("-inf"))
+            nearest = similar.argmax(dim=-1) + first
+        best = (flat[nearest] * asked[:, None]).sum(dim=-1).view(len(mask), length, m)
+        total = (best * mask[:, :, None]).sum(dim=1)
+        parts.append(total / (tokens.norm(dim=-1) * mask).sum(dim=1).clamp(min=1e-6)[:, None])
+    # A document without tokens is as far off as can be.
+    return torch.cat(parts).masked_fill(~docs.mask.any(dim=1), -1.0)
 
 
 def contrastive(scores: Tensor, mine: Tensor, excluded: Tensor, *, temperature: float, symmetric: bool) -> Tensor:
