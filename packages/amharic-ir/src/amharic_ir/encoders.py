@@ -8,7 +8,7 @@ from typing import Any
 from amharic_ir.text.analyzer import Analyzer
 from amharic_ir.tokenizers import PieceTokenizer
 from irworks.encoders import Bags, CrossEncoder, HashedNgrams, SentenceEncoder, TinyEncoder, TinySettings, tiny
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 
 __all__ = ["CrossEncoder", "Ngrams", "Pieces", "SentenceEncoder", "TinyEncoder", "TinySettings", "load", "tiny"]
 
@@ -76,11 +76,15 @@ def load(source: str | Path, *, device: str = "auto", **options: Any) -> TinyEnc
         options: As of `SentenceEncoder`.
 
     Raises:
-        ArgumentError: There is none.
-        DataError: The folder is damaged.
+        ArgumentError: There is none of that name.
+        DataError: The folder holds no encoder, or is damaged.
         MissingDependencyError: What it needs is not installed.
     """
     folder = Path(source)
+    if folder.is_dir() and not any((folder / name).is_file() for name in ("tiny.json", "modules.json", "config.json")):
+        raise DataError(
+            "no encoder is in the folder", source=folder, expected="what training wrote, or a model's files"
+        )
     if not (folder / "tiny.json").is_file():
         return SentenceEncoder(str(source), device=device, **options)
     if options:

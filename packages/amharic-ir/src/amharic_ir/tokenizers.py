@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self, get_args
 import numpy as np
 
 from amharic_ir.text.analyzer import Analyzer
-from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.data.damage import one_line, refused
+from irworks.errors import ArgumentError, DataError, MissingDependencyError
 from irworks.runtime.files import atomic_path
 
 if TYPE_CHECKING:
@@ -61,9 +62,12 @@ class PieceTokenizer:
         """Write the tokenizer as one JSON file of the `tokenizers` library, and beside it how text is rewritten."""
         with atomic_path(path) as temporary:
             self.inner.save(str(temporary))
-        if self.normalize is not None:
-            with atomic_path(_beside(Path(path))) as temporary:
-                temporary.write_text(self.normalize.to_json(), encoding="utf-8")
+        if self.normalize is None:
+            # Of a tokenizer that stood there before.
+            _beside(Path(path)).unlink(missing_ok=True)
+            return
+        with atomic_path(_beside(Path(path))) as temporary:
+            temporary.write_text(self.normalize.to_json(), encoding="utf-8")
 
 
 def train(
@@ -134,21 +138,38 @@ def load(source: str | Path, *, normalize: Analyzer | None = None, name: str | N
 
     Raises:
         ArgumentError: There is no such file, nor one of that name on the hub.
+        DataError: A file is damaged, or the folder has none.
     """
     lib, path = _library(), Path(source)
     if path.is_dir():
         path = path / "tokenizer.json"
+        if not path.is_file():
+            raise DataError("no tokenizer is in the folder", source=source, expected="tokenizer.json")
     if path.is_file():
         if normalize is None and _beside(path).is_file():
-            normalize = Analyzer.from_json(_beside(path).read_text(encoding="utf-8"))
-        return PieceTokenizer(lib.Tokenizer.from_file(str(path)), normalize, name or path.stem)
+            with refused("it does not say how text is rewritten", _beside(path), expected="what save wrote"):
+                normalize = Analyzer.from_json(_beside(path).read_text(encoding="utf-8"))
+        with refused("no tokenizer can be read from it", path, expected="JSON of the library tokenizers"):
+            inner = lib.Tokenizer.from_file(str(path))
+        return PieceTokenizer(inner, normalize, name or path.stem)
+    return PieceTokenizer(_of_hub(lib, str(source)), normalize, name or str(source))
+
+
+def _of_hub(lib: Any, source: str) -> Any:
+    from huggingface_hub import try_to_load_from_cache
+
+    from irworks.encoders.hub import reaches_hub
+
     try:
-        inner = lib.Tokenizer.from_pretrained(str(source))
+        if isinstance(cached := try_to_load_from_cache(source, "tokenizer.json"), str):
+            return lib.Tokenizer.from_file(cached)
+        if not reaches_hub():
+            raise OSError("there is no network")
+        return lib.Tokenizer.from_pretrained(source)
     except Exception as error:
         raise ArgumentError(
-            f"{source} is no file, and no tokenizer of that name can be had from the hub: {error}"
+            f"{source} is no file, and no tokenizer of that name can be had from the hub: {one_line(error)}"
         ) from None
-    return PieceTokenizer(inner, normalize, name or str(source))
 
 
 def fertility(

@@ -1,8 +1,9 @@
 """Pairs as arrays, and the batches of an epoch."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,7 @@ class Batch:
         own: int64 [n, c]: columns of each query's document and its negatives; those it lacks repeat the first.
         known: bool [n, c]: which of them there are.
         taught: float32 [n, c]: the teacher's scores, standardised for each query; empty without a teacher.
+        share: Of the pairs of the step, where several processes divide it.
     """
 
     queries: Ints
@@ -36,6 +38,7 @@ class Batch:
     own: Ints
     known: NDArray[np.bool_]
     taught: NDArray[np.float32]
+    share: float = 1.0
 
 
 class Batches:
@@ -65,39 +68,65 @@ class Batches:
         self._scores = [np.array(scores, dtype=np.float32) for scores in pairs.scores]
         self._answers = np.unique(self._query * (len(self.texts) + 1) + self._doc)
 
+    def digest(self) -> bytes:
+        """What tells these pairs from others."""
+        found = hashlib.sha256()
+        for text in (*self.queries, *self.texts):
+            raw = text.encode("utf-8", "surrogatepass")
+            found.update(len(raw).to_bytes(8, "little") + raw)
+        for part in ([self._query], [self._doc], self._negatives, self._scores):
+            found.update(len(part).to_bytes(8, "little"))
+            for each in part:
+                found.update(len(each).to_bytes(8, "little") + each.tobytes())
+        return found.digest()
+
     def __len__(self) -> int:
-        """Steps of an epoch."""
+        """Steps of an epoch; a pair that would be left alone joins those of the last step."""
         whole, rest = divmod(len(self.queries), self.config.batch_size)
         return max(whole + (rest > 1), 1)
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of an epoch: every pair once, in an order that depends on the seed and the epoch."""
+    def epoch(self, number: int, process: int = 0, processes: int = 1) -> Iterator[Batch]:
+        """The batches of an epoch: every pair once, in an order that depends on the seed and the epoch.
+
+        Args:
+            number: Of the epoch.
+            process: Which of several processes asks, each for its part of every batch.
+            processes: How many there are.
+        """
         rng = np.random.default_rng([self.config.seed, number])
         order = rng.permutation(len(self.queries))
         for step in range(len(self)):
-            yield self._batch(order[step * self.config.batch_size : (step + 1) * self.config.batch_size], rng)
+            begin = step * self.config.batch_size
+            rows = order[begin : begin + self.config.batch_size] if step + 1 < len(self) else order[begin:]
+            drawn = self._drawn(rows, rng)
+            share = len(rows[process::processes]) / len(rows)
+            yield self._batch(rows[process::processes], drawn[process::processes], share)
 
-    def _batch(self, rows: Ints, rng: np.random.Generator) -> Batch:
+    def _drawn(self, rows: Ints, rng: np.random.Generator) -> list[Ints]:
+        """Which of its negatives each pair has this time."""
+        if not self._negatives or not self.config.negatives:
+            return [np.zeros(0, dtype=np.int64)] * len(rows)
+        return [rng.permutation(len(self._negatives[row]))[: self.config.negatives] for row in rows]
+
+    def _batch(self, rows: Ints, drawn: list[Ints], share: float) -> Batch:
         n, docs, own = len(rows), [self._doc[rows]], [[place] for place in range(len(rows))]
-        drawn: list[Any] = [np.zeros(0, dtype=np.int64)] * n
-        if self._negatives and self.config.negatives:
-            for place, row in enumerate(rows):
-                there = len(self._negatives[row])
-                drawn[place] = rng.permutation(there)[: self.config.negatives]
-                begin = sum(map(len, docs))
+        begin = n
+        for place, row in enumerate(rows):
+            if len(drawn[place]):
                 docs.append(self._negatives[row][drawn[place]])
                 own[place] += range(begin, begin + len(drawn[place]))
+                begin += len(drawn[place])
         columns = np.concatenate(docs)
         answers = self._query[rows][:, None] * (len(self.texts) + 1) + columns
         excluded = np.isin(answers, self._answers)
         excluded[np.arange(n), np.arange(n)] = False
-        width = max(map(len, own))
-        known = np.array([[place < len(each) for place in range(width)] for each in own], dtype=bool)
-        places = np.array([each + [each[0]] * (width - len(each)) for each in own], dtype=np.int64)
+        width = max(map(len, own), default=1)
+        known = np.array([len(each) for each in own], dtype=np.int64)[:, None] > np.arange(width)
+        places = np.array([each + [each[0]] * (width - len(each)) for each in own], dtype=np.int64).reshape(n, width)
         taught = np.zeros((n, 0), dtype=np.float32)
         if self._scores:
             taught = np.zeros((n, width), dtype=np.float32)
             for place, row in enumerate(rows):
                 scores = self._scores[row][np.append(0, 1 + drawn[place]).astype(np.int64)]
                 taught[place, : len(scores)] = (scores - scores.mean()) / max(float(scores.std()), 1e-6)
-        return Batch(rows, columns, excluded, places, known, taught)
+        return Batch(rows, columns, excluded, places, known, taught, share)

@@ -1,17 +1,16 @@
 """How encoders are trained."""
 
+import math
 from dataclasses import dataclass
 
 from irworks.errors import ArgumentError
 
-__all__ = ["TrainConfig"]
+__all__ = ["PAPER", "TrainConfig"]
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of training; defaults are for small encoders from scratch.
-
-    The paper's own, for a model of the hub: epochs=5, batch_size=128, learning_rate=5e-5, precision="float16".
+    """Settings of training; defaults are for small encoders from scratch. `PAPER` is for models of the hub.
 
     Attributes:
         epochs: Passes over the pairs.
@@ -27,7 +26,7 @@ class TrainConfig:
         clip: Largest norm of the gradient.
         chunk: Pairs that are embedded at once, for batches that do not fit into memory (Gao et al. 2021, gradients
             cached); None: all of a batch.
-        seed: Of the order of the pairs and of dropout.
+        seed: Of the first numbers of an encoder from scratch, of the order of the pairs and of dropout.
         precision: "float32", "bfloat16" or "float16".
         checks_per_epoch: How often the encoder is measured on the validation queries.
         patience: Stop after so many checks in a row that are no better; None: never.
@@ -51,16 +50,22 @@ class TrainConfig:
     patience: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in (("epochs", 1), ("batch_size", 2), ("negatives", 0), ("checks_per_epoch", 1)):
+        for name, least in (("epochs", 1), ("batch_size", 2), ("negatives", 0), ("checks_per_epoch", 1), ("seed", 0)):
             if (value := getattr(self, name)) < least:
                 raise ArgumentError(f"{name}={value}; expected at least {least}")
         for name in ("query_length", "doc_length", "chunk", "patience"):
             if (value := getattr(self, name)) is not None and value < 1:
                 raise ArgumentError(f"{name}={value}; expected at least 1, or None")
         for name in ("learning_rate", "temperature", "clip"):
-            if not (value := getattr(self, name)) > 0:
+            if not 0 < (value := getattr(self, name)) < math.inf:
                 raise ArgumentError(f"{name}={value}; expected above 0")
+        if not 0 <= self.weight_decay < math.inf:
+            raise ArgumentError(f"weight_decay={self.weight_decay}; expected at least 0")
         if not 0 <= self.warmup < 1:
             raise ArgumentError(f"warmup={self.warmup}; expected within [0, 1)")
         if self.precision not in ("float32", "bfloat16", "float16"):
             raise ArgumentError(f"precision={self.precision!r}; expected float32, bfloat16 or float16")
+
+
+# The paper's recipe, in numbers of 32 bits, which every device has, and by chunks, which fit into the memory of most.
+PAPER = TrainConfig(epochs=5, batch_size=128, learning_rate=5e-5, chunk=32)

@@ -1,14 +1,14 @@
 """Train encoders: one vector a text, or one a token."""
 
-import copy
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
+from amharic_ir.train.base import encoder_of, settings_for
 from amharic_ir.train.batches import Batches
 from amharic_ir.train.config import TrainConfig
 from amharic_ir.train.pairs import Pairs, same_text
+from amharic_ir.train.validation import Validation, require_judged
 from irworks.data import Collection
 from irworks.errors import ArgumentError
 
@@ -40,14 +40,15 @@ def bi_encoder(
     Args:
         pairs: What to learn from; with `negatives` and config.negatives > 0 those count beside the batch's.
         base: "scratch" (a small encoder of hashed n-grams), an encoder, a folder, or a name on the hub. An encoder that
-            is handed in stays as it is; a copy is trained.
+            is handed in stays as it is: a copy is trained.
         loss: "contrastive": each document of a batch against the others; "matryoshka": the same for the first `dims`
             dimensions as well; "distill": the scores of `pairs.taught`.
         dims: For "matryoshka"; by default all, half and a quarter.
-        config: Settings.
+        config: Settings; by default those of `TrainConfig`, and for a model of the hub `PAPER`.
         validation: Judged queries by whose nDCG@10 the best step is chosen; None: the last step.
         held_out: What will be tested on: none of its queries may be among pairs or validation queries.
-        checkpoint: File to keep the state in after each epoch; training goes on from it.
+        checkpoint: File to keep the state in after each epoch, from which training goes on; an epoch that was
+            interrupted begins again.
         accelerator: See `Training`.
 
     Returns:
@@ -55,15 +56,15 @@ def bi_encoder(
 
     Raises:
         ArgumentError: Validation queries are the test split, a query to be tested on is learned from, or the pairs do
-            not have what the loss needs.
+            not have what the loss needs; or numbers are no longer finite.
         DataError: The checkpoint is of another training.
     """
     from amharic_ir.train.losses import nested, of_vectors
 
-    _no_leak(pairs, validation, held_out)
-    if loss == "distill" and not pairs.scores:
-        raise ArgumentError("loss='distill' needs the scores of a teacher; see Pairs.taught")
-    encoder = _copy_of(base, pairs.docs)
+    _require_fit(pairs, loss, config, validation, held_out)
+    if dims and loss != "matryoshka":
+        raise ArgumentError(f"dims={tuple(dims)} with loss={loss!r}; expected loss='matryoshka'")
+    encoder = encoder_of(base, pairs.docs, seed=config.seed if config else 0)
     if loss == "matryoshka":
         wanted = sorted({*(dims or (encoder.dim // 2, encoder.dim // 4)), encoder.dim}, reverse=True)
         if wanted[-1] < 1 or wanted[0] > encoder.dim:
@@ -96,7 +97,7 @@ def late_interaction(
         base: As of `bi_encoder`.
         loss: "contrastive" or "distill".
         token_dim: Of the vectors of tokens, where base is a model of the hub that has no projection yet.
-        config: Settings.
+        config: As of `bi_encoder`.
         validation: As of `bi_encoder`.
         held_out: As of `bi_encoder`.
         checkpoint: As of `bi_encoder`.
@@ -111,12 +112,10 @@ def late_interaction(
     """
     from amharic_ir.train.losses import of_tokens
 
-    _no_leak(pairs, validation, held_out)
     if loss not in ("contrastive", "distill"):
         raise ArgumentError(f"loss={loss!r}; expected contrastive or distill")
-    if loss == "distill" and not pairs.scores:
-        raise ArgumentError("loss='distill' needs the scores of a teacher; see Pairs.taught")
-    encoder = _copy_of(base, pairs.docs, token_dim=token_dim)
+    _require_fit(pairs, loss, config, validation, held_out)
+    encoder = encoder_of(base, pairs.docs, seed=config.seed if config else 0, token_dim=token_dim)
     history = _train(
         encoder, pairs, [of_tokens], config, loss == "distill", validation, checkpoint, accelerator, late=True
     )
@@ -137,55 +136,40 @@ def _train(
 ) -> "History":
     from amharic_ir.train.loop import Training
 
-    config = config or TrainConfig()
-    if config.negatives and not pairs.negatives:
-        raise ArgumentError(f"negatives={config.negatives}, and the pairs have none; see mine")
+    config = config or settings_for(encoder)
+    if accelerator is not None:
+        encoder.network.to(accelerator.device)
     training = Training(
         encoder,
         Batches(pairs, config),
         scores,  # type: ignore[arg-type]
         config,
         distil=distil,
-        quality=None if validation is None else partial(_quality, encoder, validation, late=late),
+        quality=None if validation is None else Validation(encoder, validation, late),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         accelerator=accelerator,
     )
     return training.run()
 
 
-def _quality(encoder: "TinyEncoder | SentenceEncoder", validation: Collection, *, late: bool) -> float:
-    from irworks.metrics import evaluate_run
-    from irworks.retrieval import Dense, LateInteraction
-
-    docs = dict(zip(validation.docs.ids, validation.docs.texts(), strict=True))
-    index = LateInteraction(encoder) if late else Dense(encoder)
-    run = index.add(docs).search(validation.queries, 10)
-    return float(evaluate_run(run, validation.qrels, ["nDCG@10"])["nDCG@10"].mean())
-
-
-def _copy_of(
-    base: "str | Path | TinyEncoder | SentenceEncoder", texts: Sequence[str], **options: Any
-) -> "TinyEncoder | SentenceEncoder":
-    from amharic_ir.encoders import Ngrams, TinyEncoder, load, tiny
-
-    if base == "scratch":
-        return tiny(Ngrams(), docs=texts, device="auto", name="ngrams")
-    if isinstance(base, str | Path):
-        small = (Path(base) / "tiny.json").is_file()
-        return load(base, **({} if small else options))
-    found = copy.copy(base)
-    found.network = copy.deepcopy(base.network)
-    if not isinstance(found, TinyEncoder):
-        found.model = found.network.model
-    return found
-
-
-def _no_leak(pairs: Pairs, validation: Collection | None, held_out: Collection | None) -> None:
-    if validation is not None and validation.split == "test":
+def _require_fit(
+    pairs: Pairs, loss: Loss, config: TrainConfig | None, validation: Collection | None, held_out: Collection | None
+) -> None:
+    config = config or TrainConfig()
+    if config.negatives and not any(map(len, pairs.negatives)):
+        raise ArgumentError(f"negatives={config.negatives}, and the pairs have none; see mine")
+    if loss == "distill" and not pairs.scores:
+        raise ArgumentError("loss='distill' needs the scores of a teacher; see Pairs.taught")
+    if loss == "distill" and not config.negatives:
         raise ArgumentError(
-            f"{validation.name}: its queries are the test split; expected others to choose the best step by, such as "
-            "those of datasets.split(...).validation"
+            "loss='distill' compares a document with negatives; expected config.negatives of at least 1"
         )
+    if validation is not None:
+        require_judged(validation)
+    _require_apart(pairs, validation, held_out)
+
+
+def _require_apart(pairs: Pairs, validation: Collection | None, held_out: Collection | None) -> None:
     learned = {same_text(text): "the pairs" for text in pairs.queries}
     chosen = (
         {}

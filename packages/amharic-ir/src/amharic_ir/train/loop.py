@@ -3,8 +3,9 @@
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import torch
 from amharic_ir.train.batches import Batch, Batches
 from amharic_ir.train.config import TrainConfig
 from amharic_ir.train.losses import Score, contrastive, distilled
+from amharic_ir.train.validation import Validation
 from irworks.encoders.network import Embedded
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime.bars import progress
@@ -49,8 +51,8 @@ class Training:
         config: Settings.
         distil: Whether scores follow a teacher's rather than who answers whom.
         quality: Measures the encoder on validation queries; None: the last numbers are kept.
-        checkpoint: File that the state is kept in after each epoch and when interrupted, and from which training goes
-            on if it is there; None: nowhere.
+        checkpoint: File that the state is kept in after each epoch, and from which training goes on if it is there: an
+            epoch that is interrupted begins again; None: nowhere.
         accelerator: Of the library `accelerate`, in each of several processes; each takes a share of every batch, and
             its pairs are negatives of one another.
     """
@@ -63,7 +65,7 @@ class Training:
         config: TrainConfig,
         *,
         distil: bool = False,
-        quality: Callable[[], float] | None = None,
+        quality: Validation | None = None,
         checkpoint: Path | None = None,
         accelerator: "Accelerator | None" = None,
     ) -> None:
@@ -82,6 +84,8 @@ class Training:
         self.epoch, self.losses, self.checks = 0, [], []  # type: ignore[var-annotated]
         self.best: dict[str, torch.Tensor] | None = None
         self.best_step = 0
+        # Read before the first step.
+        self._of = "" if checkpoint is None else self._fingerprint()
 
     def run(self) -> History:
         """Train, from the checkpoint if there is one; the network has the best numbers afterwards.
@@ -91,14 +95,15 @@ class Training:
             DataError: The checkpoint is of another training.
         """
         self._resume()
-        torch.manual_seed(self.config.seed + self.epoch)
         epochs = range(self.epoch, self.config.epochs)
-        for epoch in progress(epochs, "training", total=len(epochs)) if len(epochs) > 1 else epochs:
-            if self._stops():
-                break
-            self._train_epoch(epoch)
-            self.epoch = epoch + 1
-            self._keep()
+        # Dropout draws from the generator of torch itself, which afterwards is as it was.
+        with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            for epoch in progress(epochs, "training", total=len(epochs)) if len(epochs) > 1 else epochs:
+                if self._stops():
+                    break
+                self._train_epoch(epoch)
+                self.epoch = epoch + 1
+                self._keep()
         if self.best is not None:
             self.network.load_state_dict(self.best)
         self.network.eval()
@@ -108,20 +113,33 @@ class Training:
         # The state of dropout belongs to the epoch, so that one that was interrupted is the same again.
         torch.manual_seed(self.config.seed * 100_003 + epoch)
         every = math.ceil(len(self.batches) / self.config.checks_per_epoch)
-        total = 0.0
-        for place, batch in enumerate(self.batches.epoch(epoch)):
-            step = epoch * len(self.batches) + place
+        losses: list[float] = []
+        for batch in self.batches.epoch(epoch, *self._process()):
+            step = epoch * len(self.batches) + len(losses)
             self.network.train()
-            loss = self._step(batch, step)
-            if not math.isfinite(loss):
-                raise ArgumentError(
-                    f"the loss is {loss} at step {step}; expected a finite number: a lower learning_rate than "
-                    f"{self.config.learning_rate}, or precision='float32'"
-                )
-            total += loss
-            if self.quality is not None and ((place + 1) % every == 0 or place + 1 == len(self.batches)):
+            losses.append(self._step(batch, step))
+            if not math.isfinite(losses[-1]):
+                raise self._not_finite(f"the loss is {losses[-1]}", step)
+            last = len(losses) == len(self.batches)
+            if last and not all(bool(each.isfinite().all()) for each in self.parameters):
+                raise self._not_finite("numbers of the encoder are not finite", step)
+            if self.quality is not None and (len(losses) % every == 0 or last):
                 self._check(step + 1)
-        self.losses.append(total / len(self.batches))
+                if self._stops():
+                    break
+        self.losses.append(sum(losses) / len(losses))
+
+    def _not_finite(self, what: str, step: int) -> ArgumentError:
+        return ArgumentError(
+            f"{what} at step {step}; expected a finite number: a lower learning_rate than "
+            f"{self.config.learning_rate}, or precision='float32'"
+        )
+
+    def _process(self) -> tuple[int, int]:
+        """Which process this is, and of how many."""
+        if self.accelerator is None:
+            return 0, 1
+        return int(self.accelerator.process_index), int(self.accelerator.num_processes)
 
     # -- one step -----------------------------------------------------------------------------------------------------
 
@@ -134,16 +152,29 @@ class Training:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * share
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._through(batch) if self.config.chunk is None else self._by_chunks(batch, self.config.chunk)
-        if self.accelerator is not None and self.accelerator.num_processes > 1:
-            for each in self.parameters:
-                grad = torch.zeros_like(each) if each.grad is None else each.grad
-                each.grad = self.accelerator.reduce(grad, "mean")
+        loss = torch.zeros((), device=self.device)
+        if len(batch.queries):
+            loss = self._through(batch) if self.config.chunk is None else self._by_chunks(batch, self.config.chunk)
+        if self._process()[1] > 1:
+            loss = self._together(loss, batch.share)
         self.scaler.unscale_(self.optimizer)
         torch.nn.utils.clip_grad_norm_(self.parameters, self.config.clip)
         self.scaler.step(self.optimizer)
         self.scaler.update()
         return float(loss)
+
+    def _together(self, loss: torch.Tensor, share: float) -> torch.Tensor:
+        """The loss of all processes, by their shares; gradients likewise."""
+        assert self.accelerator is not None
+        there = torch.tensor([float(each.grad is not None) for each in self.parameters], device=self.device)
+        somewhere = self.accelerator.reduce(there, "sum").tolist()
+        for each, wanted in zip(self.parameters, somewhere, strict=True):
+            # What no loss depends on has no gradient, so that it does not decay either.
+            if wanted:
+                grad = torch.zeros_like(each) if each.grad is None else each.grad * share
+                each.grad = self.accelerator.reduce(grad, "sum")
+        total: torch.Tensor = self.accelerator.reduce(loss.reshape(1) * share, "sum")[0]
+        return total
 
     def _through(self, batch: Batch) -> torch.Tensor:
         with self._precision():
@@ -165,7 +196,7 @@ class Training:
         found: list[Embedded] = []
         states = []
         for kind, texts in parts:
-            states.append(torch.get_rng_state())
+            states.append(self._drawing())
             with torch.no_grad(), self._precision():
                 found.append(self.encoder.embed(texts, kind))
         leaves = [
@@ -175,7 +206,7 @@ class Training:
         loss = self._loss(_joined(leaves[:n_queries]), _joined(leaves[n_queries:]), batch)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         for (kind, texts), state, leaf in zip(parts, states, leaves, strict=True):
-            torch.set_rng_state(state)
+            self._draw_from(state)
             with self._precision():
                 again = self.encoder.embed(texts, kind)
             pairs = [(again.vectors, leaf.vectors.grad), (again.tokens, leaf.tokens.grad)]
@@ -198,6 +229,16 @@ class Training:
             settings = {"temperature": self.config.temperature, "symmetric": self.config.symmetric}
             parts.append(contrastive(scores, mine, excluded, **settings))  # type: ignore[arg-type]
         return torch.stack(parts).mean()
+
+    def _drawing(self) -> torch.Tensor:
+        """The state that dropout draws from."""
+        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else torch.get_rng_state()
+
+    def _draw_from(self, state: torch.Tensor) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.set_rng_state(state, self.device)
+        else:
+            torch.set_rng_state(state)
 
     def _precision(self) -> torch.autocast:
         dtype = getattr(torch, self.config.precision)
@@ -224,7 +265,7 @@ class Training:
         if self.checkpoint is None or (self.accelerator is not None and not self.accelerator.is_main_process):
             return
         state = {
-            "of": self._fingerprint(),
+            "of": self._of,
             "epoch": self.epoch,
             "losses": self.losses,
             "checks": self.checks,
@@ -245,9 +286,9 @@ class Training:
             of = state["of"]
         except Exception as error:
             raise DataError("no checkpoint can be read from it", source=self.checkpoint, found=str(error)) from None
-        if of != self._fingerprint():
+        if of != self._of:
             raise DataError(
-                "the checkpoint is of another training: other pairs, settings or sizes",
+                "the checkpoint is of another training: another encoder, other pairs, validation queries or settings",
                 source=self.checkpoint,
                 hint="remove it, or give another checkpoint",
             )
@@ -259,11 +300,16 @@ class Training:
         self.scaler.load_state_dict(state["scaler"])
 
     def _fingerprint(self) -> str:
-        sizes = {name: list(each.shape) for name, each in self.network.state_dict().items()}
-        facts = json.dumps([asdict(self.config), sizes, len(self.scores), self.distil, self.quality is not None])
-        digest = hashlib.sha256(facts.encode())
-        for text in (*self.batches.queries, *self.batches.texts):
-            digest.update(text.encode("utf-8", "surrogatepass") + b"\0")
+        scores = [
+            [each.func.__name__, each.keywords] if isinstance(each, partial) else [getattr(each, "__name__", "")]
+            for each in self.scores
+        ]
+        digest = hashlib.sha256(json.dumps([asdict(self.config), scores, self.distil, self._process()[1]]).encode())
+        digest.update(self.batches.digest())
+        digest.update(b"" if self.quality is None else self.quality.digest())
+        for name, each in self.network.state_dict().items():
+            numbers = each.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy()
+            digest.update(f"{name} {list(each.shape)} {each.dtype}".encode() + numbers.tobytes())
         return digest.hexdigest()
 
 

@@ -22,8 +22,8 @@ def mine(
 ) -> dict[str, list[str]]:
     """Negatives of each judged query, the hardest first.
 
-    No document is a negative that is relevant to the query or the `same_text` as one that is, that is relevant to a
-    query to be tested on, or the same text as such; and of equal texts one is enough.
+    No document is a negative that is relevant to the query, or to another one that asks the `same_text`; that is
+    relevant to a query to be tested on; or that is the same text as such a document. Of equal texts one is enough.
 
     Args:
         retriever: Finds candidates in the documents of the collection.
@@ -39,7 +39,7 @@ def mine(
         {query: documents}; a query for which nothing is left has an empty list.
 
     Raises:
-        ArgumentError: The collection is a test split, or depth is not above skip.
+        ArgumentError: The collection is a test split, depth is not above skip, or a document is unknown.
     """
     if collection.split == "test":
         raise ArgumentError(f"{collection.name}: its queries are the test split; expected those for training")
@@ -50,6 +50,10 @@ def mine(
 
     def text_of(doc: str) -> str:
         if doc not in texts:
+            if doc not in docs.places:
+                raise ArgumentError(
+                    f"{collection.name} has no document {doc!r}; expected a retriever over its documents"
+                )
             texts[doc] = same_text(docs[doc])
         return texts[doc]
 
@@ -58,11 +62,14 @@ def mine(
         never |= {
             same_text(held_out.docs[doc]) for judged in held_out.qrels.values() for doc, v in judged.items() if v > 0
         }
-    asked = {query: collection.queries[query] for query in collection.qrels}
-    run = retriever.search(asked, depth)
-    found: dict[str, list[str]] = {}
+    answers: dict[str, set[str]] = {}
     for query, judged in collection.qrels.items():
-        seen = never | {text_of(doc) for doc, label in judged.items() if label > 0}
+        right = answers.setdefault(same_text(collection.queries[query]), set())
+        right |= {text_of(doc) for doc, label in judged.items() if label > 0}
+    run = retriever.search({query: collection.queries[query] for query in collection.qrels}, depth)
+    found: dict[str, list[str]] = {}
+    for query in collection.qrels:
+        seen = never | answers[same_text(collection.queries[query])]
         left = []
         for doc, _ in run.get(query):
             if text_of(doc) not in seen:

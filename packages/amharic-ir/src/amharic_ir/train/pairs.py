@@ -20,8 +20,8 @@ __all__ = ["Pairs", "inverse_cloze", "same_text"]
 
 
 def same_text(text: str) -> str:
-    """What is equal for texts that differ in homophones and white space alone."""
-    return " ".join(fold(text).split())
+    """What is equal for texts that differ in homophones, white space and word spaces alone."""
+    return " ".join(fold(text).replace("\u1361", " ").split())
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +47,8 @@ class Pairs:
         if not self.queries:
             raise ArgumentError("there is no pair to learn from")
         for name in ("docs", "negatives", "scores"):
+            if isinstance(getattr(self, name), str) or isinstance(self.queries, str):
+                raise ArgumentError("queries, docs or negatives are one text; expected a list of texts")
             found = len(getattr(self, name))
             if found != len(self.queries) and (found or name == "docs"):
                 raise ArgumentError(f"{len(self.queries)} queries, {found} {name}; expected as many")
@@ -65,17 +67,20 @@ class Pairs:
             negatives: {query: documents}, as `mine` finds them.
 
         Raises:
-            ArgumentError: The collection is a test split, or has no relevant document.
+            ArgumentError: The collection is a test split, or has no relevant document; a negative is not in it.
         """
         if collection.split == "test":
             raise ArgumentError(f"{collection.name}: its queries are the test split; expected those for training")
         found = [
             (query, doc) for query, judged in collection.qrels.items() for doc, label in judged.items() if label > 0
         ]
+        if not found:
+            raise ArgumentError(f"{collection.name}: no document is relevant to a query; expected pairs to learn from")
         texts = collection.docs
-        known = {
-            doc: texts[doc] for doc in {doc for _, doc in found} | {d for n in (negatives or {}).values() for d in n}
-        }
+        others = {doc for each in (negatives or {}).values() for doc in each}
+        if strangers := others - texts.places.keys():
+            raise ArgumentError(f"{collection.name} has no document {min(strangers)!r}, which is among the negatives")
+        known = {doc: texts[doc] for doc in {doc for _, doc in found} | others}
         return cls(
             [collection.queries[query] for query, _ in found],
             [known[doc] for _, doc in found],
@@ -94,6 +99,21 @@ class Pairs:
             [*self.docs, *other.docs],
             [*one, *two] if self.negatives or other.negatives else (),
             [*self.scores, *other.scores] if self.scores and other.scores else (),
+        )
+
+    def without(self, queries: Iterable[str]) -> "Pairs":
+        """Without pairs whose query is the `same_text` as one of these.
+
+        Raises:
+            ArgumentError: None is left.
+        """
+        others = {same_text(text) for text in queries}
+        kept = [row for row, text in enumerate(self.queries) if same_text(text) not in others]
+        return Pairs(
+            [self.queries[row] for row in kept],
+            [self.docs[row] for row in kept],
+            [self.negatives[row] for row in kept] if self.negatives else (),
+            [self.scores[row] for row in kept] if self.scores else (),
         )
 
     def taught(self, teacher: "Scorer") -> "Pairs":
@@ -131,8 +151,10 @@ def inverse_cloze(
     Raises:
         ArgumentError: No document has two sentences, or keep is no probability.
     """
-    if not 0 <= keep <= 1 or per_doc < 1:
-        raise ArgumentError(f"keep={keep}, per_doc={per_doc}; expected within [0, 1], and at least 1")
+    if not 0 <= keep <= 1 or per_doc < 1 or words < 1:
+        raise ArgumentError(
+            f"keep={keep}, per_doc={per_doc}, words={words}; expected within [0, 1], and at least 1 of each"
+        )
     draw = random.Random(seed)
     queries, answers = [], []
     for text in docs.texts() if isinstance(docs, Documents) else docs:
