@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amharic_ir.text.analyzer import Analyzer
-from amharic_ir.tokenizers import PieceTokenizer
+from amharic_ir.tokenizers import PieceTokenizer, library
 from irworks.encoders import Bags, CrossEncoder, HashedNgrams, SentenceEncoder, TinyEncoder, TinySettings, tiny
 from irworks.errors import ArgumentError, DataError
 
@@ -97,8 +97,12 @@ def _cut(path: Path) -> Ngrams | Pieces:
 
     with refused("it does not say how text is cut", path, expected="what training wrote"):
         settings = json.loads(path.read_text(encoding="utf-8"))
-        if settings["kind"] == "ngrams":
-            analyzer = Analyzer.from_json(json.dumps(settings["analyzer"]))
+        kind, name = settings["kind"], "analyzer" if settings["kind"] == "ngrams" else "normalize"
+        analyzer = None if settings[name] is None else Analyzer.from_json(json.dumps(settings[name]))
+        if kind == "ngrams":
             return Ngrams(tuple(settings["n"]), settings["buckets"], analyzer)
-        normalize = None if settings["normalize"] is None else Analyzer.from_json(json.dumps(settings["normalize"]))
-        return Pieces(PieceTokenizer.from_json(json.dumps(settings["tokenizer"]), normalize, settings["name"]))
+        if kind != "pieces":
+            raise ValueError(f"kind {kind!r}")
+    library()
+    with refused("it does not say how text is cut", path, expected="what training wrote"):
+        return Pieces(PieceTokenizer.from_json(json.dumps(settings["tokenizer"]), analyzer, settings["name"]))

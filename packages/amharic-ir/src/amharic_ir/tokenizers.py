@@ -52,7 +52,7 @@ class PieceTokenizer:
     @classmethod
     def from_json(cls, text: str, normalize: Analyzer | None = None, name: str = "tokenizer") -> Self:
         """A tokenizer of what the `tokenizers` library writes."""
-        return cls(_library().Tokenizer.from_str(text), normalize, name)
+        return cls(library().Tokenizer.from_str(text), normalize, name)
 
     def __len__(self) -> int:
         """Number of pieces it knows."""
@@ -103,7 +103,7 @@ def train(
 
 
 def _parts(kind: Kind, vocab_size: int) -> tuple[Any, Any]:
-    lib = _library()
+    lib = library()
     special = [PADDING, UNKNOWN, MASK]
     options: dict[str, Any] = {"vocab_size": vocab_size, "special_tokens": special, "show_progress": False}
     if kind == "wordpiece":
@@ -140,7 +140,7 @@ def load(source: str | Path, *, normalize: Analyzer | None = None, name: str | N
         ArgumentError: There is no such file, nor one of that name on the hub.
         DataError: A file is damaged, or the folder has none.
     """
-    lib, path = _library(), Path(source)
+    lib, path = library(), Path(source)
     if path.is_dir():
         path = path / "tokenizer.json"
         if not path.is_file():
@@ -236,7 +236,12 @@ def _beside(path: Path) -> Path:
     return path.with_name(f"{path.stem}.analyzer.json")
 
 
-def _library() -> Any:
+def library() -> Any:
+    """The library `tokenizers`.
+
+    Raises:
+        MissingDependencyError: It is not installed.
+    """
     try:
         import tokenizers
         from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers  # noqa: F401

@@ -57,7 +57,7 @@ def _project(encoder: "SentenceEncoder", token_dim: int, seed: int) -> None:
     from irworks.encoders.sentence_network import SentenceNetwork
 
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         projection = torch.nn.Linear(encoder.token_dim, token_dim, bias=False)
         torch.nn.init.orthogonal_(projection.weight)
     encoder.network = SentenceNetwork(encoder.model, projection)

@@ -111,7 +111,7 @@ class Training:
 
     def _train_epoch(self, epoch: int) -> None:
         # The state of dropout belongs to the epoch, so that one that was interrupted is the same again.
-        torch.manual_seed(self.config.seed * 100_003 + epoch)
+        self._seed(self.config.seed * 100_003 + epoch)
         every = math.ceil(len(self.batches) / self.config.checks_per_epoch)
         losses: list[float] = []
         for batch in self.batches.epoch(epoch, *self._process()):
@@ -229,6 +229,12 @@ class Training:
             settings = {"temperature": self.config.temperature, "symmetric": self.config.symmetric}
             parts.append(contrastive(scores, mine, excluded, **settings))  # type: ignore[arg-type]
         return torch.stack(parts).mean()
+
+    def _seed(self, seed: int) -> None:
+        if self.device.type == "cuda":
+            with torch.cuda.device(self.device):
+                torch.cuda.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
 
     def _drawing(self) -> torch.Tensor:
         """The state that dropout draws from."""

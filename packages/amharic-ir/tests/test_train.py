@@ -1,0 +1,415 @@
+"""Training: what it learns, what it keeps, and that it goes on where it was interrupted."""
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from amharic_ir.encoders import Ngrams, TinyEncoder, TinySettings, tiny  # noqa: E402
+from amharic_ir.train import PAPER, Pairs, TrainConfig, bi_encoder, late_interaction  # noqa: E402
+from amharic_ir.train.batches import Batches  # noqa: E402
+from amharic_ir.train.loop import Training  # noqa: E402
+from amharic_ir.train.losses import contrastive, of_tokens, of_vectors  # noqa: E402
+from amharic_ir.train.validation import Validation  # noqa: E402
+from irworks.data import Collection, Documents  # noqa: E402
+from irworks.encoders.network import Embedded  # noqa: E402
+from irworks.errors import ArgumentError, DataError  # noqa: E402
+
+N_TRAIN, N = 200, 250
+QUICK = TrainConfig(epochs=3, learning_rate=1e-2, batch_size=16)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def world():
+    """Word k of one language means word k of another: without training nothing of a query is in its document."""
+    rng = np.random.default_rng(0)
+    letters = [chr(0x1208 + row * 8 + order) for row in (0, 3, 4, 6, 10, 18, 34, 42) for order in range(7)]
+    words = ["".join(rng.choice(letters, 4)) for _ in range(60)]
+    meanings = [rng.choice(30, 5, replace=False) for _ in range(N)]
+    docs = [" ".join(words[30 + each] for each in meaning) for meaning in meanings]
+    queries = [" ".join(words[each] for each in meaning[:3]) for meaning in meanings]
+    return queries, docs
+
+
+@pytest.fixture(scope="module")
+def pairs(world):
+    queries, docs = world
+    return Pairs(queries[:N_TRAIN], docs[:N_TRAIN])
+
+
+@pytest.fixture(scope="module")
+def validation(world):
+    queries, docs = world
+    asked = range(N_TRAIN, N)
+    return Collection(
+        Documents.of(docs), {str(i): queries[i] for i in asked}, {str(i): {str(i): 1} for i in asked}, "v", "validation"
+    )
+
+
+def small(layers=0, seed=0, docs=()):
+    settings = TinySettings(dim=32, token_dim=16, layers=layers, heads=2, query_length=8, doc_length=16)
+    return tiny(Ngrams(buckets=1024), settings, docs=docs, seed=seed)
+
+
+def weights(encoder):
+    return {name: each.clone() for name, each in encoder.network.state_dict().items()}
+
+
+def same(one, other):
+    return all(torch.equal(one[name], other[name]) for name in one)
+
+
+# -- learning ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+def test_a_planted_task_is_learned_and_the_encoder_handed_in_stays_as_it_was(train, pairs, validation):
+    base = small(docs=pairs.docs)
+    before, state = weights(base), torch.get_rng_state()
+    late = train is late_interaction
+    untrained = Validation(base, validation, late)()
+    encoder, history = train(pairs, base, config=TrainConfig(epochs=8, learning_rate=1e-2), validation=validation)
+    assert untrained < 0.1
+    assert Validation(encoder, validation, late)() == max(value for _, value in history.checks) > 0.35
+    assert history.losses[-1] < 0.3 * history.losses[0]
+    assert same(weights(base), before)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_seeds_alone_decide(pairs):
+    found = [weights(bi_encoder(pairs, small(layers=1), config=QUICK)[0]) for _ in range(2)]
+    assert same(*found)
+    other = weights(bi_encoder(pairs, small(layers=1), config=TrainConfig(**{**vars(QUICK), "seed": 1}))[0])
+    assert not same(found[0], other)
+    scratch = [
+        bi_encoder(pairs, config=TrainConfig(epochs=1, learning_rate=1e-9, batch_size=100, seed=seed))[0]
+        for seed in (0, 0, 1)
+    ]
+    assert same(weights(scratch[0]), weights(scratch[1]))
+    # An encoder from scratch begins elsewhere with another seed.
+    assert not torch.allclose(scratch[0].network.table.weight, scratch[2].network.table.weight, atol=1e-3)
+
+
+def test_the_first_dimensions_are_better_for_having_been_trained(pairs):
+    config = TrainConfig(epochs=8, learning_rate=1e-2)
+    rows = np.arange(N_TRAIN)
+
+    def cut_short(encoder, dim):
+        docs, asked = encoder.encode(pairs.docs)[:, :dim], encoder.encode(pairs.queries, "query")[:, :dim]
+        docs, asked = (each / np.linalg.norm(each, axis=1, keepdims=True) for each in (docs, asked))
+        scores = asked @ docs.T
+        return np.mean(1 / (scores >= scores[rows, rows][:, None]).sum(axis=1))
+
+    plain = bi_encoder(pairs, small(), config=config)[0]
+    nested = bi_encoder(pairs, small(), loss="matryoshka", config=config)[0]
+    assert cut_short(nested, 8) > cut_short(plain, 8) + 0.1
+    assert cut_short(nested, 16) > cut_short(plain, 16) + 0.05
+    assert cut_short(nested, 32) > cut_short(plain, 32) - 0.1
+
+
+class Reversed:
+    """Holds that the last of the documents is the best."""
+
+    def score(self, query, docs):
+        return np.arange(len(docs), dtype=np.float32)
+
+
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+def test_distillation_goes_to_the_teacher_against_the_labels(train, world):
+    queries, docs = world
+    shifted = [[docs[(i + 1) % N], docs[(i + 2) % N]] for i in range(40)]
+    taught = Pairs(queries[:40], docs[:40], shifted).taught(Reversed())
+    assert taught.scores[3] == [0.0, 1.0, 2.0]
+    config = TrainConfig(epochs=15, learning_rate=1e-2, negatives=2, temperature=0.2)
+    encoder, history = train(taught, small(), loss="distill", config=config)
+    assert history.losses[-1] < 0.2 * history.losses[0]
+    asked = [encoder.prepare([text], "query") for text in taught.queries]
+    right = 0
+    score = of_tokens if train is late_interaction else of_vectors
+    for row, query in enumerate(asked):
+        texts = [taught.docs[row], *taught.negatives[row]]
+        with torch.no_grad():
+            found = score(encoder.embed(query, "query"), encoder.embed(encoder.prepare(texts, "doc"), "doc"))[0]
+        right += found.tolist() == sorted(found.tolist())
+    assert right > 30
+
+
+# -- gradients --------------------------------------------------------------------------------------------------------
+
+
+def gradients(encoder, pairs, config, scores, *, dropout=True):
+    training = Training(encoder, Batches(pairs, config), scores, config)
+    encoder.network.train(dropout)
+    batch = next(training.batches.epoch(0))
+    torch.manual_seed(5)
+    loss = training._through(batch) if config.chunk is None else training._by_chunks(batch, config.chunk)
+    return float(loss), {name: each.grad for name, each in encoder.network.named_parameters() if each.grad is not None}
+
+
+def alike(one, other):
+    assert one[0] == pytest.approx(other[0], rel=1e-5)
+    assert one[1].keys() == other[1].keys()
+    for name, each in one[1].items():
+        torch.testing.assert_close(each, other[1][name], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("score", [of_vectors, of_tokens])
+@pytest.mark.parametrize("layers", [0, 1])
+def test_gradients_by_chunks_are_those_of_the_batch(pairs, score, layers):
+    settings = {"batch_size": 16, "negatives": 2}
+    pairs = Pairs(pairs.queries, pairs.docs, [[pairs.docs[i - 1], pairs.docs[i - 2]] for i in range(N_TRAIN)])
+    whole = gradients(small(layers), pairs, TrainConfig(**settings), [score], dropout=False)
+    for chunk in (1, 5, 16, 400):
+        alike(gradients(small(layers), pairs, TrainConfig(**settings, chunk=chunk), [score], dropout=False), whole)
+
+
+@pytest.mark.parametrize("score", [of_vectors, of_tokens])
+def test_a_chunk_is_dropped_out_of_in_the_same_way_twice(pairs, score):
+    encoder, size = small(1), 5
+    found = gradients(encoder, pairs, TrainConfig(batch_size=16, chunk=size), [score])
+    # The same, embedded once by chunks and kept in memory with gradients.
+    encoder = small(1)
+    encoder.network.train()
+    batch = next(Batches(pairs, TrainConfig(batch_size=16)).epoch(0))
+    torch.manual_seed(5)
+    parts = []
+    for kind, texts, rows in (("query", pairs.queries, batch.queries), ("doc", pairs.docs, batch.docs)):
+        prepared = encoder.prepare(texts, kind)
+        made = [encoder.embed(prepared.take(rows[i : i + size]), kind) for i in range(0, len(rows), size)]
+        longest = max(each.mask.shape[1] for each in made)
+        wide = [torch.nn.functional.pad(each.tokens, (0, 0, 0, longest - each.tokens.shape[1])) for each in made]
+        masks = [torch.nn.functional.pad(each.mask, (0, longest - each.mask.shape[1])) for each in made]
+        parts.append(Embedded(torch.cat([each.vectors for each in made]), torch.cat(wide), torch.cat(masks)))
+    loss = contrastive(
+        score(*parts), torch.arange(16), torch.from_numpy(batch.excluded), temperature=0.05, symmetric=True
+    )
+    loss.backward()
+    expected = {name: each.grad for name, each in encoder.network.named_parameters() if each.grad is not None}
+    alike(found, (loss.item(), expected))
+    one_chunk = gradients(small(1), pairs, TrainConfig(batch_size=16, chunk=16), [score])
+    alike(one_chunk, gradients(small(1), pairs, TrainConfig(batch_size=16), [score]))
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_half_precision_learns_as_well(pairs, precision):
+    config = TrainConfig(epochs=3, learning_rate=1e-2, precision=precision, chunk=8)
+    _, history = bi_encoder(pairs, small(layers=1), config=config)
+    assert history.losses[-1] < 0.8 * history.losses[0]
+
+
+# -- stopping, keeping, going on --------------------------------------------------------------------------------------
+
+
+def interrupt(monkeypatch, after):
+    """Stop training when so many batches of texts have been read."""
+    read = TinyEncoder.embed
+    left = iter(range(after))
+
+    def embed(self, batch, kind):
+        if self.network.training and next(left, None) is None:
+            raise KeyboardInterrupt
+        return read(self, batch, kind)
+
+    monkeypatch.setattr(TinyEncoder, "embed", embed)
+
+
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+@pytest.mark.parametrize("judged", [False, True])
+def test_what_was_interrupted_goes_on_to_the_same_numbers(train, judged, pairs, validation, tmp_path, monkeypatch):
+    config = TrainConfig(epochs=3, learning_rate=1e-2, batch_size=40)
+    options = {"config": config, "validation": validation if judged else None}
+    whole, history = train(pairs, small(layers=1), **options)
+    file = tmp_path / "state.pt"
+    # Five steps an epoch, each of queries and documents: in the third step of the second.
+    interrupt(monkeypatch, after=15)
+    with pytest.raises(KeyboardInterrupt):
+        train(pairs, small(layers=1), **options, checkpoint=file)
+    monkeypatch.undo()
+    state = torch.load(file, weights_only=True)
+    assert state["epoch"] == 1
+    assert [each.name for each in tmp_path.iterdir()] == ["state.pt"]
+    again, resumed = train(pairs, small(layers=1), **options, checkpoint=file)
+    assert same(weights(whole), weights(again))
+    assert resumed == history
+    # Of a training that is done nothing is left to do.
+    done, same_history = train(pairs, small(layers=1), **options, checkpoint=file)
+    assert same(weights(whole), weights(done))
+    assert same_history == history
+
+
+def test_a_checkpoint_of_another_training_is_refused(pairs, validation, tmp_path):
+    file = tmp_path / "state.pt"
+    config = TrainConfig(epochs=1, batch_size=100)
+    bi_encoder(pairs, small(), config=config, validation=validation, checkpoint=file)
+    docs = [*pairs.docs[:-1], pairs.docs[0]]
+    known = {"pairs": pairs, "base": small(), "config": config, "validation": validation, "checkpoint": file}
+    fewer = validation.of_queries(list(validation.queries)[1:])
+    for changed in (
+        {"pairs": Pairs(pairs.queries, docs)},
+        {"pairs": Pairs([*pairs.queries[:-1], "ሌላ"], pairs.docs)},
+        {"base": small(seed=1)},
+        {"base": small(layers=1)},
+        {"config": TrainConfig(epochs=2, batch_size=100)},
+        {"validation": None},
+        {"validation": fewer},
+        {"loss": "matryoshka"},
+    ):
+        with pytest.raises(DataError, match=r"state.pt: the checkpoint is of another training"):
+            bi_encoder(**{**known, **changed})
+    with pytest.raises(DataError, match="of another training"):
+        late_interaction(**known)
+    nested = {"loss": "matryoshka", "checkpoint": tmp_path / "nested.pt"}
+    bi_encoder(**{**known, **nested, "dims": (8,)})
+    with pytest.raises(DataError, match="of another training"):
+        bi_encoder(**{**known, **nested, "dims": (4,)})
+    file.write_bytes(b"nothing of the kind")
+    with pytest.raises(DataError, match=r"state.pt: no checkpoint can be read from it"):
+        bi_encoder(**known)
+
+
+def scripted(monkeypatch, values):
+    """Validation finds these values, one after the other; what the encoder was like at each."""
+    seen = []
+
+    def measure(self):
+        seen.append(weights(self.encoder))
+        return values[len(seen) - 1]
+
+    monkeypatch.setattr(Validation, "__call__", measure)
+    return seen
+
+
+def test_the_best_step_is_kept_and_the_first_of_equals(pairs, validation, monkeypatch):
+    seen = scripted(monkeypatch, [0.2, 0.5, 0.5, 0.1])
+    config = TrainConfig(epochs=4, batch_size=50, checks_per_epoch=1)
+    encoder, history = bi_encoder(pairs, small(), config=config, validation=validation)
+    assert same(weights(encoder), seen[1])
+    assert not same(weights(encoder), seen[3])
+    assert (history.best_step, [step for step, _ in history.checks]) == (8, [4, 8, 12, 16])
+    assert not encoder.network.training
+
+
+def test_patience_stops_in_the_middle_of_an_epoch(pairs, validation, monkeypatch, tmp_path):
+    file = tmp_path / "state.pt"
+    values = [0.2, 0.5, 0.4, 0.5, 0.9]
+    options = {
+        "config": TrainConfig(epochs=4, batch_size=50, checks_per_epoch=3, patience=2),
+        "validation": validation,
+        "checkpoint": file,
+    }
+    seen = scripted(monkeypatch, values)
+    encoder, history = bi_encoder(pairs, small(), **options)
+    # Four steps an epoch, looked at after the second and the last.
+    assert [step for step, _ in history.checks] == [2, 4, 6, 8]
+    assert (history.best_step, len(history.losses)) == (4, 2)
+    assert same(weights(encoder), seen[1])
+    again, same_history = bi_encoder(pairs, small(), **options)
+    assert same_history == history
+    assert same(weights(again), seen[1])
+    assert len(seen) == 4
+
+
+def test_all_checks_are_made_where_there_are_fewer_steps_than_checks(pairs, validation, monkeypatch):
+    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    config = TrainConfig(epochs=2, batch_size=100, checks_per_epoch=9)
+    _, history = bi_encoder(pairs, small(), config=config, validation=validation)
+    assert [step for step, _ in history.checks] == [1, 2, 3, 4]
+
+
+def test_numbers_that_are_no_longer_finite_are_an_error(pairs, monkeypatch):
+    broken = small()
+    broken.network.head.weight.data[:] = float("nan")
+    with pytest.raises(ArgumentError, match=r"the loss is nan at step 0; expected a finite number: a lower learning"):
+        bi_encoder(pairs, broken, config=QUICK)
+    # A gradient that is not: no loss follows the last step, by which it would show.
+    spoil = lambda parameters, norm: [each.grad.mul_(float("nan")) for each in parameters if each.grad is not None]  # noqa: E731
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", spoil)
+    with pytest.raises(ArgumentError, match=r"numbers of the encoder are not finite at step 0; expected"):
+        bi_encoder(pairs, small(), config=TrainConfig(epochs=1, batch_size=N_TRAIN))
+
+
+# -- what is refused --------------------------------------------------------------------------------------------------
+
+
+def judged(queries, split="validation", docs=("ጽሑፍ",)):
+    numbered = {str(i): text for i, text in enumerate(queries)}
+    return Collection(Documents.of(list(docs)), numbered, {query: {"0": 1} for query in numbered}, "news", split)
+
+
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+@pytest.mark.parametrize("asked", ["ሠላም ለዓለም", "ሰላም ለአለም", " ሰላም \n ለዓለም", "ሠላም፡ለዓለም"])
+def test_what_is_tested_on_is_not_learned_from(train, asked):
+    pairs = Pairs(["ሠላም ለዓለም", "አዲስ አበባ"], ["አንድ", "ሁለት"])
+    with pytest.raises(ArgumentError, match=r"of news is to be tested on, and is among the pairs"):
+        train(pairs, small(), held_out=judged([asked], "test"))
+    with pytest.raises(ArgumentError, match=r"is to be tested on, and is among the validation queries"):
+        train(Pairs(["ሌላ"], ["ጽሑፍ"]), small(), held_out=judged([asked], "test"), validation=judged(["ሰላም ለዓለም"]))
+    with pytest.raises(ArgumentError, match=r"validation query .* is among the pairs"):
+        train(pairs, small(), validation=judged([asked]))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"validation": judged(["x"], "test")}, "news: its queries are the test split; expected others to choose"),
+        ({"validation": Collection(Documents.of(["x"]), {"1": "y"}, {"1": {"0": 0}})}, "no document is relevant to a"),
+        ({"validation": Collection(Documents.of(["x"]))}, "no document is relevant to a validation query"),
+        ({"config": TrainConfig(negatives=2)}, "negatives=2, and the pairs have none; see mine"),
+        ({"loss": "distill"}, r"needs the scores of a teacher; see Pairs\.taught"),
+        ({"loss": "triplet"}, "loss='triplet'; expected contrastive"),
+    ],
+)
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+def test_arguments_that_do_not_fit_are_told(train, options, message):
+    with pytest.raises(ArgumentError, match=message):
+        train(Pairs(["ሠላም"], ["ለዓለም"]), small(), **options)
+
+
+def test_what_would_learn_nothing_is_told():
+    taught = Pairs(["ሠላም"], ["ለዓለም"], [["አዲስ"]], [[1.0, 0.0]])
+    with pytest.raises(ArgumentError, match=r"distill.* expected config\.negatives of at least 1"):
+        bi_encoder(taught, small(), loss="distill")
+    with pytest.raises(ArgumentError, match="the pairs have none; see mine"):
+        bi_encoder(Pairs(["ሠላም"], ["ለዓለም"], [[]]), small(), config=TrainConfig(negatives=1))
+    with pytest.raises(ArgumentError, match=r"dims=\(64,\); expected within 1 and 32"):
+        bi_encoder(taught, small(), loss="matryoshka", dims=(64,))
+    with pytest.raises(ArgumentError, match=r"dims=\(8,\) with loss='contrastive'; expected loss='matryoshka'"):
+        bi_encoder(taught, small(), dims=(8,))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"epochs": 0}, "epochs=0; expected at least 1"),
+        ({"batch_size": 1}, "batch_size=1; expected at least 2"),
+        ({"seed": -1}, "seed=-1; expected at least 0"),
+        ({"chunk": 0}, "chunk=0; expected at least 1, or None"),
+        ({"learning_rate": float("nan")}, "learning_rate=nan; expected above 0"),
+        ({"learning_rate": float("inf")}, "learning_rate=inf; expected above 0"),
+        ({"weight_decay": -1.0}, "weight_decay=-1.0; expected at least 0"),
+        ({"warmup": 1.0}, r"warmup=1.0; expected within \[0, 1\)"),
+        ({"precision": "int8"}, "precision='int8'; expected float32, bfloat16 or float16"),
+    ],
+)
+def test_settings_out_of_range_are_told(settings, message):
+    with pytest.raises(ArgumentError, match=message):
+        TrainConfig(**settings)
+
+
+def test_the_settings_of_the_paper_are_its_own():
+    assert (PAPER.epochs, PAPER.batch_size, PAPER.learning_rate) == (5, 128, 5e-5)
+    assert (PAPER.temperature, PAPER.warmup) == (0.05, 0.1)
+
+
+def test_one_pair_is_enough_to_run():
+    encoder, history = bi_encoder(Pairs(["ሠላም"], ["ለዓለም"]), small(), config=TrainConfig(epochs=1))
+    assert history.losses == [0.0]
+    assert encoder.encode(["ሠላም"]).shape == (1, 32)
