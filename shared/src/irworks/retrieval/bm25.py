@@ -118,7 +118,10 @@ class BM25:
                 tokens = Tokens(arrays["ids"], arrays["offsets"], list(facts["vocabulary"]))
             index = cls(analyzer, k1=facts["k1"], b=facts["b"])
             index.ids, index.tokens = list(facts["ids"]), tokens
-            if len(tokens) != len(index.ids) or tokens.ids.max(initial=-1) >= len(tokens.vocabulary):
+            numbers, sizes = tokens.ids, np.diff(tokens.offsets)
+            known = numbers.min(initial=0) >= 0 and numbers.max(initial=-1) < len(tokens.vocabulary)
+            whole = tokens.offsets[0] == 0 and tokens.offsets[-1] == len(numbers) and (sizes >= 0).all()
+            if not known or not whole or len(tokens) != len(index.ids):
                 raise ValueError("its parts do not fit one another")
         return index
 

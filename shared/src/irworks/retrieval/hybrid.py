@@ -14,6 +14,7 @@ from irworks.metrics.runs import evaluate_run
 from irworks.retrieval.fusion import fuse
 from irworks.retrieval.maxsim import maxsim_many
 from irworks.retrieval.protocol import Retriever, as_queries
+from irworks.retrieval.ranking import checked_depth
 
 __all__ = ["EncoderScorer", "Hybrid", "Rerank"]
 
@@ -64,17 +65,20 @@ class Hybrid:
             shares: Weights of the second arm that are tried, of 1 in all.
 
         Raises:
-            ArgumentError: There are not two arms, or the queries are those of the test split.
+            ArgumentError: There are not two arms, the queries are those of the test split, or none is judged.
         """
         if len(arms) != 2:
             raise ArgumentError(f"{len(arms)} arms; a weight is validated for two")
+        if not all(0 <= share <= 1 for share in shares):
+            raise ArgumentError(f"shares={tuple(shares)}; expected numbers from 0 to 1")
         if validation.split == "test":
             raise ArgumentError(
                 f"{validation.name}: its queries are the test split; expected others to choose a weight by"
             )
-        runs = [arm.search(validation.queries, depth) for arm in arms.values()]
+        asked = {query: validation.queries[query] for query in validation.qrels}
+        runs = [arm.search(asked, depth) for arm in arms.values()]
         values = {
-            share: float(evaluate_run(fuse(runs, [1 - share, share]), validation.qrels, [measure])[measure].mean())
+            share: float(evaluate_run(_fused(runs, [1 - share, share]), validation.qrels, [measure])[measure].mean())
             for share in dict.fromkeys([0.0, *shares, 1.0])
         }
         better = 0.0 if values[0.0] >= values[1.0] else 1.0
@@ -83,14 +87,17 @@ class Hybrid:
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
         """As `Retriever.search`."""
+        checked_depth(k)
         asked = as_queries(queries)
         used = [name for name, weight in self.weights.items() if weight > 0]
         runs = [self.arms[name].search(asked, max(k, self.depth)) for name in used]
-        return fuse(runs, [self.weights[name] for name in used], k=k, name="Hybrid")
+        return _fused(runs, [self.weights[name] for name in used]).top(k)
 
-    def __len__(self) -> int:
-        """Number of documents of the first arm."""
-        return len(next(iter(self.arms.values())))  # type: ignore[arg-type]
+
+def _fused(runs: Sequence[Run], weights: Sequence[float]) -> Run:
+    """As `fuse`, without what only arms of no weight find: it would tie with the last of the others."""
+    used = [place for place, weight in enumerate(weights) if weight > 0]
+    return fuse([runs[place] for place in used], [weights[place] for place in used], name="Hybrid")
 
 
 class Texts(Protocol):
@@ -104,7 +111,8 @@ class Rerank:
 
     Attributes:
         first: Finds documents.
-        scorer: Judges them: a `Scorer`, or an encoder of texts or tokens.
+        scorer: Judges them: a `Scorer`, such as a `CrossEncoder` or an index of theirs; or an encoder, as
+            `EncoderScorer` takes it.
         docs: {id: text}.
         depth: Documents that are judged; those below stay below.
     """
@@ -119,21 +127,37 @@ class Rerank:
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
         """As `Retriever.search`; scores are the scorer's, and below the depth lower than any of them."""
+        checked_depth(k)
         asked = as_queries(queries)
         found = self.first.search(asked, max(k, self.depth))
         result: dict[str, dict[str, float]] = {}
         for query, text in asked.items():
             ranking = found.get(query)
-            judged = {doc: self.docs[doc] for doc, _ in ranking[: self.depth]}
-            values = dict(zip(judged, self.scorer.score(text, judged).tolist(), strict=True))
-            below = min((value for value in values.values() if np.isfinite(value)), default=0.0)
-            rest = {doc: below - 1 - place for place, (doc, _) in enumerate(ranking[self.depth :])}
+            judged = {doc: self._text(doc) for doc, _ in ranking[: self.depth]}
+            scores = self.scorer.score(text, judged)
+            if scores.shape != (len(judged),):
+                raise ArgumentError(f"the scorer made scores {scores.shape}; expected [{len(judged)}], one a document")
+            # Minus infinity, of a document without a token, is below the other scores and above what was not judged.
+            floor = float(scores[np.isfinite(scores)].min(initial=np.inf))
+            floor = 0.0 if floor == np.inf else floor
+            values = dict(zip(judged, np.where(scores == -np.inf, floor - 1, scores).tolist(), strict=True))
+            rest = {doc: floor - 2 - place for place, (doc, _) in enumerate(ranking[self.depth :])}
             result[query] = values | rest
         return Run.of(result, name=f"Rerank({self.first.__class__.__name__})").top(k)
 
+    def _text(self, doc: str) -> str:
+        try:
+            return self.docs[doc]
+        except KeyError:
+            raise ArgumentError(f"there is no text of document {doc!r}, which was found; expected it in docs") from None
+
 
 class EncoderScorer:
-    """Judges documents by the vectors of an encoder: of tokens where it has them, else of texts."""
+    """Judges documents by the vectors of an encoder: of tokens where it has them, else of texts.
+
+    It encodes documents anew for each query; an index, such as `Dense` or `LateInteraction`, is a scorer as well, and
+    has the vectors of its documents already. `Dense` judges by the vectors of texts, whatever else its encoder has.
+    """
 
     def __init__(self, encoder: Encoder | TokenEncoder) -> None:
         self.encoder = encoder

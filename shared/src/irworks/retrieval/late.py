@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -10,12 +11,13 @@ from numpy.typing import NDArray
 
 from irworks.data.damage import refused
 from irworks.data.runs import Run
-from irworks.encoders.protocol import TokenEncoder
+from irworks.encoders.protocol import Kind, TokenEncoder
 from irworks.encoders.vectors import TokenVectors
 from irworks.errors import ArgumentError
 from irworks.retrieval.maxsim import maxsim_many
 from irworks.retrieval.protocol import as_queries
-from irworks.retrieval.ranking import NOTHING, Ranking, best, checked_depth, new_documents, remaining, run_of
+from irworks.retrieval.ranking import NOTHING, Ranking, best, checked_depth, new_documents, places_of, remaining, run_of
+from irworks.retrieval.stored import checked_vectors, refuse_other_encoder, sample
 from irworks.runtime.bars import progress
 from irworks.runtime.files import atomic_folder
 
@@ -48,7 +50,8 @@ class LateInteraction:
         """Index documents: {id: text}, or texts, which are then numbered.
 
         Raises:
-            ArgumentError: An id is there already.
+            ArgumentError: An id is there already, or the encoder makes something other than finite vectors of
+                `token_dim`.
         """
         texts = new_documents(docs, self.ids)
         flat = list(texts.values())
@@ -57,12 +60,13 @@ class LateInteraction:
             steps = progress(steps, "encoding", total=len(steps))  # type: ignore[assignment]
         vectors, sizes = [self.docs.vectors], [np.diff(self.docs.offsets)]
         for begin in steps:
-            part = self.encoder.encode_tokens(flat[begin : begin + _TEXTS_AT_ONCE], "doc")
+            part = self._encoded(flat[begin : begin + _TEXTS_AT_ONCE], "doc")
             vectors.append(part.vectors.astype(self.docs.vectors.dtype))
             sizes.append(np.diff(part.offsets))
         offsets = np.append(0, np.cumsum(np.concatenate(sizes))).astype(np.int64)
         self.docs = TokenVectors(np.concatenate(vectors), offsets)
         self.ids = [*self.ids, *texts]
+        self.__dict__.pop("_places", None)
         return self
 
     def remove(self, docs: Sequence[str]) -> Self:
@@ -74,7 +78,15 @@ class LateInteraction:
         kept = remaining(docs, self.ids)
         self.docs = self.docs.take(np.flatnonzero(kept))
         self.ids = [doc for doc, stays in zip(self.ids, kept, strict=True) if stays]
+        self.__dict__.pop("_places", None)
         return self
+
+    def _encoded(self, texts: list[str], kind: Kind) -> TokenVectors:
+        found = self.encoder.encode_tokens(texts, kind)
+        checked_vectors(found.vectors, None, self.encoder.token_dim, self.encoder.name)
+        if len(found) != len(texts):
+            raise ArgumentError(f"{self.encoder.name} made vectors of {len(found)} texts; expected of {len(texts)}")
+        return found
 
     def __len__(self) -> int:
         """Number of documents."""
@@ -87,7 +99,7 @@ class LateInteraction:
         checked_depth(k)
         asked = as_queries(queries)
         texts = list(asked.values())
-        tokens = self.encoder.encode_tokens(texts, "query")
+        tokens = self._encoded(texts, "query")
         spoken = np.array([bool(text.strip()) for text in texts], dtype=bool) & (np.diff(tokens.offsets) > 0)
         found: list[Ranking] = [NOTHING] * len(texts)
         rows = np.flatnonzero(spoken)
@@ -98,12 +110,20 @@ class LateInteraction:
         return run_of(asked, found, self.ids, f"LateInteraction({self.encoder.name})")
 
     def score(self, query: str, docs: Mapping[str, str]) -> NDArray[np.float32]:
-        """Of documents of the index, for one query; as `Scorer.score`, so that it can rerank what others found."""
-        tokens = self.encoder.encode_tokens([query], "query")
-        places = {doc: place for place, doc in enumerate(self.ids)}
-        wanted = np.array([places[doc] for doc in docs], dtype=np.int64)
-        found: NDArray[np.float32] = maxsim_many(tokens, self.docs.take(wanted))[0]
+        """Of documents of the index, for one query; as `Scorer.score`, so that it can rerank what others found.
+
+        One without a token scores minus infinity; for a query without one all others score 0.
+
+        Raises:
+            ArgumentError: A document is not in the index.
+        """
+        wanted = self.docs.take(places_of(docs, self._places))
+        found: NDArray[np.float32] = maxsim_many(self._encoded([query], "query"), wanted)[0]
         return found
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {doc: place for place, doc in enumerate(self.ids)}
 
     # -- on disk ------------------------------------------------------------------------------------------------------
 
@@ -114,6 +134,7 @@ class LateInteraction:
             (folder / "late.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
             np.save(folder / "vectors.npy", self.docs.vectors)
             np.save(folder / "offsets.npy", self.docs.offsets)
+            np.save(folder / "sample.npy", sample(self.encoder.encode_tokens))
 
     @classmethod
     def load(cls, path: str | Path, encoder: TokenEncoder) -> Self:
@@ -125,7 +146,7 @@ class LateInteraction:
 
         Raises:
             FileNotFoundError: There is no such folder.
-            DataError: It holds something else, or is damaged.
+            DataError: It holds something else, is damaged, or another encoder made its vectors.
         """
         folder = Path(path)
         if not folder.is_dir():
@@ -136,11 +157,13 @@ class LateInteraction:
             if facts.get("format") != _FORMAT:
                 raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
             vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-            docs = TokenVectors(vectors, np.load(folder / "offsets.npy", allow_pickle=False))
+            offsets = np.load(folder / "offsets.npy", allow_pickle=False).astype(np.int64, casting="safe")
+            index = cls(encoder, dtype=vectors.dtype.name)
+            index.ids, index.docs = list(facts["ids"]), TokenVectors(vectors, offsets)
             if vectors.shape[1] != encoder.token_dim:
-                raise ValueError(f"its vectors have {vectors.shape[1]} dimensions, those of {encoder.name} others")
-            if len(docs) != len(facts["ids"]):
+                raise ValueError(f"its vectors are {vectors.shape}, those of {encoder.name} have {encoder.token_dim}")
+            if len(index.docs) != len(index.ids):
                 raise ValueError("its parts do not fit one another")
-            index = cls(encoder)
-            index.ids, index.docs = list(facts["ids"]), docs
+            kept = np.load(folder / "sample.npy", allow_pickle=False)
+            refuse_other_encoder(kept, encoder.encode_tokens, facts["encoder"])
         return index

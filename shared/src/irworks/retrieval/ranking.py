@@ -9,7 +9,7 @@ from irworks.data.runs import Run
 from irworks.errors import ArgumentError
 from irworks.retrieval.protocol import as_queries
 
-__all__ = ["Ranking", "best", "checked_depth", "new_documents", "remaining", "run_of"]
+__all__ = ["Ranking", "best", "checked_depth", "new_documents", "places_of", "remaining", "run_of"]
 
 # Places of documents, best first, and their scores.
 Ranking = tuple[NDArray[np.int64], NDArray[np.floating]]
@@ -39,6 +39,18 @@ def remaining(docs: Sequence[str], known: Sequence[str]) -> NDArray[np.bool_]:
     if strangers := gone - set(known):
         raise ArgumentError(f"there is no document {min(strangers)!r}")
     return np.array([doc not in gone for doc in known], dtype=bool)
+
+
+def places_of(docs: Iterable[str], places: Mapping[str, int]) -> NDArray[np.int64]:
+    """Places of documents in an index: int64 [n_docs].
+
+    Raises:
+        ArgumentError: One is not there.
+    """
+    found = [(doc, places.get(doc, -1)) for doc in docs]
+    if strangers := [doc for doc, place in found if place < 0]:
+        raise ArgumentError(f"there is no document {strangers[0]!r}; expected documents of the index")
+    return np.array([place for _, place in found], dtype=np.int64)
 
 
 def checked_depth(k: int) -> None:
