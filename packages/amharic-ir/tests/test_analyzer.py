@@ -100,3 +100,8 @@ def test_settings_survive_and_a_stemmer_is_asked_for():
 def test_bad_settings_are_told(settings, message):
     with pytest.raises(ArgumentError, match=message):
         Analyzer(**settings)
+
+
+def test_the_labial_of_the_first_row_is_that_of_another_sound_in_tigrinya():
+    assert Analyzer(steps=("labial",)).normalize("ሁዋላ ሉዋ") == "ኋላ ሏ"
+    assert Analyzer("ti", steps=("labial",)).normalize("ሁዋላ ሉዋ") == "ሁዋላ ሏ"

@@ -75,28 +75,33 @@ def _abbreviations(aligned: Aligned, lang: Language) -> Aligned:
 
 
 @cache
-def labialised() -> Mapping[int, int]:
-    """From the code of a letter of the second order to that of its consonant with -wa."""
+def labialised(lang: Language = "am") -> Mapping[int, int]:
+    """From the code of a letter of the second order to that of its consonant with -wa.
+
+    The -wa of the first row is that of U+1280, which sounds the same in Amharic alone.
+    """
     every = set(map(int, letters()))
+    without = _NO_WA if lang == "am" else (*_NO_WA, 0x1200)
     found = {}
     for code in every:
         row = code & ~7
         target = _WA.get(row, row | 7)
-        if code & 7 == 1 and row not in _NO_WA and target in every:
+        if code & 7 == 1 and row not in without and target in every:
             found[code] = target
     return found
 
 
 @cache
-def _labial_pattern() -> re.Pattern[str]:
-    return re.compile(f"[{''.join(map(chr, sorted(labialised())))}][\u12cb\u12a0]")
+def _labial_pattern(lang: Language) -> re.Pattern[str]:
+    return re.compile(f"[{''.join(map(chr, sorted(labialised(lang))))}][\u12cb\u12a0]")
 
 
 def _labial(aligned: Aligned, lang: Language) -> Aligned:
     """A letter with u and one with wa or a, as the one letter that they are spoken as."""
-    text = aligned.text
+    known = labialised(lang)
     return aligned.edited(
-        (match.start(), match.end(), chr(labialised()[ord(match[0][0])])) for match in _labial_pattern().finditer(text)
+        (match.start(), match.end(), chr(known[ord(match[0][0])]))
+        for match in _labial_pattern(lang).finditer(aligned.text)
     )
 
 
