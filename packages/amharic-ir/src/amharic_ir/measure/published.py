@@ -1,13 +1,14 @@
 """Numbers that others reported, each with where it stands: to be shown beside what is measured, never tested."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
 
 from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["published"]
+__all__ = ["published", "reported_values", "told"]
 
 _PAPER = "Mekonnen et al., Findings of ACL 2025, https://aclanthology.org/2025.findings-acl.543/"
 _CODE = "https://github.com/kidist-amde/amharic-ir-benchmarks/blob/c70c9b5/baselines/embedding_models/"
@@ -63,19 +64,53 @@ def published(collection: str | None = None) -> "pd.DataFrame":
     """
     import pandas as pd
 
-    notes = "reported in notebooks"
-    parts = (
-        (_NEWS, "published", _PAPER, _NEWS_MEASURES, _PUBLISHED),
-        (_NEWS, notes, f"{_CODE}evaluate_amharic_multilingual_embeddings.ipynb", _NEWS_MEASURES, _NOTEBOOK_NEWS),
-        (_AIRTC, notes, f"{_CODE}evaluate_amharic_embeddings_2airtc.ipynb", _AIRTC_MEASURES, _NOTEBOOK_AIRTC),
-    )
     rows = [
-        {"system": name, "collection": where, "mark": mark, "source": source, "parameters": size}
-        | dict(zip(measures, values, strict=True))
-        for where, mark, source, measures, found in parts
-        for name, size, *values in found
+        {"system": name, "collection": where, "mark": mark, "source": source, "parameters": size} | values
+        for where, mark, source, name, size, values in _all()
         if collection in (None, where)
     ]
     if not rows:
         raise ArgumentError(f"collection={collection!r}; expected {_NEWS!r} or {_AIRTC!r}")
     return pd.DataFrame(rows).set_index("system")
+
+
+def reported_values(collection: str) -> dict[str, dict[str, float]]:
+    """{system: {measure: value}} of what `published` holds on a collection.
+
+    Raises:
+        ArgumentError: Nothing was published on that collection.
+    """
+    found = {name: values for where, _, _, name, _, values in _all() if where == collection}
+    if not found:
+        raise ArgumentError(f"collection={collection!r}; expected {_NEWS!r} or {_AIRTC!r}")
+    return found
+
+
+def told(collection: str, measure: str, systems: Sequence[str]) -> str:
+    """Reported numbers in words, those that are in the authors' notebooks alone behind the others and marked so.
+
+    Args:
+        collection: "Amharic News" or "2AIRTC".
+        measure: One that was reported on it.
+        systems: Whose numbers, in this order.
+    """
+    parts: dict[str, list[str]] = {}
+    known = {name: (mark, values) for where, mark, _, name, _, values in _all() if where == collection}
+    for name in systems:
+        mark, values = known[name]
+        parts.setdefault(mark, []).append(f"{name} {values[measure]:.3f}")
+    marked = [("" if mark == "published" else f"{mark}: ") + ", ".join(parts[mark]) for mark in sorted(parts)]
+    return f"{measure} {'; '.join(marked)}"
+
+
+def _all() -> Iterator[tuple[str, str, str, str, int | None, dict[str, float]]]:
+    """Collection, mark, source, system, parameters, {measure: value}."""
+    notes = "reported in notebooks"
+    parts: tuple[tuple[str, str, str, Sequence[str], Any], ...] = (
+        (_NEWS, "published", _PAPER, _NEWS_MEASURES, _PUBLISHED),
+        (_NEWS, notes, f"{_CODE}evaluate_amharic_multilingual_embeddings.ipynb", _NEWS_MEASURES, _NOTEBOOK_NEWS),
+        (_AIRTC, notes, f"{_CODE}evaluate_amharic_embeddings_2airtc.ipynb", _AIRTC_MEASURES, _NOTEBOOK_AIRTC),
+    )
+    for where, mark, source, measures, found in parts:
+        for name, size, *values in found:
+            yield where, mark, source, name, size, dict(zip(measures, values, strict=True))
