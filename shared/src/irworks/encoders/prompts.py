@@ -4,20 +4,20 @@ from collections.abc import Mapping
 
 __all__ = ["prompts_of"]
 
+_INSTRUCTION = "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: "
+
 # Model, in small letters, from its beginning; what stands before a query and before a document.
 # Sources: the models' cards. A model that says nothing here and in its own settings gets texts as they are.
 _KNOWN: dict[str, tuple[str, str]] = {
     "snowflake/snowflake-arctic-embed-l-v2": ("query: ", ""),
     "snowflake/snowflake-arctic-embed-m-v2": ("query: ", ""),
     "snowflake/snowflake-arctic-embed": ("Represent this sentence for searching relevant passages: ", ""),
-    "intfloat/multilingual-e5-large-instruct": (
-        "Instruct: Given a web search query, retrieve relevant passages that answer the query\nQuery: ",
-        "",
-    ),
+    "intfloat/multilingual-e5-large-instruct": (_INSTRUCTION, ""),
+    "intfloat/e5-mistral-7b-instruct": (_INSTRUCTION, ""),
     "intfloat/multilingual-e5": ("query: ", "passage: "),
     "intfloat/e5": ("query: ", "passage: "),
 }
-_QUERY = ("query", "s2p_query", "search_query")
+_QUERY = ("query", "s2p_query", "search_query", "web_search_query")
 _DOC = ("document", "passage", "corpus", "search_document")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from irworks.data.damage import refused
 from irworks.encoders.hub import reaches_hub
 from irworks.encoders.prompts import prompts_of
 from irworks.encoders.protocol import Kind
@@ -39,11 +40,12 @@ class SentenceEncoder:
         batch_size: Texts at once.
         truncate_dim: Keep so many dimensions of a text's vector (Matryoshka; Kusupati et al. 2022).
         max_length: Tokens of a text that are read; by default as the model says.
-        device: See `irworks.runtime.device`.
-        precision: "float32", "float16" or "bfloat16": of the model's numbers.
+        device: See `irworks.runtime.device`; of a model that is loaded here.
+        precision: "float32", "float16" or "bfloat16": of the numbers of a model that is loaded here.
 
     Raises:
-        ArgumentError: There is no such model, here or on the hub.
+        ArgumentError: There is no such model, here or on the hub; or a number cannot be.
+        DataError: The projection beside the model is damaged.
         MissingDependencyError: sentence-transformers is not installed.
     """
 
@@ -65,19 +67,28 @@ class SentenceEncoder:
 
         if precision not in ("float32", "float16", "bfloat16"):
             raise ArgumentError(f"precision={precision!r}; expected float32, float16 or bfloat16")
+        _check_sizes(batch_size=batch_size, token_dim=token_dim, truncate_dim=truncate_dim, max_length=max_length)
         if isinstance(model, library.SentenceTransformer):
             self.model, self.name = model, str(getattr(model.model_card_data, "base_model", None) or "encoder")
         else:
             self.name = str(model)
-            kwargs = {"model_kwargs": {"dtype": getattr(torch, precision)}} if precision != "float32" else {}
-            with _quietly(self.name) as how:
-                self.model = library.SentenceTransformer(self.name, device=choose_device(device), **kwargs, **how)
+            chosen = choose_device(device)
+            with _loading(self.name) as how:
+                self.model = library.SentenceTransformer(self.name, device=chosen, **how)
+            # Of themselves, models come with the precision that they were saved with.
+            self.model.to(getattr(torch, precision))
         known = prompts_of(self.name, self.model.prompts)
         self.query_prompt = known[0] if query_prompt is None else query_prompt
         self.doc_prompt = known[1] if doc_prompt is None else doc_prompt
         self.batch_size, self.truncate_dim = batch_size, truncate_dim
         if max_length is not None:
+            longest = _longest(self.model)
+            if longest is not None and max_length > longest:
+                raise ArgumentError(f"max_length={max_length}; {self.name} reads {longest} tokens at most")
             self.model.max_seq_length = max_length
+        dim = int(self.model.get_sentence_embedding_dimension() or 0)
+        if truncate_dim is not None and truncate_dim > dim:
+            raise ArgumentError(f"truncate_dim={truncate_dim}; the vectors of {self.name} have {dim} dimensions")
         self.network = _with_projection(self.model, token_dim, Path(self.name) / _PROJECTION)
 
     @property
@@ -108,26 +119,30 @@ class SentenceEncoder:
         return found
 
     def encode(self, texts: Sequence[str], kind: Kind = "doc") -> NDArray[np.float32]:
-        """As `Encoder.encode`."""
-        found = self.model.encode(
-            list(texts),
-            prompt=self.prompt(kind),
-            batch_size=self.batch_size,
-            truncate_dim=self.truncate_dim,
-            normalize_embeddings=True,
-            show_progress_bar=False,
-        )
-        return np.asarray(found, dtype=np.float32).reshape(len(texts), self.dim)
+        """As `Encoder.encode`; for a blank text 0, whatever the model makes of a prompt alone."""
+        found = np.zeros((len(texts), self.dim), dtype=np.float32)
+        spoken = [place for place, text in enumerate(texts) if text.strip()]
+        if spoken:
+            made = self.model.encode(
+                [texts[place] for place in spoken],
+                prompt=self.prompt(kind),
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+            )
+            kept = np.asarray(made, dtype=np.float32)[:, : self.dim]
+            found[spoken] = kept / np.maximum(np.linalg.norm(kept, axis=1, keepdims=True), 1e-12)
+        return found
 
     def encode_tokens(self, texts: Sequence[str], kind: Kind = "doc") -> TokenVectors:
-        """As `TokenEncoder.encode_tokens`; the marks at a text's beginning and end are tokens, too."""
+        """As `TokenEncoder.encode_tokens`; the marks at the ends of a text are tokens, too. A blank text has none."""
         import torch
 
         self.network.eval()
         # Texts of like length share a batch.
-        order = np.argsort([-len(text) for text in texts], kind="stable")
+        spoken = [place for place, text in enumerate(texts) if text.strip()]
+        order = sorted(spoken, key=lambda place: -len(texts[place]))
         found: list[NDArray[np.float32]] = [np.zeros((0, self.token_dim), dtype=np.float32)] * len(texts)
-        for begin in range(0, len(texts), self.batch_size):
+        for begin in range(0, len(order), self.batch_size):
             places = order[begin : begin + self.batch_size]
             with torch.inference_mode():
                 batch = self.embed(self.prepare([texts[place] for place in places], kind), kind)
@@ -140,12 +155,14 @@ class SentenceEncoder:
 
     def save(self, path: str | Path) -> None:
         """Write the model as a folder of sentence-transformers, with its prompts; whole or not at all."""
+        from safetensors.torch import save_file
+
         self.model.prompts = {"query": self.query_prompt, "document": self.doc_prompt}
-        with atomic_folder(path) as folder, _quietly(str(folder)):
+        # It may name one of the prompts that are no more.
+        self.model.default_prompt_name = None
+        with atomic_folder(path) as folder, _quietly():
             self.model.save_pretrained(str(folder), create_model_card=False)
             if self.network.projection is not None:
-                from safetensors.torch import save_file
-
                 weight = self.network.projection.weight.detach().cpu().contiguous()
                 save_file({"weight": weight}, str(folder / _PROJECTION))
 
@@ -165,21 +182,35 @@ class _Prompted:
 
 def _with_projection(model: Any, token_dim: int | None, saved: Path) -> Any:
     """The network of a model: what is trained, and what makes `Embedded` of texts."""
-    from torch import nn
+    from torch import Generator, nn
 
     from irworks.encoders.sentence_network import SentenceNetwork
 
+    dim = model[0].get_word_embedding_dimension()
     projection = None
     if saved.is_file():
         from safetensors.torch import load_file
 
-        weight = load_file(str(saved))["weight"]
-        projection = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
-        projection.load_state_dict({"weight": weight})
+        with refused("no projection can be read from it", saved, expected="what SentenceEncoder.save wrote"):
+            weight = load_file(str(saved))["weight"]
+            projection = nn.Linear(dim, len(weight), bias=False, device="meta")
+            projection.load_state_dict({"weight": weight}, assign=True)
     if token_dim is not None and (projection is None or projection.out_features != token_dim):
-        projection = nn.Linear(model[0].get_word_embedding_dimension(), token_dim, bias=False)
-        nn.init.orthogonal_(projection.weight)
+        projection = nn.Linear(dim, token_dim, bias=False, device="meta").to_empty(device="cpu")
+        nn.init.orthogonal_(projection.weight, generator=Generator().manual_seed(0))
     return SentenceNetwork(model, projection)
+
+
+def _check_sizes(**sizes: int | None) -> None:
+    for name, value in sizes.items():
+        if value is not None and value < 1:
+            raise ArgumentError(f"{name}={value}; expected at least 1")
+
+
+def _longest(model: Any) -> int | None:
+    """Tokens of a text that a model can read, if it says so."""
+    config = getattr(getattr(model[0], "auto_model", None), "config", None)
+    return getattr(config, "max_position_embeddings", None)
 
 
 class CrossEncoder:
@@ -189,13 +220,20 @@ class CrossEncoder:
         model: A name on the hub, or a folder.
         batch_size: Pairs at once.
         device: See `irworks.runtime.device`.
+
+    Raises:
+        ArgumentError: There is no such model, here or on the hub, or it does not make one score a pair.
+        MissingDependencyError: sentence-transformers is not installed.
     """
 
     def __init__(self, model: str, *, batch_size: int = 32, device: str = "auto") -> None:
         library = _library()
-        self.name, self.batch_size = str(model), batch_size
-        with _quietly(self.name) as how:
-            self.model = library.CrossEncoder(self.name, device=choose_device(device), **how)
+        _check_sizes(batch_size=batch_size)
+        self.name, self.batch_size, chosen = str(model), batch_size, choose_device(device)
+        with _loading(self.name) as how:
+            self.model = library.CrossEncoder(self.name, device=chosen, **how)
+        if (scores := self.model.config.num_labels) != 1:
+            raise ArgumentError(f"{self.name} makes {scores} scores a pair; expected a model that makes one")
 
     def score(self, query: str, docs: Mapping[str, str]) -> NDArray[np.float32]:
         """As `Scorer.score`."""
@@ -232,25 +270,37 @@ def minilm(**options: Any) -> SentenceEncoder:
 
 
 @contextmanager
-def _quietly(name: str) -> Iterator[dict[str, bool]]:
+def _loading(name: str) -> Iterator[dict[str, bool]]:
     """Errors of loading as one sentence, and no remarks; yields how to load."""
-    from transformers import utils
-
-    remarks: Any = utils.logging
-
-    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
-    remarks.set_verbosity_error()
-    remarks.disable_progress_bar()
     try:
-        # Without a network the hub's library would try again and again, for a minute.
-        yield {"local_files_only": True} if not Path(name).is_dir() and not reaches_hub() else {}
+        with _quietly():
+            # Without a network the hub's library would try again and again, for a minute.
+            yield {"local_files_only": True} if not Path(name).is_dir() and not reaches_hub() else {}
     except Exception as error:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ArgumentError(
             f"no model can be had of {name!r}: {reason}; expected a folder with one, or a name on the hub and a network"
         ) from error
+
+
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """No remarks and bars of the libraries below; they speak again afterwards."""
+    from transformers import utils
+
+    remarks: Any = utils.logging
+    logger = logging.getLogger("sentence_transformers")
+    level, verbosity, bars = logger.level, remarks.get_verbosity(), remarks.is_progress_bar_enabled()
+    logger.setLevel(logging.ERROR)
+    remarks.set_verbosity_error()
+    remarks.disable_progress_bar()
+    try:
+        yield
     finally:
-        remarks.enable_progress_bar()
+        logger.setLevel(level)
+        remarks.set_verbosity(verbosity)
+        if bars:
+            remarks.enable_progress_bar()
 
 
 def _library() -> Any:

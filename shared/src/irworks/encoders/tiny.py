@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -125,14 +125,13 @@ class TinyEncoder:
 
     def save(self, path: str | Path) -> None:
         """Write the model as a folder, whole or not at all: its sizes, its numbers, and how it cuts text."""
-        from safetensors.torch import save_file
-
+        _, files = _libraries()
         with atomic_folder(path) as folder:
             facts = {"format": _FORMAT, "name": self.name, "size": self.cut.size, **asdict(self.settings)}
             (folder / "tiny.json").write_text(json.dumps(facts, indent=1), encoding="utf-8")
             (folder / "cut.json").write_text(self.cut.to_json(), encoding="utf-8")
             state = {name: each.detach().cpu().contiguous() for name, each in self.network.state_dict().items()}
-            save_file(state, str(folder / "network.safetensors"))
+            files.save_file(state, str(folder / "network.safetensors"))
 
     @classmethod
     def load(cls, path: str | Path, cut: Cut, *, device: str = "cpu") -> Self:
@@ -146,11 +145,13 @@ class TinyEncoder:
         Raises:
             FileNotFoundError: There is no such folder.
             DataError: It holds something else, or is damaged.
+            MissingDependencyError: torch or safetensors is not installed.
         """
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}")
         chosen = choose_device(device)
+        _, files = _libraries()
         with refused("no encoder can be read from it", folder, expected="a folder that TinyEncoder.save wrote"):
             facts = json.loads((folder / "tiny.json").read_text(encoding="utf-8"))
             if facts.pop("format", None) != _FORMAT:
@@ -160,9 +161,7 @@ class TinyEncoder:
                 raise ValueError("text was cut in another way when it was trained")
             settings = TinySettings(**facts)
             network = _network(size, settings)
-            from safetensors.torch import load_file
-
-            network.load_state_dict(load_file(str(folder / "network.safetensors")))
+            network.load_state_dict(files.load_file(str(folder / "network.safetensors")))
         return cls(cut, settings, network.to(chosen), name)
 
 
@@ -187,15 +186,12 @@ def tiny(
         name: For tables.
 
     Raises:
-        MissingDependencyError: torch is not installed.
+        MissingDependencyError: torch or safetensors is not installed.
     """
     cut, settings, chosen = cut or HashedNgrams(), settings or TinySettings(), choose_device(device)
-    try:
-        import torch
-    except ModuleNotFoundError:
-        raise MissingDependencyError("torch", "an encoder", "irworks[encoders]") from None
+    torch, _ = _libraries()
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = _network(cut.size, settings)
     if len(docs):
         weights = torch.from_numpy(_rarity(cut.bags(docs), cut.size)).log()
@@ -219,11 +215,17 @@ def _first_words(text: str, n: int) -> str:
 
 
 def _network(size: int, settings: TinySettings) -> "BagNetwork":
-    try:
-        from irworks.encoders.network import BagNetwork
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        raise MissingDependencyError("torch", "an encoder", "irworks[encoders]") from None
+    from irworks.encoders.network import BagNetwork
+
     length = max(settings.query_length, settings.doc_length)
     return BagNetwork(size, settings.dim, settings.token_dim, settings.layers, settings.heads, length)
+
+
+def _libraries() -> tuple[Any, Any]:
+    """torch, and the library of the files that networks are kept in."""
+    try:
+        import safetensors.torch
+        import torch
+    except ModuleNotFoundError as error:
+        raise MissingDependencyError(str(error.name), "an encoder", "irworks[encoders]") from None
+    return torch, safetensors.torch

@@ -134,7 +134,7 @@ class Rerank:
         for query, text in asked.items():
             ranking = found.get(query)
             judged = {doc: self._text(doc) for doc, _ in ranking[: self.depth]}
-            scores = self.scorer.score(text, judged)
+            scores = np.asarray(self.scorer.score(text, judged), dtype=np.float64)
             if scores.shape != (len(judged),):
                 raise ArgumentError(f"the scorer made scores {scores.shape}; expected [{len(judged)}], one a document")
             # Minus infinity, of a document without a token, is below the other scores and above what was not judged.
