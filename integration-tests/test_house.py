@@ -104,6 +104,8 @@ def test_importing_a_package_is_quick_and_light(workshop, package):
 
 # Rooms that are networks or take gradients; by the name of each, others import them where they are used.
 WITH_TORCH = {
+    *(f"irworks.encoders.{room}" for room in ("network", "sentence_network")),
+    *(f"amharic_ir.train.{room}" for room in ("losses", "loop")),
     "rec_unlearn.curvature",
     *(
         f"rec_unlearn.models.{room}"

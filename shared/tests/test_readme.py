@@ -17,9 +17,18 @@ def test_the_example_simulates_a_log_and_measures_a_ranking():
     assert 0 < float(interval.split()[0]) < 1
 
 
+def test_the_example_searches_and_an_index_is_read_again(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    bm25, hybrid, reranked, found = run_python(README.blocks("python")[1]).splitlines()
+    assert bm25 == "Run('BM25', queries=2, documents=2) [0.0, 1.0]"
+    assert hybrid.endswith("[1.0, 1.0]")
+    assert reranked.endswith("[1.0, 1.0]")
+    assert found.startswith("[('c', ")
+
+
 def test_the_claim_of_the_example_is_measured_and_reproduced(tmp_path):
     names = {}
-    exec(README.blocks("python")[1], names)
+    exec(README.blocks("python")[2], names)
     evidence = names["CLAIMS"].run(Context("small", (0, 1, 2), tmp_path), "intervals-cover")
     assert evidence.verdict is Verdict.REPRODUCED
 
@@ -39,6 +48,6 @@ def test_every_room_is_named_in_the_section_inside():
     assert not {room for room in rooms if f"`{room}`" not in README.section("Inside")}
 
 
-@pytest.mark.parametrize("section", ["Install", "Ten lines", "Command line", "Claims", "Inside"])
+@pytest.mark.parametrize("section", ["Install", "Ten lines", "Command line", "Search", "Claims", "Inside"])
 def test_the_sections_that_every_readme_has_are_there(section):
     assert README.section(section).strip()
