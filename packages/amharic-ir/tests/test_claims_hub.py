@@ -1,5 +1,6 @@
 """The claims at published scale, end to end on models and collections as small as can be."""
 
+import html
 import json
 import random
 
@@ -8,7 +9,7 @@ import pytest
 from amharic_ir.claims import CLAIMS
 from amharic_ir.claims.hub_models import BASES, MODELS, Bench, close, copies_as_one
 from amharic_ir.measure.published import published, reported_values, told
-from irworks.claims import Context, NotRun, Verdict
+from irworks.claims import Context, NotRun, Settings, Verdict, reproduce
 from irworks.data import Collection, Documents
 from irworks.errors import ArgumentError
 
@@ -173,14 +174,20 @@ def test_training_wants_the_users_word(claim, context):
     assert told_.value.command.endswith("--scale full --option finetune=yes")
 
 
-def test_reported_numbers_are_shown_though_nothing_runs():
-    assert "RoBERTa-Base-Amharic-Embed 0.775" in CLAIMS[HUB[0]].paper
-    for claim in (*HUB[:2], *HUB[3:]):
-        tuned = "reported in notebooks: snowflake-arctic-embed-l-v2.0, fine-tuned 0.827"
-        assert tuned in CLAIMS[claim].paper
-    assert "multilingual-e5-large-instruct 0.808" in CLAIMS["2airtc"].paper
-    assert CLAIMS["2airtc"].paper.startswith("nDCG@100 reported in notebooks: ")
-    assert "ColBERT on RoBERTa-Base-Amharic 0.843" in CLAIMS["colbert-on-hub"].paper
+def test_the_page_shows_reported_numbers_though_nothing_is_run(tmp_path):
+    results = reproduce([CLAIMS.only(HUB)], out=tmp_path, settings=Settings("small", offline=True), jobs=1)
+    assert [claim.verdict for claim in results.claims] == [Verdict.NOT_RUN] * len(HUB)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    tuned = "reported in notebooks: snowflake-arctic-embed-l-v2.0, fine-tuned 0.827"
+    for claim in results.claims:
+        assert claim.paper in html.unescape(page)
+        assert (tuned in claim.paper) == (claim.id != "2airtc")
+        assert claim.remedy in page
+    papers = {claim.id: claim.paper for claim in results.claims}
+    assert "RoBERTa-Base-Amharic-Embed 0.775" in papers[HUB[0]]
+    assert papers["2airtc"].startswith("nDCG@100 reported in notebooks: ")
+    assert "multilingual-e5-large-instruct 0.808" in papers["2airtc"]
+    assert "ColBERT on RoBERTa-Base-Amharic 0.843" in papers["colbert-on-hub"]
 
 
 def test_reported_values_are_those_of_the_frame():

@@ -22,12 +22,14 @@ from irworks.claims import Context, Evidence, verdict_from
 if TYPE_CHECKING:
     from amharic_ir.measure import Leaderboard
 
-__all__ = ["NEWS", "Margin", "compared", "margins", "on_news"]
+__all__ = ["NEWS", "ONE_SEED", "Margin", "compared", "margins", "on_news"]
 
 NEWS, AIRTC = "Amharic News", "2AIRTC"
 BASE, MEDIUM, BERT = "RoBERTa-Base-Amharic-Embed", "RoBERTa-Medium-Amharic-Embed", "BERT-Medium-Amharic-Embed"
 TUNED = "snowflake-arctic-embed-l-v2.0, fine-tuned"
 E5 = "multilingual-e5-large-instruct"
+# Nothing is drawn but the signs of tests, which have seeds of their own.
+ONE_SEED = {"smoke": 1, "small": 1, "full": 1}
 _LEXICAL = "BM25 (llama-index default)"
 _MEASURES = ("RR@10", "nDCG@10", "R@10", "R@50", "R@100")
 _MEASURES_AIRTC = ("nDCG@100", "RR@100", "R@100")
@@ -102,8 +104,10 @@ def _means(bench: Bench, systems: Sequence[str]) -> str:
     id="amharic-embed-beats-multilingual",
     says="An encoder made for Amharic beats larger multilingual ones, however these are asked and trained.",
     where="The paper's main table; the comparison that is fair, from the authors' notebooks",
-    paper=told(NEWS, "RR@10", (BASE, *MULTILINGUAL[::-1], _LEXICAL, TUNED))
-    + "; trained on the same pairs as the first",
+    paper=(
+        told(NEWS, "RR@10", (BASE, *MULTILINGUAL[::-1], _LEXICAL, TUNED))
+        + f", trained on the same pairs as {BASE}, of which another of their tables says 0.755"
+    ),
     rule=(
         f"RR@10 on the test part of the paper's news, {BASE} against others; above: {_TEST}. (1) All five measures of "
         "each model without prompts, the fine-tuned one included, are within .01 of what was reported; (2) it is above "
@@ -112,6 +116,7 @@ def _means(bench: Bench, systems: Sequence[str]) -> str:
         "hold, partly if some do."
     ),
     cost=0.1,
+    seeds=ONE_SEED,
 )
 def amharic_embed_beats_multilingual(ctx: Context) -> Evidence:
     """Each model as the notebooks ask it, with prompts, and with the same training."""
@@ -162,6 +167,7 @@ def amharic_embed_beats_multilingual(ctx: Context) -> Evidence:
         "The multilingual model trained on the same pairs is shown beside them."
     ),
     cost=0.1,
+    seeds=ONE_SEED,
 )
 def compact_models(ctx: Context) -> Evidence:
     """Two small models against the large ones."""
@@ -206,6 +212,7 @@ def compact_models(ctx: Context) -> Evidence:
         "as one, and prompts. Reproduced if all three hold, partly if some do."
     ),
     cost=0.1,
+    seeds=ONE_SEED,
 )
 def two_airtc(ctx: Context) -> Evidence:
     """The collection as the notebook has it, and as it is."""
@@ -237,14 +244,15 @@ def two_airtc(ctx: Context) -> Evidence:
         "as_published": over[BASE].above,
         "as_it_is": fair[best].above,
     }
+    shown = (E5, TUNED, BASE, "BM25, 3-grams (ours)")
     tables = [
         theirs.table(boards[0], tuple(MODELS), AIRTC).assign(prepared=theirs.name),
         ours.table(boards[1], (), AIRTC).assign(prepared=ours.name),
     ]
     return Evidence(
         measured=(
-            f"nDCG@100 as published: {_means(theirs, tuple(theirs.reports))}; as it is: "
-            f"{_means(ours, tuple(ours.reports))}"
+            f"nDCG@100 as published: {_means(theirs, shown)}; as it is, prompted: "
+            f"{_means(ours, _asked_well(ours, shown))}"
         ),
         verdict=verdict_from(checks),
         values={
