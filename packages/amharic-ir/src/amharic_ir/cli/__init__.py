@@ -1,4 +1,4 @@
-"""The command line: `amharic-ir index | search | evaluate | compare | robustness | analyze | tokenizer`."""
+"""The commands: `amharic-ir index | search | evaluate | compare | robustness | analyze | train | mine | tokenizer`."""
 
 from amharic_ir.cli.app import app, main
 

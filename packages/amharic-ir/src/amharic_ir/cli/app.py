@@ -9,8 +9,10 @@ from amharic_ir.cli.analyze import analyze
 from amharic_ir.cli.compare import compare
 from amharic_ir.cli.evaluate import evaluate
 from amharic_ir.cli.index import index
+from amharic_ir.cli.mine import mine
 from amharic_ir.cli.robustness import robustness
 from amharic_ir.cli.search import search
+from amharic_ir.cli.train import train
 from irworks.runtime.terminal import run_command_line, version_callback
 
 __all__ = ["app", "main"]
@@ -25,7 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verb in (index, search, evaluate, compare, robustness, analyze):
+for verb in (index, search, evaluate, compare, robustness, analyze, train, mine):
     app.command()(verb)
 app.add_typer(tokenizer.app)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from amharic_ir.encoders import SentenceEncoder, TinyEncoder
     from amharic_ir.train.loop import History
 
-__all__ = ["bi_encoder", "late_interaction"]
+__all__ = ["bi_encoder", "late_interaction", "require_fit"]
 
 Loss = Literal["contrastive", "matryoshka", "distill"]
 
@@ -61,7 +61,7 @@ def bi_encoder(
     """
     from amharic_ir.train.losses import nested, of_vectors
 
-    _require_fit(pairs, loss, config, validation, held_out)
+    require_fit(pairs, loss, config, validation, held_out)
     if dims and loss != "matryoshka":
         raise ArgumentError(f"dims={tuple(dims)} with loss={loss!r}; expected loss='matryoshka'")
     encoder = encoder_of(base, pairs.docs, seed=config.seed if config else 0)
@@ -114,7 +114,7 @@ def late_interaction(
 
     if loss not in ("contrastive", "distill"):
         raise ArgumentError(f"loss={loss!r}; expected contrastive or distill")
-    _require_fit(pairs, loss, config, validation, held_out)
+    require_fit(pairs, loss, config, validation, held_out)
     encoder = encoder_of(base, pairs.docs, seed=config.seed if config else 0, token_dim=token_dim)
     history = _train(
         encoder, pairs, [of_tokens], config, loss == "distill", validation, checkpoint, accelerator, late=True
@@ -152,9 +152,14 @@ def _train(
     return training.run()
 
 
-def _require_fit(
+def require_fit(
     pairs: Pairs, loss: Loss, config: TrainConfig | None, validation: Collection | None, held_out: Collection | None
 ) -> None:
+    """Check, before the work, that pairs have what the loss needs, and nothing that they may not have.
+
+    Raises:
+        ArgumentError: As of `bi_encoder`.
+    """
     config = config or TrainConfig()
     if config.negatives and not any(map(len, pairs.negatives)):
         raise ArgumentError(f"negatives={config.negatives}, and the pairs have none; see mine")
