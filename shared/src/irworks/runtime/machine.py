@@ -2,7 +2,6 @@
 
 import platform
 import subprocess
-from importlib import metadata
 from pathlib import Path
 
 from irworks.runtime.hardware import cpu_count, gpu_names, memory_bytes
@@ -35,15 +34,20 @@ def environment() -> dict[str, object]:
 
 
 def _house_versions() -> dict[str, str]:
-    points = metadata.entry_points(group="irworks.claims")
+    from importlib.metadata import entry_points
+
+    points = entry_points(group="irworks.claims")
     names = {"irworks"} | {point.dist.name for point in points if point.dist is not None}
     return {name: version for name in sorted(names) if (version := _version(name))}
 
 
 def _version(name: str) -> str | None:
+    # Here, as it takes a tenth of the time to import a package, and is of use to few.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
+        return version(name)
+    except PackageNotFoundError:
         return None
 
 
