@@ -1,5 +1,6 @@
 """Whether an encoder is worth having: measured before and after training, beside BM25."""
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -43,7 +44,9 @@ class Outcome:
         return cls(before, Validation(encoder, validation, late).values(), sparse_values(validation))
 
     def interval(self, values: NDArray[np.float64]) -> Interval:
-        """The mean of such values, with its interval over queries."""
+        """The mean of such values, with its interval over queries; a single query has none."""
+        if len(values) < 2:
+            return Interval(float(values.mean()), math.nan, math.nan)
         return bootstrap(values, rng=np.random.default_rng(0))
 
     @property
@@ -58,7 +61,8 @@ class Outcome:
             return "the trained encoder is better than it was"
         if self.gain.high < 0:
             return "the trained encoder is worse than it was: do not use it"
-        return "no telling whether the trained encoder is better than it was: the interval holds 0"
+        why = "the interval holds 0" if len(self.before) > 1 else "there is one validation query"
+        return f"no telling whether the trained encoder is better than it was: {why}"
 
 
 def sparse_values(validation: Collection) -> NDArray[np.float64]:

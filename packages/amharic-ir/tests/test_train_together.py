@@ -1,0 +1,125 @@
+"""Training by several processes."""
+
+import multiprocessing
+import runpy
+import sys
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from amharic_ir.encoders import Ngrams, TinySettings, tiny  # noqa: E402
+from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction  # noqa: E402
+
+PAIRS = Pairs(
+    [f"ጥያቄ {i} ሀ{i}" for i in range(33)],
+    [f"መልስ {i} ለ{i}" for i in range(33)],
+    [[f"ሌላ {i}"] * (i % 2) for i in range(33)],
+    [[1.0, 0.0][: 1 + i % 2] for i in range(33)],
+)
+# 33 pairs by 16: the one that would be left alone joins the last batch, so that shares differ.
+CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2, negatives=1)
+
+
+def base(layers=0):
+    sizes = TinySettings(dim=8, token_dim=4, layers=layers, heads=2)
+    return tiny(Ngrams(buckets=64), sizes)
+
+
+SCRIPT = """
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(process), "LOCAL_RANK": str(process)}
+
+import numpy as np
+import torch
+from accelerate import Accelerator, InitProcessGroupKwargs
+
+from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction
+from irworks.errors import ArgumentError
+
+torch.set_num_threads(1)
+meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
+accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
+assert accelerator.num_processes == 2
+
+
+def keep(name, made, history):
+    weights = {key: value.numpy() for key, value in made.network.state_dict().items()}
+    np.savez(folder / f"{name}-{process}.npz", losses=history.losses, **weights)
+
+
+options = {"config": config, "accelerator": accelerator}
+keep("distill", *bi_encoder(pairs, base(), loss="distill", **options))
+keep("contrastive", *bi_encoder(pairs, base(1), checkpoint=folder / "state.pt", **options))
+keep("resumed", *bi_encoder(pairs, base(1), checkpoint=folder / "state.pt", **options))
+keep("late", *late_interaction(pairs, base(), **options))
+# Two pairs of a last batch are one each; a third process would have none.
+few = Pairs(pairs.queries[:2], pairs.docs[:2])
+keep("few", *bi_encoder(few, base(), config=TrainConfig(epochs=1), accelerator=accelerator))
+if process:
+    # Of one process alone, and all stop together.
+    from amharic_ir.train import loop
+
+    loop.contrastive = lambda scores, *rest, **others: scores.sum() * float("nan")
+try:
+    bi_encoder(pairs, base(), **options)
+except ArgumentError:
+    (folder / f"stopped-{process}").touch()
+accelerator.end_training()
+"""
+
+
+def run_together(script, folder):
+    """Runs the script in two processes that know of each other by the variables that `accelerate launch` sets."""
+    # A forked process has torch imported already; but threads of a CUDA device do not survive a fork.
+    forks = sys.platform == "linux" and not torch.cuda.is_available()
+    context = multiprocessing.get_context("fork" if forks else "spawn")
+    known = {"folder": folder, "pairs": PAIRS, "config": CONFIG, "base": base}
+    given = [{**known, "process": process} for process in range(2)]
+    running = [context.Process(target=runpy.run_path, args=(str(script), names)) for names in given]
+    for one in running:
+        one.start()
+    for one in running:
+        one.join(100)
+    codes = [one.exitcode for one in running]
+    for one in running:
+        one.kill()
+        one.join()
+    return codes
+
+
+def test_two_processes_learn_the_same_from_halves_of_every_batch(tmp_path):
+    pytest.importorskip("accelerate", reason="accelerate is not installed: pip install 'amharic-ir[dense]'")
+    # Before the others start, so that torch imports what an optimiser needs once.
+    alone, history = bi_encoder(PAIRS, base(), loss="distill", config=CONFIG)
+    script = tmp_path / "train.py"
+    script.write_text(SCRIPT, encoding="utf-8")
+    assert run_together(script, tmp_path) == [0, 0]
+    found = {
+        name: [dict(np.load(tmp_path / f"{name}-{process}.npz")) for process in (0, 1)]
+        for name in ("distill", "contrastive", "resumed", "late", "few")
+    }
+    for first, second in found.values():
+        for key, value in first.items():
+            np.testing.assert_array_equal(value, second[key])
+    # A teacher's scores are of each query's own documents: shares of a batch are as good as the whole of it.
+    np.testing.assert_allclose(found["distill"][0]["losses"], history.losses, rtol=1e-5)
+    for key, value in alone.network.state_dict().items():
+        np.testing.assert_allclose(found["distill"][0][key], value.numpy(), atol=2e-5)
+    for key, value in found["contrastive"][0].items():
+        np.testing.assert_array_equal(value, found["resumed"][0][key])
+    # What no loss depends on does not decay.
+    np.testing.assert_array_equal(found["contrastive"][0]["project.weight"], base(1).network.project.weight.detach())
+    assert all((tmp_path / f"stopped-{process}").exists() for process in (0, 1))
+
+
+@pytest.mark.parametrize("train", [bi_encoder, late_interaction])
+def test_an_accelerator_of_one_process_changes_nothing(train):
+    accelerate = pytest.importorskip("accelerate")
+    one, _ = train(PAIRS, base(1), config=CONFIG)
+    other, _ = train(PAIRS, base(1), config=CONFIG, accelerator=accelerate.Accelerator(cpu=True))
+    for mine, theirs in zip(one.network.parameters(), other.network.parameters(), strict=True):
+        assert torch.equal(mine, theirs)
