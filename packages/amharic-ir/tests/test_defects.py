@@ -69,7 +69,8 @@ def test_the_best_step_is_not_chosen_on_the_test_queries():
 
 def test_models_are_asked_with_the_prompts_that_they_were_trained_with():
     # That a trained model keeps its prompts on disk stands in test_hub_models.py.
-    arctic, e5 = (prompts_of(name, {}) for name in ("Snowflake/snowflake-arctic-embed-l-v2.0", "intfloat/multilingual-e5-large-instruct"))  # fmt: skip
+    arctic = prompts_of("Snowflake/snowflake-arctic-embed-l-v2.0", {})
+    e5 = prompts_of("intfloat/multilingual-e5-large-instruct", {})
     assert arctic == ("query: ", "")
     assert e5[0].startswith("Instruct: Given a web search query")
     assert e5[0].endswith("\nQuery: ")

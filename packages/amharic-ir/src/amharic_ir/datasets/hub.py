@@ -97,7 +97,7 @@ def open_hub(
 ) -> Any:
     """A split of a data set, or the first of several that is there, as a `datasets.Dataset`; see `read_hub`."""
     try:
-        import datasets  # type: ignore[import-untyped]
+        import datasets
     except ModuleNotFoundError:
         raise MissingDependencyError("datasets", "reading data sets of the hub", "amharic-ir[hub]") from None
     path, options = Path(name), {"name": config, "revision": revision}
