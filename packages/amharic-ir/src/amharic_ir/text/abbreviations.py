@@ -7,7 +7,7 @@ from functools import cache
 from amharic_ir.text.aligned import Aligned, Edit
 from amharic_ir.text.folding import fold
 
-__all__ = ["ABBREVIATIONS", "expand"]
+__all__ = ["ABBREVIATIONS", "BEFORE", "expand"]
 
 # With a stroke; a point does as well. Several readings are several words of the text.
 ABBREVIATIONS: dict[str, str] = {
@@ -70,7 +70,7 @@ ABBREVIATIONS: dict[str, str] = {
     "ወ/ዘ/ተ": "ወዘተ",
 }
 # Before a name or an office: the letter and its stroke are a word of their own.
-_BEFORE = {"ገ": "ገብረ", "ወ": "ወልደ", "ኃ": "ኃይለ", "ተ": "ተክለ", "ም": "ምክትል"}
+BEFORE = {"ገ": "ገብረ", "ወ": "ወልደ", "ኃ": "ኃይለ", "ተ": "ተክለ", "ም": "ምክትል"}
 _WRITTEN = re.compile("[\u1200-\u135a]{1,4}(?:[/.][\u1200-\u135a]+)+")
 
 
@@ -81,7 +81,7 @@ def _known() -> dict[str, str]:
 
 @cache
 def _before() -> dict[str, str]:
-    return {fold(letter): full for letter, full in _BEFORE.items()}
+    return {fold(letter): full for letter, full in BEFORE.items()}
 
 
 def expand(aligned: Aligned) -> Aligned:

@@ -15,20 +15,23 @@ from amharic_ir.text.folding import Language, fold_codes
 from amharic_ir.text.numerals import NUMERAL, parse_numeral
 from amharic_ir.text.script import letters
 
-__all__ = ["STEPS", "Step", "labialised"]
+__all__ = ["INVISIBLE", "MARKS", "STEPS", "TWO_POINTS", "Step", "labialised"]
 
 Step = Callable[[Aligned, Language], Aligned]
 
-_WORDSPACE = 0x1361
 # Of Unicode's capital letters.
 _LAST_CAPITAL = 0x1E943
-_FULL_STOP = "\u1362"
 # Marks of direction and of joining, byte order marks, soft hyphens: they are seen by nobody.
-_INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF)
-_QUOTES = {ord(mark): ord('"') for mark in "\u00ab\u00bb\u2039\u203a\u201c\u201d\u201e\u201f"} | {
-    ord(mark): ord("'") for mark in "\u2018\u2019\u201a\u201b\u02bc"
-}
-_TWO_POINTS = re.compile("\u1361\u1361|::")
+INVISIBLE = (0x00AD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF)
+# What stands for a space, and quotes.
+MARKS = (
+    {0x1361: ord(" ")}
+    | {ord(mark): ord('"') for mark in "\u00ab\u00bb\u2039\u203a\u201c\u201d\u201e\u201f"}
+    | {ord(mark): ord("'") for mark in "\u2018\u2019\u201a\u201b\u02bc"}
+)
+# The full stop, as it is typed where no key has it.
+TWO_POINTS = {"\u1361\u1361": "\u1362", "::": "\u1362"}
+_TWO_POINTS = re.compile("|".join(TWO_POINTS))
 _WORD = re.compile(r"\S+")
 # Rows whose eighth letter is -oa: their -wa stands in the row of the labial consonant.
 _WA = {0x1200: 0x128B, 0x1240: 0x124B, 0x1280: 0x128B, 0x12A8: 0x12B3, 0x1308: 0x1313}
@@ -51,21 +54,23 @@ def _nfc(aligned: Aligned, lang: Language) -> Aligned:
 @cache
 def _seen() -> NDArray[np.bool_]:
     seen = np.ones(SIZE, dtype=bool)
-    seen[list(_INVISIBLE)] = False
+    seen[list(INVISIBLE)] = False
     return seen
 
 
 @cache
 def _marks() -> Codes:
-    return table({_WORDSPACE: ord(" "), **_QUOTES})
+    return table(MARKS)
 
 
 def _punctuation(aligned: Aligned, lang: Language) -> Aligned:
     """Word spaces as spaces, two of them as the full stop that they stand for, quotes of one kind; nothing unseen."""
     aligned = aligned.kept(_seen()[aligned.codes])
     text = aligned.text
-    if "\u1361\u1361" in text or "::" in text:
-        aligned = aligned.edited((match.start(), match.end(), _FULL_STOP) for match in _TWO_POINTS.finditer(text))
+    if any(points in text for points in TWO_POINTS):
+        aligned = aligned.edited(
+            (match.start(), match.end(), TWO_POINTS[match[0]]) for match in _TWO_POINTS.finditer(text)
+        )
     return aligned.mapped(_marks())
 
 
