@@ -96,13 +96,15 @@ def test_the_chosen_weight_is_never_worse_than_an_arm(one, other, qrels, measure
     arms = {"one": Known(one), "other": Known(other)}
     hybrid = Hybrid.validated(arms, collection(qrels), measure=measure)
 
-    def value(retriever):
-        return evaluate_run(retriever.search({q: q for q in QUERIES}, 10), qrels, [measure])[measure].mean()
+    def values(retriever):
+        return evaluate_run(retriever.search({q: q for q in QUERIES}, 10), qrels, [measure])[measure].to_numpy()
 
-    assert value(hybrid) >= max(value(arm) for arm in arms.values()) - 1e-12
+    assert values(hybrid).mean() >= max(values(arm).mean() for arm in arms.values()) - 1e-12
     shares = [round(share / 20, 2) for share in range(21)]
-    values = [value(Hybrid(arms, {"one": 1 - share, "other": share})) for share in shares]
-    assert value(hybrid) == pytest.approx(max(values), abs=1e-12)
+    found = [values(Hybrid(arms, {"one": 1 - share, "other": share})) for share in shares]
+    lost = max(found, key=np.mean) - values(hybrid)
+    # It may be below the best by what chance explains.
+    assert lost.mean() <= (lost.std(ddof=1) / len(lost) ** 0.5 if len(lost) > 1 else 0) + 1e-12
 
 
 def test_of_weights_that_measure_alike_the_better_arm_has_most():
@@ -114,12 +116,22 @@ def test_of_weights_that_measure_alike_the_better_arm_has_most():
 
 
 def test_an_arm_gets_weight_for_what_it_adds():
-    one = Known({"q0": {"d0": 3.0, "d1": 1.0, "d2": 0.0}, "q1": {"d1": 2.0, "d0": 1.9, "d2": 0.0}})
-    other = Known({"q0": {"d1": 2.0, "d0": 1.9, "d2": 0.0}, "q1": {"d0": 3.0, "d1": 1.0, "d2": 0.0}})
-    qrels = {"q0": {"d0": 1}, "q1": {"d0": 1}}
-    weights = Hybrid.validated({"one": one, "other": other}, collection(qrels)).weights
-    assert min(weights.values()) > 0
-    assert sum(weights.values()) == pytest.approx(1)
+    sure, unsure = {"d0": 3.0, "d1": 1.0, "d2": 0.0}, {"d1": 2.0, "d0": 1.9, "d2": 0.0}
+
+    def weights(n):
+        """Of arms that are each sure of every second query."""
+        queries = [f"n{number}" for number in range(n)]
+        one = Known({q: (unsure if place % 2 else sure) for place, q in enumerate(queries)})
+        other = Known({q: (sure if place % 2 else unsure) for place, q in enumerate(queries)})
+        judged = Collection(
+            Documents.of({doc: doc for doc in IDS}), {q: q for q in queries}, {q: {"d0": 1} for q in queries}
+        )
+        return Hybrid.validated({"one": one, "other": other}, judged).weights
+
+    assert min(weights(20).values()) > 0
+    assert sum(weights(20).values()) == pytest.approx(1)
+    # Two queries show nothing.
+    assert weights(2) == {"one": 1, "other": 0}
 
 
 def test_validation_asks_judged_queries_alone():

@@ -25,6 +25,14 @@ RULES = {
     ],
     "tokenizer-fertility": lambda v: [value > 1 for name, value in v.items() if name.endswith("_ratio_low")],
     "tokenizer-sparse": lambda v: [value > 0 for name, value in v.items() if name.endswith("_low")],
+    "late-interaction": lambda v: [value > 0 for name, value in v.items() if "_gain_low_" in name],
+    "tokenizer-dense": lambda v: [value > 0 for name, value in v.items() if name.endswith("_low")],
+    "hybrid": lambda v: [
+        v["worst"] >= -0.01,
+        *(v[f"{name}_hybrid_low"] > 0 for name in ("news", "questions")),
+        *(v[f"{name}_rrf_high"] < 0 for name in ("news", "questions")),
+    ],
+    "small-from-scratch": lambda v: [value > 0 for name, value in v.items() if name.endswith("_low")],
 }
 
 

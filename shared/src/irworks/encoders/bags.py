@@ -57,6 +57,14 @@ class Bags:
             np.append(0, np.cumsum(sizes)).astype(np.int64),
         )
 
+    def joined(self, other: "Bags") -> "Bags":
+        """With the texts of another behind these."""
+        return Bags(
+            np.concatenate([self.rows, other.rows]),
+            np.append(self.token_offsets, self.token_offsets[-1] + other.token_offsets[1:]),
+            np.append(self.text_offsets, self.text_offsets[-1] + other.text_offsets[1:]),
+        )
+
 
 class Cut(Protocol):
     """How a small model reads text.

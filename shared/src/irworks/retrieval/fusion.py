@@ -19,7 +19,7 @@ def fuse(
     """Weighted sum of standardised scores.
 
     Scores are centred and scaled for each query and run (z-scores over what the run found); a document that a run did
-    not find has the lowest of its scores there.
+    not find has the lowest of its scores there, or less where they are all the same.
 
     Args:
         runs: Of the same queries; a query that one of them lacks found nothing there.
@@ -56,11 +56,16 @@ def reciprocal_rank_fusion(
 
 
 def _standardised(scores: Floats) -> tuple[Floats, float]:
-    """Scores with mean 0 and spread 1, and what a document has that was not found."""
+    """Scores with mean 0 and spread 1, and what a document has that was not found.
+
+    Where all that was found has one score, which may be one document alone, what was not found is a spread below it.
+    """
     if not len(scores):
         return scores, 0.0
     spread = scores.std()
-    values = (scores - scores.mean()) / spread if spread > 0 else np.zeros(len(scores))
+    if not spread > 0:
+        return np.zeros(len(scores)), -1.0
+    values = (scores - scores.mean()) / spread
     return values, float(values.min())
 
 

@@ -52,10 +52,11 @@ class Hybrid:
         depth: int = 100,
         shares: Sequence[float] = _SHARES,
     ) -> Self:
-        """Two arms with the weight that measures best on queries kept for that.
+        """Two arms with a weight chosen on queries kept for that.
 
-        Of weights that measure alike, that nearest to the better arm alone is taken: a weaker arm gets weight for what
-        it adds.
+        Not the weight that measures best, which on few queries is so by chance, but the nearest to the better arm alone
+        that is within a standard error of it (Breiman et al. 1984, on trees), and no worse than that arm: a weaker arm
+        gets the weight that it has shown to deserve.
 
         Args:
             arms: Two, by name.
@@ -78,11 +79,19 @@ class Hybrid:
         asked = {query: validation.queries[query] for query in validation.qrels}
         runs = [arm.search(asked, depth) for arm in arms.values()]
         values = {
-            share: float(evaluate_run(_fused(runs, [1 - share, share]), validation.qrels, [measure])[measure].mean())
+            share: evaluate_run(_fused(runs, [1 - share, share]), validation.qrels, [measure])[measure].to_numpy()
             for share in dict.fromkeys([0.0, *shares, 1.0])
         }
-        better = 0.0 if values[0.0] >= values[1.0] else 1.0
-        chosen = min(values, key=lambda share: (-values[share], abs(share - better)))
+        means = {share: float(each.mean()) for share, each in values.items()}
+        better = 0.0 if means[0.0] >= means[1.0] else 1.0
+        best = max(means, key=lambda share: (means[share], -abs(share - better)))
+
+        def near(share: float) -> bool:
+            lost = values[best] - values[share]
+            error = lost.std(ddof=1) / np.sqrt(len(lost)) if len(lost) > 1 else 0.0
+            return bool(means[share] >= means[better] and lost.mean() <= error)
+
+        chosen = min(filter(near, means), key=lambda share: abs(share - better))
         return cls(arms, dict(zip(arms, (1 - chosen, chosen), strict=True)), depth=depth)
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:

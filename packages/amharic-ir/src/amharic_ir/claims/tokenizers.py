@@ -23,7 +23,7 @@ LIMIT = 512
 _DATA = ("masakhanews-amh", "masakhanews-tir", "amqa", "ntrex")
 
 
-def _references(ctx: Context) -> list[str]:
+def references(ctx: Context) -> list[str]:
     """Text of 130 languages and varieties for the multilingual tokenizer."""
     from amharic_ir.datasets import multilingual
 
@@ -56,7 +56,7 @@ def trained(ctx: Context) -> "dict[str, PieceTokenizer]":
     bodies = dict(zip(news.docs.ids, news.docs.texts(), strict=True))
     amharic = [text for doc, head in news.queries.items() if doc not in unseen for text in (bodies[doc], head)]
     small, large = _sizes(ctx)
-    many = _references(ctx)
+    many = references(ctx)
     plan = (
         (f"Amharic {small:,}", amharic, "bpe", small),
         (f"Amharic {large:,}", amharic, "bpe", large),

@@ -34,7 +34,7 @@ class TrainConfig:
 
     epochs: int = 10
     batch_size: int = 32
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.01
     warmup: float = 0.1
     temperature: float = 0.05
