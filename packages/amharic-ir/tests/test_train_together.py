@@ -38,7 +38,7 @@ import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
 from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 
 torch.set_num_threads(1)
 meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
@@ -56,8 +56,13 @@ keep("distill", *bi_encoder(pairs, base(), loss="distill", **options))
 keep("contrastive", *bi_encoder(pairs, base(1), checkpoint=folder / "state.pt", **options))
 keep("resumed", *bi_encoder(pairs, base(1), checkpoint=folder / "state.pt", **options))
 keep("late", *late_interaction(pairs, base(), **options))
-# Two pairs of a last batch are one each; a third process would have none.
-few = Pairs(pairs.queries[:2], pairs.docs[:2])
+try:
+    bi_encoder(pairs, base(1), checkpoint=folder / (f"{process}.pt" if process else "state.pt"), **options)
+except DataError as error:
+    assert "the processes do not find the same checkpoint (found 'epochs [2, 0]'" in str(error)
+    (folder / f"apart-{process}").touch()
+# Of a single pair one process has none.
+few = Pairs(pairs.queries[:1], pairs.docs[:1])
 keep("few", *bi_encoder(few, base(), config=TrainConfig(epochs=1), accelerator=accelerator))
 if process:
     # Of one process alone, and all stop together.
@@ -113,6 +118,7 @@ def test_two_processes_learn_the_same_from_halves_of_every_batch(tmp_path):
         np.testing.assert_array_equal(value, found["resumed"][0][key])
     # What no loss depends on does not decay.
     np.testing.assert_array_equal(found["contrastive"][0]["project.weight"], base(1).network.project.weight.detach())
+    assert all((tmp_path / f"apart-{process}").exists() for process in (0, 1))
     assert all((tmp_path / f"stopped-{process}").exists() for process in (0, 1))
 
 

@@ -92,9 +92,10 @@ class Training:
 
         Raises:
             ArgumentError: Numbers are no longer finite.
-            DataError: The checkpoint is of another training.
+            DataError: The checkpoint is of another training, or not the same for all processes.
         """
         self._resume()
+        self._require_agreement()
         epochs = range(self.epoch, self.config.epochs)
         # Dropout draws from the generator of torch itself, which afterwards is as it was.
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
@@ -268,8 +269,13 @@ class Training:
         return bool(since >= self.config.patience)
 
     def _keep(self) -> None:
-        if self.checkpoint is None or (self.accelerator is not None and not self.accelerator.is_main_process):
-            return
+        if self.checkpoint is not None and self._process()[0] == 0:
+            self._write(self.checkpoint)
+        if self.accelerator is not None:
+            # Nobody reads, in a training to come, what is still to be written.
+            self.accelerator.wait_for_everyone()
+
+    def _write(self, path: Path) -> None:
         state = {
             "of": self._of,
             "epoch": self.epoch,
@@ -281,7 +287,7 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        with atomic_path(self.checkpoint) as temporary:
+        with atomic_path(path) as temporary:
             torch.save(state, temporary)
 
     def _resume(self) -> None:
@@ -304,6 +310,19 @@ class Training:
         self.network.load_state_dict(state["network"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scaler.load_state_dict(state["scaler"])
+
+    def _require_agreement(self) -> None:
+        """Check that all processes begin in the same place: their file may be on disks of their own."""
+        if self._process()[1] < 2 or self.accelerator is None:
+            return
+        found = self.accelerator.gather(torch.tensor([self.epoch], device=self.device)).tolist()
+        if len(set(found)) > 1:
+            raise DataError(
+                "the processes do not find the same checkpoint",
+                source=self.checkpoint,
+                found=f"epochs {found}",
+                expected="a file that all of them see",
+            )
 
     def _fingerprint(self) -> str:
         scores = [
