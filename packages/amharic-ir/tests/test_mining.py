@@ -124,6 +124,22 @@ def test_the_test_split_makes_no_pairs():
         Pairs.of(parts.test)
 
 
+@given(st.integers(0, 99))
+@few
+def test_parts_are_apart_for_training_too(seed):
+    # Half of the queries are the other half, typed in another way.
+    asked = [perturb(text, kind, 1.0, seed=i) for i, text in enumerate(["ሠላም ለዓለም", "ጸሐይ ወጣች", "ሀገር ቤት"] * 2)
+             for kind in ("homophone", "wordspace")]  # fmt: skip
+    asked += [f"ጥያቄ {i}" for i in range(10)]
+    docs = Documents.of([f"ጽሑፍ {i}" for i in range(len(asked))])
+    numbers = [str(i) for i in range(len(asked))]
+    whole = Collection(docs, dict(zip(numbers, asked, strict=True)), {number: {number: 1} for number in numbers})
+    parts = split(whole, validation=0.3, test=0.2, seed=seed)
+    texts = [{same_text(text) for text in part.queries.values()} for part in parts]
+    assert not texts[0] & texts[1]
+    assert not (texts[0] | texts[1]) & texts[2]
+
+
 def test_pairs_are_joined_and_left_out():
     one = Pairs(["ሠላም", "b"], ["x", "y"], [["n"], []], [[1, 0], [1]])
     two = Pairs(["ሰላም "], ["z"])

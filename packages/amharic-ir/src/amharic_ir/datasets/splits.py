@@ -31,8 +31,8 @@ class Splits:
 
 
 def folded_text(text: str) -> str:
-    """A text by which spellings and white space make no difference."""
-    return " ".join(fold(text).split())
+    """A text by which spellings, white space and word spaces make no difference."""
+    return " ".join(fold(text).replace("\u1361", " ").split())
 
 
 def split(
