@@ -32,6 +32,7 @@ ELSEWHERE = {
     "pip install recgaze": "test_wheels.py",
     "pip install rec-unlearn": "test_wheels.py",
     "pip install amharic-ir": "test_wheels.py",
+    "pip install 'amharic-ir[dense]'": "test_wheels.py",
     "uv run python -m irworks.scaffold": "test_scaffold.py runs these on a package of another name",
     "uv lock": "test_scaffold.py",
     "uv run pytest packages/negir": "test_scaffold.py",
