@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from irworks.retrieval import Retriever
 
 
-def _cut(ctx: Context) -> Remembered:
+def _cut(ctx: Context, small: int) -> Remembered:
     from amharic_ir.encoders import Ngrams
 
-    return Remembered(Ngrams(buckets=ctx.pick(smoke=1 << 12, small=1 << 14, full=1 << 15)))
+    return Remembered(Ngrams(buckets=ctx.pick(smoke=1 << 12, small=small, full=1 << 16)))
 
 
 @CLAIMS.claim(
@@ -58,7 +58,7 @@ def hybrid(ctx: Context) -> Evidence:
     from irworks.retrieval import Hybrid, reciprocal_rank_fusion
     from irworks.stats import bootstrap
 
-    world, cut = trained_world(ctx), _cut(ctx)
+    world, cut = trained_world(ctx), _cut(ctx, 1 << 14)
     sparse = {name: Searcher.build(one.docs) for name, one in world.tests.items()}
     rows: list[dict[str, Any]] = []
     found: dict[tuple[str, str, str, int], NDArray[np.float64]] = {}
@@ -151,7 +151,7 @@ def from_scratch(ctx: Context) -> Evidence:
     from irworks.retrieval import Dense
     from irworks.stats import bootstrap
 
-    world, cut = trained_world(ctx), _cut(ctx)
+    world, cut = trained_world(ctx), _cut(ctx, 1 << 15)
     plain = Analyzer(tokens="whitespace", steps=())
     ways: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name, collection in world.tests.items():
@@ -166,7 +166,7 @@ def from_scratch(ctx: Context) -> Evidence:
         known = world if supervised else trained_world(ctx, supervised=False)
         for seed in ctx.progress(ctx.seeds if supervised else ctx.seeds[:1], label):
             base = tiny(cut, SIZES, docs=known.texts, seed=seed, device=ctx.device)
-            encoder = trained(ctx, known, base, seed, "single")
+            encoder = trained(ctx, known, base, seed, "single", query_length=24, doc_length=96)
             for name, collection in world.tests.items():
                 learned.setdefault((name, label), []).append(ranks(index(encoder, "single", collection), collection))
     for (name, label), each in learned.items():

@@ -93,7 +93,8 @@ def trained(
     from amharic_ir.train import TrainConfig, bi_encoder, late_interaction
 
     settings: dict[str, Any] = {"epochs": ctx.pick(smoke=1, small=2, full=4), "query_length": 16, "doc_length": 64}
-    config = TrainConfig(**(settings | {"seed": seed} | changes))
+    # Of 3e-4 to 2e-3 the rate at which the validation headlines are found best, over both kinds.
+    config = TrainConfig(**(settings | {"seed": seed, "learning_rate": 2e-3} | changes))
     train = bi_encoder if kind == "single" else late_interaction
     held = world.tests["news"]
     encoder, _ = train(world.pairs, base, config=config, validation=world.validation, held_out=held)
