@@ -183,6 +183,18 @@ def test_an_epoch_has_every_pair_once_and_no_answer_among_the_negatives(pairs, s
             assert np.isclose(values.mean(), 0, atol=1e-5)
 
 
+def test_each_document_has_the_score_that_the_teacher_gave_it():
+    negatives = [[f"ሌላ {i} {j}" for j in range(5)] for i in range(4)]
+    given = np.random.default_rng(0).normal(size=(4, 6))
+    pairs = Pairs([f"ጥያቄ {i}" for i in range(4)], [f"መልስ {i}" for i in range(4)], negatives, given.tolist())
+    score = {text: given[i, j] for i in range(4) for j, text in enumerate([pairs.docs[i], *negatives[i]])}
+    batches = Batches(pairs, TrainConfig(batch_size=4, negatives=3))
+    for batch in (next(batches.epoch(epoch)) for epoch in range(5)):
+        for own, taught in zip(batch.own, batch.taught, strict=True):
+            expected = np.array([score[batches.texts[batch.docs[column]]] for column in own])
+            np.testing.assert_allclose(taught, (expected - expected.mean()) / expected.std(), atol=1e-5)
+
+
 @given(pairs_of(), st.integers(2, 5), st.integers(2, 3))
 @few
 def test_processes_divide_every_batch(pairs, size, processes):

@@ -10,6 +10,7 @@ from amharic_ir.datasets import split
 from amharic_ir.text.perturb import perturb
 from amharic_ir.text.sentences import sentences
 from amharic_ir.train import Pairs, inverse_cloze, mine, same_text
+from amharic_ir.train.cloze import cloze_split
 from irworks.data import Collection, Documents, Run
 from irworks.errors import ArgumentError
 
@@ -267,3 +268,21 @@ def test_the_seed_alone_decides_which_sentence_is_taken():
 def test_arguments_of_inverse_cloze_are_told(options):
     with pytest.raises(ArgumentError, match=r"expected within \[0, 1\], and at least 1"):
         inverse_cloze(["አንድ ሁለት ሦስት። አራት አምስት ስድስት።"], **options)
+
+
+def test_sentences_to_choose_by_are_taken_out_of_documents_that_are_not_learned_from():
+    docs = [" ".join(f"ቃል ቃል ቁ{row}x{i}።" for i in range(4)) for row in range(20)]
+    whole = Documents.of([*docs, docs[0].replace(" ", "  "), "አንድ ሁለት ሦስት።"])
+    learned, judged = cloze_split(whole, share=0.2, seed=3)
+    assert (len(judged.queries), len(judged.docs), judged.split) == (4, 21, "validation")
+    assert learned == [doc for place, doc in enumerate(judged.docs.texts()) if str(place) not in judged.queries]
+    for query, text in judged.queries.items():
+        assert judged.qrels[query] == {query: 1}
+        assert text not in judged.docs[query]
+        source = next(doc for doc in docs if text in doc)
+        assert sorted(f"{text} {judged.docs[query]}".split()) == sorted(source.split())
+    assert cloze_split(whole, seed=3)[1].queries != cloze_split(whole, seed=4)[1].queries
+    with pytest.raises(ArgumentError, match=r"1 of 2 documents have two sentences of three words; expected at least 2"):
+        cloze_split(Documents.of([docs[0], "አንድ።"]))
+    with pytest.raises(ArgumentError, match=r"share=1, words=24; expected above 0 and below 1"):
+        cloze_split(whole, share=1)
