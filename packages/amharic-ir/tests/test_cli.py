@@ -46,3 +46,23 @@ def test_bad_input_is_one_sentence(notes, words, message):
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not (notes / "index").exists()
+
+
+def test_settings_of_another_engine_are_printed(notes):
+    body = json.loads(ok("analyze", "--export", "elasticsearch", "--lang", "ti"))
+    assert body["mappings"]["properties"]["text"]["analyzer"] == "tigrinya"
+    assert "# fieldtype.xml" in ok("analyze", "--export", "solr")
+
+
+def test_an_index_of_an_encoder_is_built_and_searched(notes):
+    pytest.importorskip("torch")
+    from amharic_ir.encoders import Ngrams, tiny
+
+    tiny(Ngrams(buckets=1024)).save(notes / "model")
+    assert "2 documents, bm25+late" in ok(
+        "index", "docs.tsv", "--out", "index", "--method", "bm25+late", "--model", "model"
+    )
+    assert "[ሠላም] [ለዓለም]" in ok("search", "index", "ሰላም ለአለም")
+    done = run_main(cli.main, "amharic-ir", "index", "docs.tsv", "--out", "other", "--method", "late")
+    assert (done.status, "late interaction needs model=" in done.err) == (2, True)
+    assert not (notes / "other").exists()

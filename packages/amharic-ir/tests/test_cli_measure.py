@@ -127,7 +127,7 @@ def test_tokenizers_are_trained_and_compared(here):
     ("words", "message"),
     [
         (["nowhere", "--methods", "bm25"], "nowhere: no such file or folder"),
-        (["hub:x", "--methods", "bm25"], "there is no hub:x; expected a file or folder"),
+        (["web:x", "--methods", "bm25"], "there is no web:x; expected a file or folder"),
         (["pairs.tsv", "--methods", "bm25"], "expected --query-field and --text-field of a table of pairs"),
         (["pairs.tsv", "--methods", "bm25", "--query-field", "headline"], "--query-field and --text-field go together"),
         (["docs.jsonl", "--methods", "bm25", "--topics", "topics.jsonl"], "--topics and --qrels go together"),
@@ -154,13 +154,25 @@ def test_bad_input_is_one_sentence(here, words, message):
     assert len(done.err.strip().splitlines()) == 1
 
 
-def test_a_scheme_is_read_by_what_is_registered_for_it(monkeypatch):
-    from irworks.data import Collection
+def test_data_sets_go_by_name(tmp_path, monkeypatch, amharic):
+    monkeypatch.setenv("IRWORKS_DATA", str(amharic.parent))
+    found = collections.collection_of("data:masakhanews-tir", collections.Fields())
+    assert (len(found.docs), found.name) == (437, "MasakhaNEWS ti")
+    with pytest.raises(ArgumentError, match="data:msmarco is no collection; expected data: and one of: amqa"):
+        collections.collection_of("data:msmarco", collections.Fields())
 
-    read = Collection(Documents.of(TEXTS), name="from the hub")
-    monkeypatch.setitem(collections.SCHEMES, "hub", {"org/name": read}.__getitem__)
-    assert collections.collection_of("hub:org/name", collections.Fields()) is read
-    with pytest.raises(ArgumentError, match="there is no web:x; expected a file or folder, hub:NAME"):
+
+def test_a_data_set_of_the_hub_is_read_by_its_columns(tmp_path, monkeypatch):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", True)
+    path = tmp_path / "pairs.jsonl"
+    path.write_text('{"q": "ሰላም", "p": "ሰላም ለዓለም"}\n', encoding="utf-8")
+    fields = collections.Fields(query_field="q", text_field="p", split="train")
+    assert list(collections.collection_of(f"hub:{path}", fields).queries.values()) == ["ሰላም"]
+    with pytest.raises(ArgumentError, match="hub:org/name needs --query-field and --text-field"):
+        collections.collection_of("hub:org/name", collections.Fields())
+    with pytest.raises(ArgumentError, match="there is no web:x; expected a file or folder, data:NAME, hub:NAME"):
         collections.collection_of("web:x", collections.Fields())
 
 

@@ -14,10 +14,10 @@ __all__ = ["HELP", "SCHEMES", "Fields", "collection_of", "is_index"]
 
 HELP = (
     "A BEIR folder; a SQuAD-like .json; a table (.csv, .tsv or .jsonl) with --query-field and --text-field; or "
-    "documents, or an index, with --topics and --qrels."
+    "documents, or an index, with --topics and --qrels; data:amqa, data:masakhanews-amh or data:masakhanews-tir, "
+    "fetched once; or hub:NAME, the paper's news, 2AIRTC, or any data set of the hub with --query-field and "
+    "--text-field."
 )
-# From what stands before a colon to a reader of what stands after it: "hub" would read hub:NAME.
-SCHEMES: "dict[str, Callable[[str], Collection]]" = {}
 
 
 @dataclass(frozen=True)
@@ -47,6 +47,38 @@ class Fields:
             raise ArgumentError("--topics and --query-field name two kinds of collection; expected one of them")
 
 
+def _of_catalog(name: str, fields: Fields) -> "Collection":
+    """A data set that `irworks data` knows."""
+    from amharic_ir.datasets import amqa, masakhanews
+    from irworks.data import catalog
+
+    known: dict[str, Callable[[Path], Collection]] = {
+        "amqa": amqa,
+        "masakhanews-amh": masakhanews,
+        "masakhanews-tir": lambda path: masakhanews(path, "ti"),
+    }
+    if name not in known:
+        raise ArgumentError(f"data:{name} is no collection; expected data: and one of: {', '.join(known)}")
+    return known[name](catalog.get(name))
+
+
+def _of_hub(name: str, fields: Fields) -> "Collection":
+    """A data set of the Hugging Face hub."""
+    from amharic_ir.datasets import HUB_AIRTC, HUB_NEWS, airtc, amharic_news, read_hub
+
+    if fields.query_field is not None and fields.text_field is not None:
+        return read_hub(name, fields.split, text=fields.text_field, query=fields.query_field)
+    if name == HUB_AIRTC:
+        return airtc()
+    if name in (HUB_NEWS, f"{HUB_NEWS}-with-negatives"):
+        return amharic_news(name, part="train" if fields.split == "train" else "test")
+    raise ArgumentError(f"hub:{name} needs --query-field and --text-field, columns of the data set")
+
+
+# From what stands before a colon to a reader of what stands after it.
+SCHEMES: "dict[str, Callable[[str, Fields], Collection]]" = {"data": _of_catalog, "hub": _of_hub}
+
+
 def collection_of(data: str, fields: Fields) -> "Collection":
     """Read a collection, by what the path is and what the options say.
 
@@ -62,7 +94,7 @@ def collection_of(data: str, fields: Fields) -> "Collection":
         if scheme not in SCHEMES:
             known = "".join(f", {one}:NAME" for one in SCHEMES)
             raise ArgumentError(f"there is no {data}; expected a file or folder{known}")
-        return SCHEMES[scheme](name)
+        return SCHEMES[scheme](name, fields)
     if not path.exists():
         raise DataError("no such file or folder", source=path)
     if fields.topics is not None and fields.qrels is not None:
