@@ -310,7 +310,7 @@ def test_both_backbones_are_trained_and_kept(context, monkeypatch):
 def test_nothing_is_learned_from_what_is_tested(context, news):
     from amharic_ir.claims.hub_trained import _parts
     from amharic_ir.datasets import amharic_news
-    from amharic_ir.train import same_text
+    from amharic_ir.text.folding import same_text
 
     context()
     whole = amharic_news(news)

@@ -11,7 +11,8 @@ from scipy.stats import entropy
 
 torch = pytest.importorskip("torch")
 
-from amharic_ir.train import Pairs, TrainConfig, losses, same_text  # noqa: E402
+from amharic_ir.text.folding import same_text  # noqa: E402
+from amharic_ir.train import Pairs, TrainConfig, losses  # noqa: E402
 from amharic_ir.train.batches import Batches  # noqa: E402
 from irworks.encoders.network import Embedded  # noqa: E402
 

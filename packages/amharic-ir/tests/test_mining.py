@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from amharic_ir import Searcher
 from amharic_ir.datasets import split
+from amharic_ir.text.folding import same_text
 from amharic_ir.text.perturb import perturb
 from amharic_ir.text.sentences import sentences
-from amharic_ir.train import Pairs, inverse_cloze, mine, same_text
+from amharic_ir.train import Pairs, inverse_cloze, mine
 from amharic_ir.train.cloze import cloze_split
 from irworks.data import Collection, Documents, Run
 from irworks.errors import ArgumentError

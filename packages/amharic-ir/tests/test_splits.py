@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amharic_ir.datasets import amqa, masakhanews, split
-from amharic_ir.datasets.splits import folded_text
+from amharic_ir.text.folding import same_text
 from amharic_ir.text.perturb import perturb
 from irworks.data import Collection, Documents
 from irworks.errors import ArgumentError
@@ -34,9 +34,9 @@ def collections(draw):
 
 def traces(part):
     """What a model could know of a query: what it asks, and the texts that are relevant."""
-    asked = {("query", folded_text(text)) for text in part.queries.values()}
+    asked = {("query", same_text(text)) for text in part.queries.values()}
     texts = {
-        ("document", folded_text(part.docs[doc]))
+        ("document", same_text(part.docs[doc]))
         for judged in part.qrels.values()
         for doc, label in judged.items()
         if label > 0

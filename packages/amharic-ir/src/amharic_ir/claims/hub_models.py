@@ -296,7 +296,7 @@ def copies_as_one(collection: "Collection", reports: "Mapping[str, Report]") -> 
 
     Texts are equal if they differ in white space and homophones alone.
     """
-    from amharic_ir.train.pairs import same_text
+    from amharic_ir.text.folding import same_text
     from irworks.data import Run
     from irworks.metrics import evaluate_run
 

@@ -57,7 +57,7 @@ def _require_word(ctx: Context, places: Places, what: str, instead: str = "") ->
 def _parts(folder: str, test: "Collection", seed: int) -> "tuple[Splits, int]":
     """Training and validation pairs that share no headline and no passage with the test queries; how many do."""
     from amharic_ir.datasets import amharic_news, split
-    from amharic_ir.train import same_text
+    from amharic_ir.text.folding import same_text
 
     train = amharic_news(folder, part="train")
     texts = dict(zip(train.docs.ids, map(same_text, train.docs.texts()), strict=True))

@@ -49,7 +49,8 @@ class TrainedWorld:
 def trained_world(ctx: Context, *, supervised: bool = True) -> TrainedWorld:
     """News and questions, each in its own parts; at scale smoke, some of them."""
     from amharic_ir.datasets import amqa, masakhanews, split
-    from amharic_ir.train import Pairs, inverse_cloze, same_text
+    from amharic_ir.text.folding import same_text
+    from amharic_ir.train import Pairs, inverse_cloze
 
     folder = ctx.data("masakhanews-amh")
     some = ctx.pick(smoke=25, small=None, full=None)

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from amharic_ir.text.folding import fold
+from amharic_ir.text.folding import same_text
 from irworks.data import Collection
 from irworks.errors import ArgumentError
 
-__all__ = ["Splits", "folded_text", "split"]
+__all__ = ["Splits", "split"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,11 +28,6 @@ class Splits:
 
     def __iter__(self) -> Iterator[Collection]:
         return iter((self.train, self.validation, self.test))
-
-
-def folded_text(text: str) -> str:
-    """A text by which spellings, white space and word spaces make no difference."""
-    return " ".join(fold(text).replace("\u1361", " ").split())
 
 
 def split(
@@ -116,11 +111,11 @@ def _groups(collection: Collection) -> list[list[str]]:
     firsts: dict[tuple[str, str], str] = {}
     texts: dict[str, str] = {}
     for query, asked in collection.queries.items():
-        keys = [("query", folded_text(asked))]
+        keys = [("query", same_text(asked))]
         for doc, label in collection.qrels.get(query, {}).items():
             if label > 0:
                 if doc not in texts:
-                    texts[doc] = folded_text(collection.docs[doc])
+                    texts[doc] = same_text(collection.docs[doc])
                 keys.append(("document", texts[doc]))
         for key in keys:
             first = firsts.setdefault(key, query)

@@ -6,7 +6,7 @@ from typing import Literal
 from amharic_ir.text.codepoints import Codes, codes_of, table, text_of
 from irworks.errors import ArgumentError
 
-__all__ = ["LANGUAGES", "Language", "fold", "fold_codes", "folding"]
+__all__ = ["LANGUAGES", "Language", "fold", "fold_codes", "folding", "same_text"]
 
 Language = Literal["am", "ti", "geez"]
 LANGUAGES: tuple[Language, ...] = ("am", "ti", "geez")
@@ -74,3 +74,8 @@ def fold(text: str, lang: Language = "am") -> str:
         ArgumentError: Another language.
     """
     return text_of(fold_codes(codes_of(text), lang))
+
+
+def same_text(text: str) -> str:
+    """What is equal for texts that differ in letters of one sound, white space and word spaces alone."""
+    return " ".join(fold(text).replace("\u1361", " ").split())

@@ -3,6 +3,6 @@
 from amharic_ir.train.config import PAPER, TrainConfig
 from amharic_ir.train.encoders import bi_encoder, late_interaction
 from amharic_ir.train.mine import mine
-from amharic_ir.train.pairs import Pairs, inverse_cloze, same_text
+from amharic_ir.train.pairs import Pairs, inverse_cloze
 
-__all__ = ["PAPER", "Pairs", "TrainConfig", "bi_encoder", "inverse_cloze", "late_interaction", "mine", "same_text"]
+__all__ = ["PAPER", "Pairs", "TrainConfig", "bi_encoder", "inverse_cloze", "late_interaction", "mine"]

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from amharic_ir.train.pairs import Pairs, same_text
+from amharic_ir.text.folding import same_text
+from amharic_ir.train.pairs import Pairs
 
 if TYPE_CHECKING:
     from amharic_ir.train.config import TrainConfig

@@ -2,8 +2,8 @@
 
 import random
 
+from amharic_ir.text.folding import same_text
 from amharic_ir.text.sentences import sentences
-from amharic_ir.train.pairs import same_text
 from irworks.data import Collection, Documents
 from irworks.errors import ArgumentError
 

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from amharic_ir.text.folding import same_text
 from amharic_ir.train.base import encoder_of, settings_for
 from amharic_ir.train.batches import Batches
 from amharic_ir.train.config import TrainConfig
-from amharic_ir.train.pairs import Pairs, same_text
+from amharic_ir.train.pairs import Pairs
 from amharic_ir.train.validation import Validation, require_judged
 from irworks.data import Collection
 from irworks.errors import ArgumentError

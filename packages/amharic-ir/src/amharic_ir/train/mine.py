@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from amharic_ir.train.pairs import same_text
+from amharic_ir.text.folding import same_text
 from irworks.data import Collection
 from irworks.errors import ArgumentError
 from irworks.retrieval import Retriever

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from amharic_ir.datasets.splits import folded_text
+from amharic_ir.text.folding import same_text
 from amharic_ir.text.sentences import sentences
 from irworks.data import Collection, Documents
 from irworks.errors import ArgumentError
@@ -16,12 +16,7 @@ from irworks.errors import ArgumentError
 if TYPE_CHECKING:
     from irworks.encoders import Scorer
 
-__all__ = ["Pairs", "inverse_cloze", "same_text"]
-
-
-def same_text(text: str) -> str:
-    """What is equal for texts that differ in homophones, white space and word spaces alone."""
-    return folded_text(text)
+__all__ = ["Pairs", "inverse_cloze"]
 
 
 @dataclass(frozen=True, eq=False)
