@@ -1,6 +1,7 @@
 """Several runs as one."""
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,17 +82,26 @@ def _combine(
     shares = [1.0] * len(runs) if weights is None else [float(weight) for weight in weights]
     if len(shares) != len(runs):
         raise ArgumentError(f"{len(shares)} weights of {len(runs)} runs; expected one for each")
-    queries = dict.fromkeys(query for run in runs for query in run)
-    result: dict[str, dict[str, float]] = {}
-    for query in queries:
-        parts = []
-        for run, weight in zip(runs, shares, strict=True):
-            found = run.get(query)
-            values, missing = of_scores(np.array([score for _, score in found]))
-            parts.append((dict(zip((doc for doc, _ in found), values.tolist(), strict=True)), missing, weight))
-        every = dict.fromkeys(doc for of_docs, _, _ in parts for doc in of_docs)
-        result[query] = {
-            doc: sum(weight * of_docs.get(doc, missing) for of_docs, missing, weight in parts) for doc in every
-        }
-    fused = Run.of(result, name=name)
+    queries = {query: place for place, query in enumerate(dict.fromkeys(query for run in runs for query in run))}
+    docs: dict[str, int] = {}
+    keys, gains, base = [], [], np.zeros(len(queries))
+    for run, weight in zip(runs, shares, strict=True):
+        numbers = np.fromiter((docs.setdefault(doc, len(docs)) for doc in run.docs.tolist()), np.int64, len(run.docs))
+        of_query = np.array([queries[query] for query in run.queries.tolist()], dtype=np.int64)
+        gain = np.empty(len(run.docs))
+        for place, (begin, end) in enumerate(pairwise(run.offsets.tolist())):
+            values, missing = of_scores(run.scores[begin:end])
+            # What a document has beyond one that the run did not find.
+            gain[begin:end] = weight * (values - missing)
+            base[of_query[place]] += weight * missing
+        keys.append((np.repeat(of_query, np.diff(run.offsets)) << 32) + numbers)
+        gains.append(gain)
+    every, first, places = np.unique(np.concatenate(keys), return_index=True, return_inverse=True)
+    query = every >> 32
+    scores = base[query] + np.bincount(places, np.concatenate(gains), len(every))
+    # Equal scores in the order in which the runs name their documents.
+    order = np.lexsort((first, -scores, query))
+    offsets = np.append(0, np.cumsum(np.bincount(query, minlength=len(queries)))).astype(np.int64)
+    names, known = (np.array([*each, None], dtype=object)[:-1] for each in (queries, docs))
+    fused = Run(names, known[every[order] & 0xFFFFFFFF], scores[order], offsets, name)
     return fused if k is None else fused.top(k)

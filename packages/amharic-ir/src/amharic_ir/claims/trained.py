@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from irworks.data import Collection
+    from irworks.data import Collection, Run
     from irworks.encoders import Bags, Cut, TinyEncoder
     from irworks.retrieval import Retriever
 
@@ -143,9 +143,13 @@ def index(encoder: Any, kind: str, collection: "Collection") -> "Retriever":
 
 def ranks(retriever: "Retriever", collection: "Collection") -> "NDArray[np.float64]":
     """RR@10 of each query: float64 [n_queries]."""
+    return of_run(retriever.search(collection.queries, 10), collection)
+
+
+def of_run(run: "Run", collection: "Collection") -> "NDArray[np.float64]":
+    """RR@10 of each query of a run: float64 [n_queries]."""
     from irworks.metrics import evaluate_run
 
-    run = retriever.search(collection.queries, 10)
     values: NDArray[np.float64] = evaluate_run(run, collection.qrels, ["RR@10"])["RR@10"].to_numpy()
     return values
 

@@ -75,7 +75,10 @@ class Training:
         self.parameters = [each for each in self.network.parameters() if each.requires_grad]
         self.device = self.parameters[0].device
         self.optimizer = torch.optim.AdamW(
-            self.parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=self.device.type == "cuda"
+            self.parameters,
+            lr=config.learning_rate,
+            weight_decay=config.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
         )
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=config.precision == "float16")
         self.queries = encoder.prepare(batches.queries, "query", config.query_length)
