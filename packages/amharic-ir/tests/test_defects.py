@@ -45,7 +45,7 @@ def test_two_articles_with_one_headline_keep_a_judgement_each(tmp_path):
 
     batch = next(Batches(Pairs.of(news), TrainConfig()).epoch(0))
     same = np.isin(batch.queries, [0, 1])
-    np.testing.assert_array_equal(batch.excluded, np.outer(same, same) & ~np.eye(3, dtype=bool))
+    np.testing.assert_array_equal(batch.answers[:, batch.own[:, 0]], np.outer(same, same) | np.eye(3, dtype=bool))
 
 
 def test_the_best_step_is_not_chosen_on_the_test_queries():

@@ -23,28 +23,27 @@ def tensor(*shape, seed=0):
     return torch.from_numpy(np.random.default_rng(seed).normal(size=shape))
 
 
-@given(st.integers(1, 6), st.integers(0, 4), st.booleans(), st.floats(0.02, 2), st.integers(0, 99))
+@given(st.integers(1, 6), st.integers(1, 8), st.booleans(), st.floats(0.02, 2), st.integers(0, 99))
 @few
-def test_the_contrastive_loss_is_that_of_a_loop(n, more, symmetric, temperature, seed):
+def test_the_contrastive_loss_is_that_of_a_loop(n, m, symmetric, temperature, seed):
     rng = np.random.default_rng(seed)
-    scores, mine = rng.normal(size=(n, n + more)), rng.permutation(n + more)[:n]
-    excluded = rng.random((n, n + more)) < 0.3
-    excluded[np.arange(n), mine] = False
-    total = 0.0
-    for row in range(n):
-        kept = [scores[row, col] / temperature for col in range(n + more) if not excluded[row, col]]
-        total -= (scores[row, mine[row]] / temperature - np.logaddexp.reduce(kept)) / n
-    if symmetric:
-        back = 0.0
-        for row in range(n):
-            column = mine[row]
-            kept = [scores[other, column] / temperature for other in range(n) if not excluded[other, column]]
-            back -= (scores[row, column] / temperature - np.logaddexp.reduce(kept)) / n
-        total = (total + back) / 2
-    found = losses.contrastive(
-        *(torch.from_numpy(each) for each in (scores, mine, excluded)), temperature=temperature, symmetric=symmetric
-    )
-    assert float(found) == pytest.approx(total, rel=1e-6, abs=1e-9)
+    scores, mine = rng.normal(size=(n, m)), rng.integers(m, size=n)
+    answers, repeated = rng.random((n, m)) < 0.3, rng.random(n) < 0.3
+    answers[np.arange(n), mine] = True
+    logits = scores / temperature
+    total = back = 0.0
+    for row, column in enumerate(mine):
+        kept = [logits[row, other] for other in range(m) if other == column or not answers[row, other]]
+        total -= (logits[row, column] - np.logaddexp.reduce(kept)) / n
+        kept = [
+            logits[other, column]
+            for other in range(n)
+            if other == row or not (answers[other, column] or repeated[other])
+        ]
+        back -= (logits[row, column] - np.logaddexp.reduce(kept)) / n
+    given_ = (torch.from_numpy(each) for each in (scores, mine, answers, repeated))
+    found = losses.contrastive(*given_, temperature=temperature, symmetric=symmetric)
+    assert float(found) == pytest.approx((total + back) / 2 if symmetric else total, rel=1e-6, abs=1e-9)
 
 
 def of_loop(queries, docs):
@@ -169,12 +168,14 @@ def test_an_epoch_has_every_pair_once_and_no_answer_among_the_negatives(pairs, s
         assert all(len(batch.queries) > 1 for batch in found)
     answers = {(same_text(q), same_text(d)) for q, d in zip(pairs.queries, pairs.docs, strict=True)}
     for batch in found:
+        texts = [batches.texts[doc] for doc in batch.docs]
+        assert len({same_text(text) for text in texts}) == len(texts)
+        asked = [same_text(pairs.queries[pair]) for pair in batch.queries]
+        assert batch.repeated.tolist() == [query in asked[:row] for row, query in enumerate(asked)]
         for row, pair in enumerate(batch.queries):
-            texts = [batches.texts[doc] for doc in batch.docs]
-            assert same_text(texts[row]) == same_text(pairs.docs[pair])
+            assert same_text(texts[batch.own[row, 0]]) == same_text(pairs.docs[pair])
             for column, text in enumerate(texts):
-                answered = (same_text(pairs.queries[pair]), same_text(text)) in answers
-                assert batch.excluded[row, column] == (answered and column != row)
+                assert batch.answers[row, column] == ((asked[row], same_text(text)) in answers)
             own = [texts[column] for column in batch.own[row][batch.known[row]]]
             assert len(own) == 1 + min(n_negatives, len(pairs.negatives[pair]))
             assert {same_text(text) for text in own[1:]} <= {same_text(text) for text in pairs.negatives[pair]}
@@ -182,6 +183,23 @@ def test_an_epoch_has_every_pair_once_and_no_answer_among_the_negatives(pairs, s
             values = batch.taught[row][batch.known[row]]
             assert values[0] == values.min()
             assert np.isclose(values.mean(), 0, atol=1e-5)
+
+
+def test_what_stands_twice_in_a_batch_counts_once():
+    twice = Pairs(["ጥያቄ 0", "ጥያቄ 1", "ጥያቄ 2"], ["መልስ 0", "መልስ 1", "መልስ 1"], [["ሌላ"], ["ሌላ"], ["መልስ 0"]])
+    batch = next(Batches(twice, TrainConfig(batch_size=3, negatives=1)).epoch(0))
+    assert len(batch.docs) == 3
+
+    def loss(pairs):
+        batch = next(Batches(pairs, TrainConfig(batch_size=len(pairs))).epoch(0))
+        given_ = (batch.own[:, 0], batch.answers, batch.repeated)
+        scores = torch.zeros(batch.answers.shape, dtype=torch.float64)
+        return losses.contrastive(scores, *map(torch.from_numpy, given_), temperature=1, symmetric=True).item()
+
+    # Equal scores: of three documents and as many queries the right one has a third, whoever stands twice.
+    three = Pairs([f"ጥያቄ {i}" for i in range(3)], [f"መልስ {i}" for i in range(3)])
+    assert loss(three) == pytest.approx(math.log(3))
+    assert loss(three.joined(three)) == pytest.approx(math.log(3))
 
 
 def test_each_document_has_the_score_that_the_teacher_gave_it():

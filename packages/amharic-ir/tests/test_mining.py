@@ -155,12 +155,6 @@ def test_pairs_are_joined_and_left_out():
         two.without(["ሠላም"])
 
 
-def test_equal_texts_have_equal_numbers():
-    pairs = Pairs(["ሠላም", "ሰላም ", "ሌላ"], ["ጸሐይ", "ደመና", "ፀሀይ"])
-    queries, docs = pairs.keys()
-    assert (queries.tolist(), docs.tolist()) == ([0, 0, 1], [0, 1, 0])
-
-
 @pytest.mark.parametrize(
     ("parts", "message"),
     [

@@ -178,19 +178,19 @@ def test_a_chunk_is_dropped_out_of_in_the_same_way_twice(pairs, score):
     # The same, embedded once by chunks and kept in memory with gradients.
     encoder = small(1)
     encoder.network.train()
-    batch = next(Batches(pairs, TrainConfig(batch_size=16)).epoch(0))
+    batches = Batches(pairs, TrainConfig(batch_size=16))
+    batch = next(batches.epoch(0))
     torch.manual_seed(5)
     parts = []
-    for kind, texts, rows in (("query", pairs.queries, batch.queries), ("doc", pairs.docs, batch.docs)):
+    for kind, texts, rows in (("query", pairs.queries, batch.queries), ("doc", batches.texts, batch.docs)):
         prepared = encoder.prepare(texts, kind)
         made = [encoder.embed(prepared.take(rows[i : i + size]), kind) for i in range(0, len(rows), size)]
         longest = max(each.mask.shape[1] for each in made)
         wide = [torch.nn.functional.pad(each.tokens, (0, 0, 0, longest - each.tokens.shape[1])) for each in made]
         masks = [torch.nn.functional.pad(each.mask, (0, longest - each.mask.shape[1])) for each in made]
         parts.append(Embedded(torch.cat([each.vectors for each in made]), torch.cat(wide), torch.cat(masks)))
-    loss = contrastive(
-        score(*parts), torch.arange(16), torch.from_numpy(batch.excluded), temperature=0.05, symmetric=True
-    )
+    mine, answers, repeated = (torch.from_numpy(each) for each in (batch.own[:, 0], batch.answers, batch.repeated))
+    loss = contrastive(score(*parts), mine, answers, repeated, temperature=0.05, symmetric=True)
     loss.backward()
     expected = {name: each.grad for name, each in encoder.network.named_parameters() if each.grad is not None}
     alike(found, (loss.item(), expected))

@@ -25,8 +25,9 @@ class Batch:
 
     Attributes:
         queries: int64 [n]: places of the pairs.
-        docs: int64 [m]: numbers of texts; the first n are the pairs' own, in order.
-        excluded: bool [n, m]: documents that answer the query as well, its own left out.
+        docs: int64 [m]: numbers of texts, each once, so that none counts twice as a negative.
+        answers: bool [n, m]: documents that answer the query, its own among them.
+        repeated: bool [n]: queries that ask what another one before them asks.
         own: int64 [n, c]: columns of each query's document and its negatives; those it lacks repeat the first.
         known: bool [n, c]: which of them there are.
         taught: float32 [n, c]: the teacher's scores, standardised for each query; empty without a teacher.
@@ -35,7 +36,8 @@ class Batch:
 
     queries: Ints
     docs: Ints
-    excluded: NDArray[np.bool_]
+    answers: NDArray[np.bool_]
+    repeated: NDArray[np.bool_]
     own: Ints
     known: NDArray[np.bool_]
     taught: NDArray[np.float32]
@@ -57,13 +59,17 @@ class Batches:
         self.texts: list[str] = []
 
         def number(text: str) -> int:
-            key = same_text(text)
-            if key not in numbers:
-                numbers[key] = len(numbers)
-                self.texts.append(text)
-            return numbers[key]
+            # A negative stands with many pairs, and to fold it takes longer than to look it up.
+            if text not in numbers:
+                key = same_text(text)
+                if key not in numbers:
+                    numbers[key] = len(self.texts)
+                    self.texts.append(text)
+                numbers[text] = numbers[key]
+            return numbers[text]
 
-        self._query, _ = pairs.keys()
+        asked: dict[str, int] = {}
+        self._query = np.array([asked.setdefault(same_text(text), len(asked)) for text in pairs.queries], np.int64)
         self._doc = np.array([number(text) for text in pairs.docs], dtype=np.int64)
         self._negatives = [np.array([number(text) for text in texts], dtype=np.int64) for texts in pairs.negatives]
         self._scores = [np.array(scores, dtype=np.float32) for scores in pairs.scores]
@@ -110,25 +116,25 @@ class Batches:
         return [rng.permutation(len(self._negatives[row]))[: self.config.negatives] for row in rows]
 
     def _batch(self, rows: Ints, drawn: list[Ints], share: float) -> Batch:
-        n, docs, own = len(rows), [self._doc[rows]], [[place] for place in range(len(rows))]
-        begin = n
-        for place, row in enumerate(rows):
-            if len(drawn[place]):
-                docs.append(self._negatives[row][drawn[place]])
-                own[place] += range(begin, begin + len(drawn[place]))
-                begin += len(drawn[place])
-        columns = np.concatenate(docs)
-        answers = self._query[rows][:, None] * (len(self.texts) + 1) + columns
-        places = np.minimum(np.searchsorted(self._answers, answers), len(self._answers) - 1)
-        excluded = self._answers[places] == answers
-        excluded[np.arange(n), np.arange(n)] = False
-        width = max(map(len, own), default=1)
-        known = np.array([len(each) for each in own], dtype=np.int64)[:, None] > np.arange(width)
-        places = np.array([each + [each[0]] * (width - len(each)) for each in own], dtype=np.int64).reshape(n, width)
+        n = len(rows)
+        parts = [
+            np.append(self._doc[row], self._negatives[row][picked] if len(picked) else self._doc[:0])
+            for row, picked in zip(rows, drawn, strict=True)
+        ]
+        sizes = np.array([len(part) for part in parts], dtype=np.int64)
+        known = sizes[:, None] > np.arange(sizes.max(initial=1))
+        docs, places = np.unique(np.concatenate([self._doc[:0], *parts]), return_inverse=True)
+        own = np.zeros(known.shape, dtype=np.int64)
+        own[known] = places
+        own = np.where(known, own, own[:, :1])
+        answers = self._query[rows][:, None] * (len(self.texts) + 1) + docs
+        nearest = np.minimum(np.searchsorted(self._answers, answers), len(self._answers) - 1)
+        repeated = np.ones(n, dtype=bool)
+        repeated[np.unique(self._query[rows], return_index=True)[1]] = False
         taught = np.zeros((n, 0), dtype=np.float32)
         if self._scores:
-            taught = np.zeros((n, width), dtype=np.float32)
+            taught = np.zeros(known.shape, dtype=np.float32)
             for place, row in enumerate(rows):
                 scores = self._scores[row][np.append(0, 1 + drawn[place]).astype(np.int64)]
                 taught[place, : len(scores)] = (scores - scores.mean()) / max(float(scores.std()), 1e-6)
-        return Batch(rows, columns, excluded, places, known, taught, share)
+        return Batch(rows, docs, self._answers[nearest] == answers, repeated, own, known, taught, share)

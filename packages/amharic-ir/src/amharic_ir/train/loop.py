@@ -220,18 +220,21 @@ class Training:
 
     def _loss(self, queries: Embedded, docs: Embedded, batch: Batch) -> torch.Tensor:
         queries, docs = _full(queries), _full(docs)
+        own, answers, repeated, taught, known = (
+            torch.from_numpy(each).to(self.device)
+            for each in (batch.own, batch.answers, batch.repeated, batch.taught, batch.known)
+        )
+        temperature = self.config.temperature
         parts = []
         for score in self.scores:
             scores = score(queries, docs)
             if self.distil:
-                own = torch.from_numpy(batch.own).to(self.device)
-                taught, known = (torch.from_numpy(each).to(self.device) for each in (batch.taught, batch.known))
-                parts.append(distilled(scores.gather(1, own), taught, known, temperature=self.config.temperature))
+                parts.append(distilled(scores.gather(1, own), taught, known, temperature=temperature))
                 continue
-            mine = torch.arange(len(batch.queries), device=self.device)
-            excluded = torch.from_numpy(batch.excluded).to(self.device)
-            settings = {"temperature": self.config.temperature, "symmetric": self.config.symmetric}
-            parts.append(contrastive(scores, mine, excluded, **settings))  # type: ignore[arg-type]
+            symmetric = self.config.symmetric
+            parts.append(
+                contrastive(scores, own[:, 0], answers, repeated, temperature=temperature, symmetric=symmetric)
+            )
         return torch.stack(parts).mean()
 
     def _seed(self, seed: int) -> None:

@@ -54,22 +54,27 @@ def of_tokens(queries: Embedded, docs: Embedded) -> Tensor:
     return torch.cat(parts).masked_fill(~docs.mask.any(dim=1), -1.0)
 
 
-def contrastive(scores: Tensor, mine: Tensor, excluded: Tensor, *, temperature: float, symmetric: bool) -> Tensor:
+def contrastive(
+    scores: Tensor, mine: Tensor, answers: Tensor, repeated: Tensor, *, temperature: float, symmetric: bool
+) -> Tensor:
     """Softmax over documents, of which one is right (van den Oord et al. 2018): a number.
 
     Args:
-        scores: [n, m].
+        scores: [n, m], of different documents.
         mine: int64 [n]: which document is right.
-        excluded: bool [n, m]: what is no negative, for it answers the query as well.
+        answers: bool [n, m]: what is no negative, for it answers the query; the right one may be among them.
+        repeated: bool [n]: queries that another one before them is equal to; none is a negative twice.
         temperature: Scores are divided by it.
         symmetric: Whether the softmax over the n queries counts as well.
     """
-    logits = (scores / temperature).masked_fill(excluded, float("-inf"))
-    loss = functional.cross_entropy(logits, mine)
+    logits = scores / temperature
+    others = answers.scatter(1, mine[:, None], value=False)
+    loss = functional.cross_entropy(logits.masked_fill(others, float("-inf")), mine)
     if not symmetric:
         return loss
-    back = logits[:, mine].T
-    return (loss + functional.cross_entropy(back, torch.arange(len(mine), device=back.device))) / 2
+    back, rows = logits[:, mine].T, torch.arange(len(mine), device=mine.device)
+    others = (answers[:, mine].T | repeated).fill_diagonal_(False)
+    return (loss + functional.cross_entropy(back.masked_fill(others, float("-inf")), rows)) / 2
 
 
 def distilled(scores: Tensor, taught: Tensor, known: Tensor, *, temperature: float) -> Tensor:

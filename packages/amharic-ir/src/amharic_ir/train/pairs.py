@@ -5,9 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
-import numpy as np
-from numpy.typing import NDArray
-
 from amharic_ir.text.folding import same_text
 from amharic_ir.text.sentences import sentences
 from irworks.data import Collection, Documents
@@ -119,16 +116,6 @@ class Pairs:
             texts = {str(number): text for number, text in enumerate([doc, *others])}
             scores.append([float(value) for value in teacher.score(query, texts)])
         return replace(self, scores=scores)
-
-    def keys(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Numbers of queries and of documents, equal for texts that are the `same_text`: int64 [n], twice."""
-        found = []
-        for texts in (self.queries, self.docs):
-            numbers: dict[str, int] = {}
-            found.append(
-                np.array([numbers.setdefault(same_text(text), len(numbers)) for text in texts], dtype=np.int64)
-            )
-        return found[0], found[1]
 
 
 def inverse_cloze(
