@@ -2,6 +2,8 @@
 
 import pytest
 
+from irworks.data.damage import refused
+from irworks.errors import DataError, MissingDependencyError
 from irworks.runtime import atomic_folder, atomic_write
 
 
@@ -24,3 +26,10 @@ def test_a_link_to_a_folder_stays_one_and_what_it_points_at_is_replaced(tmp_path
     assert [path.name for path in (tmp_path / "disk" / "old").iterdir()] == ["b.txt"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["disk", "model"]
     assert [path.name for path in (tmp_path / "disk").iterdir()] == ["old"]
+
+
+def test_a_library_that_is_missing_is_no_damage_of_the_file(tmp_path):
+    with pytest.raises(MissingDependencyError, match="pip install"), refused("it is damaged", tmp_path / "a.json"):
+        raise MissingDependencyError("tokenizers", "cutting text", "amharic-ir[tokenizers]")
+    with pytest.raises(DataError, match=r"a\.json: it is damaged"), refused("it is damaged", tmp_path / "a.json"):
+        raise ImportError("of something in the file")

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from irworks.errors import DataError
+from irworks.errors import DataError, MissingDependencyError
 
 __all__ = ["closed", "legible", "one_line", "refused"]
 
@@ -38,13 +38,14 @@ def refused(
     Raises:
         DataError: The block raised or warned.
         PermissionError: The file may not be read, which says nothing of what is in it.
+        MissingDependencyError: The block raised it, which says as little.
     """
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", "Reading `.npy`", UserWarning)
             warnings.simplefilter("error", RuntimeWarning)
             yield
-    except DataError:
+    except (DataError, MissingDependencyError):
         raise
     except PermissionError as error:
         raise closed(error.filename or source) from None

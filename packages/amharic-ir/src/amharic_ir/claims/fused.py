@@ -66,7 +66,7 @@ def hybrid(ctx: Context) -> Evidence:
     for seed in ctx.progress(ctx.seeds, "seeds"):
         base = tiny(cut, SIZES, docs=world.texts, seed=seed, device=ctx.device)
         for kind in ("single", "tokens"):
-            encoder = trained(ctx, world, base, seed, kind)
+            encoder = trained(ctx, world, base, seed, kind, epochs=ctx.pick(smoke=1, small=1, full=4))
             weights: dict[str, float] | None = None
             for name, collection in world.tests.items():
                 arms = {"bm25": sparse[name], "other": Once(index(encoder, kind, collection))}

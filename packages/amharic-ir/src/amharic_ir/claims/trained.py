@@ -61,7 +61,7 @@ def trained_world(ctx: Context, *, supervised: bool = True) -> TrainedWorld:
     tests = {"news": test, "questions": unseen}
     held = {same_text(text) for one in (*tests.values(), validation) for text in one.queries.values()}
     docs = document_texts(heads)
-    cloze = inverse_cloze(docs.values(), per_doc=ctx.pick(smoke=1, small=3, full=5), seed=0)
+    cloze = inverse_cloze(docs.values(), per_doc=ctx.pick(smoke=1, small=2, full=5), seed=0)
     known = Pairs.of(heads).joined(Pairs.of(asked)).joined(cloze) if supervised else cloze
     kept = [place for place, text in enumerate(known.queries) if same_text(text) not in held]
     pairs = Pairs([known.queries[place] for place in kept], [known.docs[place] for place in kept])
