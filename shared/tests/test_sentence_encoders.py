@@ -29,7 +29,13 @@ def library():
 def parts(tmp_path_factory):
     """Folders of a small BERT with its tokenizer: the model, and with a head of one and of three scores."""
     from tokenizers import Tokenizer, models, pre_tokenizers, processors
-    from transformers import BertConfig, BertForSequenceClassification, BertModel, PreTrainedTokenizerFast
+    from transformers import (
+        BertConfig,
+        BertForMaskedLM,
+        BertForSequenceClassification,
+        BertModel,
+        PreTrainedTokenizerFast,
+    )
 
     vocabulary = {token: place for place, token in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS])}
     cut = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
@@ -48,6 +54,7 @@ def parts(tmp_path_factory):
             "plain": BertModel(BertConfig(**config)),
             "one": BertForSequenceClassification(BertConfig(**config, num_labels=1)),
             "three": BertForSequenceClassification(BertConfig(**config, num_labels=3)),
+            "headless": BertForMaskedLM(BertConfig(**config)),
         }
     for name, model in made.items():
         model.save_pretrained(folder / name)
@@ -91,6 +98,14 @@ def test_vectors_of_tokens_are_those_of_the_library(encoder, theirs):
         expected = torch.nn.functional.normalize(tokens, dim=1).numpy()
         np.testing.assert_allclose(found.of(place), expected, atol=1e-5)
     assert found.vectors.shape[1] == encoder.token_dim == 16
+
+
+def test_numbers_that_a_models_files_lack_are_the_same_each_time(parts):
+    # A pooler, which the model of another task is saved without.
+    before = torch.get_rng_state()
+    drawn = [SentenceEncoder(str(parts / "headless"), device="cpu").network.state_dict() for _ in range(2)]
+    assert all(torch.equal(one, other) for one, other in zip(*(each.values() for each in drawn), strict=True))
+    assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_a_blank_text_says_nothing_even_behind_a_prompt(folder):

@@ -73,7 +73,9 @@ class SentenceEncoder:
         else:
             self.name = str(model)
             chosen = choose_device(device)
-            with _loading(self.name) as how:
+            # Numbers that its files lack are drawn, the same each time: by them a checkpoint of training knows it again.
+            with _loading(self.name) as how, torch.random.fork_rng(devices=[]):
+                torch.default_generator.manual_seed(0)
                 self.model = library.SentenceTransformer(self.name, device=chosen, **how)
             # Of themselves, models come with the precision that they were saved with.
             self.model.to(getattr(torch, precision))

@@ -139,10 +139,6 @@ def _named(ctx: Context, model: str) -> "TokenEncoder":
 
 
 def _late_base(places: Places) -> "SentenceEncoder":
-    import torch
-
-    # The projection is drawn at random.
-    torch.manual_seed(places.ctx.seeds[0])
     return places.encoder(BASES["Amharic"], token_dim=_LATE_DIM, max_length=_LATE_LENGTH)
 
 
