@@ -29,6 +29,27 @@ def test_fertility_counts_what_it_says():
     assert fertility([exact], ["漢字"]).loc["exact", "unknown"] > 0
 
 
+def test_what_a_model_reads_does_not_shorten_what_is_counted(tmp_path):
+    whole = train(TEXTS, "bpe", vocab_size=300, normalize=None)
+    text = " ".join(TEXTS)
+    expected = fertility([whole], [text, "ሰላም"]).iloc[0].to_list()
+    # As the models of the hub have it.
+    whole.inner.enable_truncation(8)
+    whole.inner.enable_padding(length=8, pad_token="[PAD]")
+    (tmp_path / "a model").mkdir()
+    whole.inner.save(str(tmp_path / "a model" / "tokenizer.json"))
+    again = load(tmp_path / "a model")
+    assert fertility([again], [text, "ሰላም"]).loc["a model"].to_list() == expected
+    assert again.ids([text, ""])[1] == []
+
+
+def test_tokenizers_of_one_name_are_told_apart_or_refused():
+    one, other = (train(TEXTS, "bpe", vocab_size=size, name="same") for size in (30, 300))
+    with pytest.raises(ArgumentError, match="two tokenizers have one name: same, same"):
+        fertility([one, other], TEXTS)
+    assert list(fertility({"a": one, "b": other}, TEXTS).index) == ["a", "b"]
+
+
 def test_languages_come_in_their_order(amharic):
     lines = (amharic / "ntrex" / "amh.txt").read_text(encoding="utf-8").splitlines()
     many = [

@@ -134,13 +134,14 @@ def load(source: str | Path, *, normalize: Analyzer | None = None, name: str | N
     Args:
         source: Where it is.
         normalize: How text is rewritten first; by default as it was saved, else not at all.
-        name: For tables; by default the source.
+        name: For tables; by default the source: of a file its name, of a folder as well.
 
     Raises:
         ArgumentError: There is no such file, nor one of that name on the hub.
         DataError: A file is damaged, or the folder has none.
     """
     lib, path = library(), Path(source)
+    name = name or (path.stem if path.is_file() else path.name if path.is_dir() else str(source))
     if path.is_dir():
         path = path / "tokenizer.json"
         if not path.is_file():
@@ -151,8 +152,12 @@ def load(source: str | Path, *, normalize: Analyzer | None = None, name: str | N
                 normalize = Analyzer.from_json(_beside(path).read_text(encoding="utf-8"))
         with refused("no tokenizer can be read from it", path, expected="JSON of the library tokenizers"):
             inner = lib.Tokenizer.from_file(str(path))
-        return PieceTokenizer(inner, normalize, name or path.stem)
-    return PieceTokenizer(_of_hub(lib, str(source)), normalize, name or str(source))
+    else:
+        inner = _of_hub(lib, str(source))
+    # Of a model that reads so many pieces: its file says to cut texts there, and to fill up shorter ones.
+    inner.no_truncation()
+    inner.no_padding()
+    return PieceTokenizer(inner, normalize, name)
 
 
 def _of_hub(lib: Any, source: str) -> Any:
@@ -188,11 +193,13 @@ def fertility(
         the pieces beyond `limit`, and UTF-8 bytes a piece.
 
     Raises:
-        ArgumentError: There is no word in the texts.
+        ArgumentError: There is no word in the texts, or two tokenizers have one name.
     """
     import pandas as pd
 
     named = tokenizers if isinstance(tokenizers, Mapping) else {one.name: one for one in tokenizers}
+    if len(named) < len(tokenizers):
+        raise ArgumentError(f"two tokenizers have one name: {', '.join(one.name for one in tokenizers)}")  # type: ignore[union-attr]
     words = np.array([len(text.split()) for text in texts])
     if not words.sum():
         raise ArgumentError("there is no word in the texts")
