@@ -161,6 +161,11 @@ def test_no_more_is_read_than_the_settings_say(encoder):
         assert np.diff(encoder.prepare([long], kind, 99).text_offsets).tolist() == [length]
 
 
+def test_punctuation_does_not_take_the_place_of_words(encoder):
+    prepared = encoder.prepare(["- | - red - | - green - | - apple - | - pear", "", "x"], "query")
+    assert np.diff(prepared.text_offsets).tolist() == [4, 0, 1]
+
+
 def test_a_prepared_batch_has_the_vectors_of_its_texts_and_gradients(encoder):
     texts = ["red apple", "", "green x pears"]
     batch = encoder.prepare(texts, "doc").take(np.array([2, 0]))

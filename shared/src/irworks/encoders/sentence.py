@@ -73,7 +73,7 @@ class SentenceEncoder:
         else:
             self.name = str(model)
             chosen = choose_device(device)
-            # Numbers that its files lack are drawn, the same each time: by them a checkpoint of training knows it again.
+            # Numbers that its files lack are drawn, the same each time: a checkpoint of training knows it by them.
             with _loading(self.name) as how, torch.random.fork_rng(devices=[]):
                 torch.default_generator.manual_seed(0)
                 self.model = library.SentenceTransformer(self.name, device=chosen, **how)

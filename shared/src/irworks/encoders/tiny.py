@@ -90,7 +90,11 @@ class TinyEncoder:
         """Cut texts once, to be embedded in batches of `take`; at most `length` tokens, and what the settings allow."""
         longest = min(length or self.settings.length(kind), self.settings.length(kind))
         # A word between spaces has at least one token, unless it is punctuation alone.
-        bags = self.cut.bags([_first_words(text, 2 * longest) for text in texts])
+        firsts = [_first_words(text, 2 * longest) for text in texts]
+        bags = self.cut.bags(firsts)
+        cut_short = np.array([len(first) < len(text) for first, text in zip(firsts, texts, strict=True)], dtype=bool)
+        if (cut_short & (np.diff(bags.text_offsets) < longest)).any():
+            bags = self.cut.bags(texts)
         return bags.take(np.arange(len(bags)), longest)
 
     def embed(self, batch: Bags, kind: Kind) -> "Embedded":
