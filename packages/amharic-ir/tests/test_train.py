@@ -198,6 +198,21 @@ def test_a_chunk_is_dropped_out_of_in_the_same_way_twice(pairs, score):
     alike(one_chunk, gradients(small(1), pairs, TrainConfig(batch_size=16), [score]))
 
 
+def test_chunks_draw_from_the_generator_of_their_device(pairs, monkeypatch):
+    training = Training(small(), Batches(pairs, QUICK), [of_vectors], QUICK)
+    training.device = torch.device("mps")
+    seen = []
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: "state of the chip")
+    for name in ("set_rng_state", "manual_seed"):
+        monkeypatch.setattr(torch.mps, name, seen.append)
+    state = torch.get_rng_state()
+    training._draw_from(training._drawing())
+    assert torch.equal(torch.get_rng_state(), state)
+    with torch.random.fork_rng(devices=[]):
+        training._seed(5)
+    assert seen == ["state of the chip", 5]
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 def test_half_precision_learns_as_well(pairs, precision):
     config = TrainConfig(epochs=3, learning_rate=1e-2, precision=precision, chunk=8)

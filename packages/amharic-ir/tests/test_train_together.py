@@ -11,6 +11,7 @@ torch = pytest.importorskip("torch")
 
 from amharic_ir.encoders import Ngrams, TinySettings, tiny  # noqa: E402
 from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction  # noqa: E402
+from irworks.data import Collection, Documents  # noqa: E402
 
 PAIRS = Pairs(
     [f"ጥያቄ {i} ሀ{i}" for i in range(33)],
@@ -20,6 +21,7 @@ PAIRS = Pairs(
 )
 # 33 pairs by 16: the one that would be left alone joins the last batch, so that shares differ.
 CONFIG = TrainConfig(epochs=2, batch_size=16, learning_rate=1e-2, negatives=1)
+JUDGED = Collection(Documents.of(["መልስ"]), {"a": "ሌላ ጥያቄ"}, {"a": {"0": 1}}, "judged", "validation")
 
 
 def base(layers=0):
@@ -37,7 +39,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
 
-from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction
+from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction, loop
 from irworks.errors import ArgumentError, DataError
 
 torch.set_num_threads(1)
@@ -61,13 +63,17 @@ try:
 except DataError as error:
     assert "the processes do not find the same checkpoint (found 'epochs [2, 0]'" in str(error)
     (folder / f"apart-{process}").touch()
+# Each finds another value; they stop at one step, which one of them alone would not.
+values = iter([0.5, 0.4, 0.3, 0.2] if process else [0.1, 0.15, 0.2, 0.25])
+loop.Validation.__call__ = lambda self: next(values)
+impatient = TrainConfig(epochs=4, batch_size=16, patience=1)
+made, history = bi_encoder(pairs, base(), config=impatient, validation=judged, accelerator=accelerator)
+assert [round(value, 3) for _, value in history.checks] == [0.3, 0.275]
 # Of a single pair one process has none.
 few = Pairs(pairs.queries[:1], pairs.docs[:1])
 keep("few", *bi_encoder(few, base(), config=TrainConfig(epochs=1), accelerator=accelerator))
 if process:
     # Of one process alone, and all stop together.
-    from amharic_ir.train import loop
-
     loop.contrastive = lambda scores, *rest, **others: scores.sum() * float("nan")
 try:
     bi_encoder(pairs, base(), **options)
@@ -82,7 +88,7 @@ def run_together(script, folder):
     # A forked process has torch imported already; but threads of a CUDA device do not survive a fork.
     forks = sys.platform == "linux" and not torch.cuda.is_available()
     context = multiprocessing.get_context("fork" if forks else "spawn")
-    known = {"folder": folder, "pairs": PAIRS, "config": CONFIG, "base": base}
+    known = {"folder": folder, "pairs": PAIRS, "config": CONFIG, "base": base, "judged": JUDGED}
     given = [{**known, "process": process} for process in range(2)]
     running = [context.Process(target=runpy.run_path, args=(str(script), names)) for names in given]
     for one in running:

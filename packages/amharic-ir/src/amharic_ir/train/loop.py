@@ -241,15 +241,21 @@ class Training:
         if self.device.type == "cuda":
             with torch.cuda.device(self.device):
                 torch.cuda.manual_seed(seed)
+        elif self.device.type == "mps":
+            torch.mps.manual_seed(seed)
         torch.default_generator.manual_seed(seed)
 
     def _drawing(self) -> torch.Tensor:
         """The state that dropout draws from."""
-        return torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else torch.get_rng_state()
+        if self.device.type == "cuda":
+            return torch.cuda.get_rng_state(self.device)
+        return torch.mps.get_rng_state() if self.device.type == "mps" else torch.get_rng_state()
 
     def _draw_from(self, state: torch.Tensor) -> None:
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(state, self.device)
+        elif self.device.type == "mps":
+            torch.mps.set_rng_state(state)
         else:
             torch.set_rng_state(state)
 
@@ -263,6 +269,10 @@ class Training:
         assert self.quality is not None
         self.network.eval()
         value = self.quality()
+        if self.accelerator is not None and self._process()[1] > 1:
+            # Devices round in their own ways, and one process must not stop where the others wait for it.
+            found = torch.tensor([value], dtype=torch.float64, device=self.device)
+            value = float(self.accelerator.reduce(found, "mean"))
         if not self.checks or value > max(found for _, found in self.checks):
             self.best = {name: each.detach().clone() for name, each in self.network.state_dict().items()}
             self.best_step = step
