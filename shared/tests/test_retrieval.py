@@ -135,3 +135,27 @@ def test_a_collection_knows_what_is_judged():
         Collection(docs, {"q": "?"}, {"q": {"c": 1}})
     with pytest.raises(ArgumentError, match="1 titles of 2 documents"):
         Documents.of(["x", "y"], titles=["X"])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda parts: parts | {"starts": parts["starts"][:-1]},
+        lambda parts: parts | {"docs": parts["docs"] + 2},
+        lambda parts: parts | {"docs": parts["docs"].astype(np.int64)},
+        lambda parts: parts | {"scores": parts["scores"][1:]},
+    ],
+)
+def test_scores_of_another_index_are_told(tmp_path, damage):
+    BM25().add(["ab b", "b c"]).save(tmp_path / "index")
+    parts = {name: np.load(tmp_path / "index" / f"{name}.npy") for name in ("starts", "docs", "scores")}
+    for name, part in damage(parts).items():
+        np.save(tmp_path / "index" / f"{name}.npy", part)
+    with pytest.raises(DataError, match="its scores are of another index"):
+        BM25.load(tmp_path / "index")
+
+
+def test_an_index_that_was_read_is_added_to(tmp_path):
+    BM25().add({"x": "ab b", "y": "b c"}).save(tmp_path / "index")
+    changed = BM25.load(tmp_path / "index").add({"z": "c c"}).remove(["x"])
+    np.testing.assert_array_equal(changed.scores("b c"), BM25().add({"y": "b c", "z": "c c"}).scores("b c"))

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,9 @@ from irworks.retrieval.ranking import best, checked_depth, new_documents, remain
 from irworks.retrieval.tokens import Tokens
 from irworks.runtime.files import atomic_folder
 
-if TYPE_CHECKING:
-    from scipy import sparse
-
 __all__ = ["BM25"]
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 class BM25:
@@ -79,7 +76,7 @@ class BM25:
         return found
 
     def _forget(self) -> None:
-        for name in ("_scores", "_numbers"):
+        for name in ("_table", "_numbers"):
             self.__dict__.pop(name, None)
 
     def __len__(self) -> int:
@@ -94,10 +91,12 @@ class BM25:
         with atomic_folder(path) as folder:
             (folder / "bm25.json").write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
             np.savez(folder / "tokens.npz", ids=self.tokens.ids, offsets=self.tokens.offsets)
+            for name, part in self._table._asdict().items():
+                np.save(folder / f"{name}.npy", part)
 
     @classmethod
     def load(cls, path: str | Path, analyzer: Analyzer = words) -> Self:
-        """Read what `save` wrote.
+        """Read what `save` wrote; scores stay on disk until they are needed.
 
         Args:
             path: The folder.
@@ -123,6 +122,11 @@ class BM25:
             whole = tokens.offsets[0] == 0 and tokens.offsets[-1] == len(numbers) and (sizes >= 0).all()
             if not known or not whole or len(tokens) != len(index.ids):
                 raise ValueError("its parts do not fit one another")
+            table = _Table(
+                *(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _Table._fields)
+            )
+            table.check(len(index.ids), len(tokens.vocabulary))
+            index.__dict__["_table"] = table
         return index
 
     # -- search -------------------------------------------------------------------------------------------------------
@@ -132,8 +136,7 @@ class BM25:
         return {token: number for number, token in enumerate(self.tokens.vocabulary)}
 
     @cached_property
-    def _scores(self) -> "sparse.csc_array":
-        """float32 [n_docs, n_tokens]: what each token is worth in each document."""
+    def _table(self) -> "_Table":
         from scipy import sparse
 
         n, vocabulary, sizes = len(self.ids), len(self.tokens.vocabulary), np.diff(self.tokens.offsets)
@@ -150,19 +153,19 @@ class BM25:
         below = length[counts.indices]
         below += counts.data
         weights /= below
-        counts.data = weights.astype(np.float32)
-        # As numpy wants them at every query.
-        counts.indices, counts.indptr = counts.indices.astype(np.intp), counts.indptr.astype(np.intp)
-        return counts
+        return _Table(
+            counts.indptr.astype(np.int64), counts.indices.astype(np.int32, copy=False), weights.astype(np.float32)
+        )
 
     def scores(self, query: str) -> NDArray[np.float32]:
         """Of all documents for one query: float32 [n_docs]."""
         numbers = [self._numbers[token] for token in self.analyzer(query) if token in self._numbers]
-        table = self._scores
+        table = self._table
         result = np.zeros(len(self.ids), dtype=np.float32)
         for number in numbers:
-            part = slice(table.indptr[number], table.indptr[number + 1])
-            np.add.at(result, table.indices[part], table.data[part])
+            part = slice(table.starts[number], table.starts[number + 1])
+            # numpy adds by places of 64 bits alone without a detour.
+            np.add.at(result, table.docs[part].astype(np.intp), table.scores[part])
         return result
 
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
@@ -170,3 +173,30 @@ class BM25:
         checked_depth(k)
         asked = as_queries(queries)
         return run_of(asked, (best(self.scores(text), k, above=0) for text in asked.values()), self.ids, "BM25")
+
+
+class _Table(NamedTuple):
+    """What each token is worth in the documents that have it.
+
+    Attributes:
+        starts: int64 [n_tokens + 1]: of each token's part of the others.
+        docs: int32 [n]: places of documents, rising in a part.
+        scores: float32 [n].
+    """
+
+    starts: NDArray[np.int64]
+    docs: NDArray[np.int32]
+    scores: NDArray[np.float32]
+
+    def check(self, n_docs: int, n_tokens: int) -> None:
+        """Whether it is one, and of so many documents and tokens.
+
+        Raises:
+            ValueError: It is not.
+        """
+        kinds = self.starts.dtype == np.int64 and self.docs.dtype == np.int32 and self.scores.dtype == np.float32
+        if not kinds or self.starts.shape != (n_tokens + 1,) or self.docs.shape != self.scores.shape:
+            raise ValueError("its scores are of another index")
+        ends = self.starts[0] == 0 and self.starts[-1] == len(self.docs) and (np.diff(self.starts) >= 0).all()
+        if not ends or self.docs.min(initial=0) < 0 or self.docs.max(initial=-1) >= n_docs:
+            raise ValueError("its scores are of another index")
