@@ -66,6 +66,25 @@ def test_the_table_of_analysers_has_intervals_against_both_baselines(found):
     assert (table["RR@10"] <= table["R@10"]).all()
 
 
+def test_as_much_text_is_as_much_in_search_as_in_training(amharic, tmp_path, monkeypatch):
+    from amharic_ir.claims import dense
+
+    seen = []
+    trained = dense.trained
+
+    def spy(ctx, world, base, seed, kind, **lengths):
+        seen.append({**lengths, "search": (base.settings.query_length, base.settings.doc_length)})
+        return trained(ctx, world, base, seed, kind, **lengths)
+
+    monkeypatch.setattr(dense, "trained", spy)
+    evidence = CLAIMS.run(Context("smoke", (0,), tmp_path, device="cpu"), "tokenizer-dense")
+    assert [each["search"] for each in seen[:3]] == [(32, 288)] * 3
+    query, doc = seen[3]["search"]
+    assert query > 32
+    assert doc / 288 == pytest.approx(query / 32, rel=0.02) == pytest.approx(seen[3]["doc_length"] / 64, rel=0.02)
+    assert evidence.table["read"].tolist() == ["as many pieces"] * 3 + ["as much text"]
+
+
 def test_tokens_of_several_analysers_are_apart_and_as_of_one_text_after_the_other():
     both = Together((Analyzer(n=2), Analyzer(tokens="word")))
     texts = ["ሠላም ለዓለም", "ቤት", ""]
