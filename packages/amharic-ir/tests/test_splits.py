@@ -1,7 +1,7 @@
 """Parts of a collection that know nothing of one another."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amharic_ir.datasets import amqa, masakhanews, split
@@ -44,6 +44,7 @@ def traces(part):
     return asked | texts
 
 
+@settings(max_examples=50)
 @given(collections(), st.integers(0, 99), st.floats(0, 0.4), st.floats(0, 0.4))
 def test_parts_cover_the_queries_and_share_nothing(whole, seed, validation, test):
     try:

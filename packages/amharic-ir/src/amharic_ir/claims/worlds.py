@@ -25,7 +25,7 @@ def collections(ctx: Context) -> "dict[str, Collection]":
     }
     if ctx.scale != "smoke":
         return found
-    return {name: _first(one, 60) for name, one in found.items()}
+    return {name: _first(one, 30) for name, one in found.items()}
 
 
 def _first(collection: "Collection", n: int) -> "Collection":
