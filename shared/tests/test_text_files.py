@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import tempfile
 from pathlib import Path
 
@@ -39,6 +40,24 @@ def test_a_folder_of_files(tmp_path):
     assert docs["a/one.txt"] == "ሰላም\n"
     assert docs["two.html"].split() == ["a", "&", "b"]
     assert read_documents(tmp_path / "two.html").ids == ["two"]
+    lines(tmp_path / ".git" / "x.txt", "hidden")
+    lines(tmp_path / "a" / ".hidden.txt", "hidden")
+    assert read_documents(tmp_path).ids == docs.ids
+
+
+def test_a_folder_that_may_not_be_read_is_not_passed_over(tmp_path, monkeypatch):
+    lines(tmp_path / "one.txt", "ሰላም")
+    lines(tmp_path / "closed" / "two.txt", "ሰላም")
+    scandir = os.scandir
+
+    def closed(path):
+        if Path(path).name == "closed":
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    with pytest.raises(PermissionError, match="closed"):
+        read_documents(tmp_path)
 
 
 def test_json_lines_and_tables(tmp_path):
@@ -60,6 +79,7 @@ def test_beir(tmp_path):
     lines(tmp_path / "c" / "queries.jsonl", {"_id": "q", "text": "?"}, {"_id": "r", "text": "!"})
     lines(tmp_path / "c" / "qrels" / "test.tsv", "query-id\tcorpus-id\tscore", "q\td\t1", "q\te\t0")
     found = read_beir(tmp_path / "c")
+    assert read_documents(tmp_path / "c").ids == ["d", "e"]
     assert (found.name, dict(found.queries), found.qrels) == ("c", {"q": "?"}, {"q": {"d": 1, "e": 0}})
     with pytest.raises(DataError, match=r"no judgements of split 'dev'.*expected one of: test"):
         read_beir(tmp_path / "c", "dev")
@@ -119,6 +139,7 @@ def test_squad_in_its_shapes(tmp_path, shape):
         ("a.jsonl", ["[1]"], "line 1: no JSON object"),
         ("a.jsonl", ['{"id": 1, "words": "x"}'], "line 1: no field holds the text .found 'id, words'"),
         ("a.jsonl", ['{"id": 1, "text": ["x"]}'], "line 1: 'text' is no text"),
+        ("a.jsonl", ['{"id": 1, "text": null}'], "line 1: 'text' is null"),
         ("a.jsonl", ['{"id": 1, "text": "x"}', '{"id": "1", "text": "y"}'], "line 2: document '1' stands twice"),
         ("a.jsonl", [""], "no document is in it"),
         ("a.tsv", ["id\ttext", "1\tx", "2"], "line 3: a row has other fields .found 1; expected 2: id, text"),
@@ -137,6 +158,9 @@ def test_other_files_that_are_wrong(tmp_path):
     (tmp_path / "latin.txt").write_bytes("h\xe9".encode("latin-1"))
     with pytest.raises(DataError, match=r"latin.txt, line 1: not UTF-8 .*Convert it first"):
         read_documents(tmp_path)
+    (tmp_path / "latin.txt").write_bytes("ሰላም".encode("utf-16"))
+    with pytest.raises(DataError, match=r"line 1: not UTF-8 .found 'UTF-16'"):
+        read_documents(tmp_path)
     (tmp_path / "none").mkdir()
     with pytest.raises(DataError, match="no document is in the folder"):
         read_documents(tmp_path / "none")
@@ -148,10 +172,21 @@ def test_other_files_that_are_wrong(tmp_path):
         read_qrels(lines(tmp_path / "a.qrels", "q 0 d yes"))
     with pytest.raises(DataError, match="no topic is in it"):
         read_topics(lines(tmp_path / "a.topics", "nothing"))
+    with pytest.raises(DataError, match=r"a query has no id .*The first line of a table names its columns"):
+        read_topics(lines(tmp_path / "topics.tsv", "1\tone", "2\ttwo"))
     with pytest.raises(DataError, match="no paragraph is in it"):
         read_squad(lines(tmp_path / "a.json", "{}"))
     with pytest.raises(DataError, match="there is no 'headline'"):
         read_pairs(lines(tmp_path / "a.csv", "title,text", "a,b"), "headline", "text")
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+def test_a_csv_is_separated_by_what_its_header_has(tmp_path, mark):
+    table = lines(
+        tmp_path / "a.csv", mark.join(("\ufeffid", "text")), mark.join(("1", '"one, two; three"')), f"2{mark}b"
+    )
+    docs = read_documents(table)
+    assert dict(zip(docs.ids, docs.texts(), strict=True)) == {"1": "one, two; three", "2": "b"}
 
 
 def test_quotes_merge_no_lines_of_a_table_that_was_written_without_quoting(tmp_path):

@@ -1,6 +1,7 @@
 """Readers of text collections, in the forms that people have them: every malformed line is one error that names it."""
 
 import html
+import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -34,7 +35,8 @@ def read_documents(
     """Read documents, by what the path is.
 
     Args:
-        path: A folder of .txt, .md and .html files, whose names are the ids; .jsonl; .csv or .tsv, with a header and
+        path: A folder of .txt, .md and .html files, whose names are the ids, without hidden ones; a folder of BEIR, of
+            which corpus.jsonl is read; .jsonl; .csv (with commas, semicolons or tabs) or .tsv, with a header and
             quotes; .parquet; or a TREC file of `<DOC>` elements.
         id_field: Of the ids; by default one of id, _id, doc_id, docno, query_id; without these, rows are numbered.
         text_field: Of the texts; by default one of text, contents, body, passage, doc_text, context.
@@ -42,8 +44,11 @@ def read_documents(
 
     Raises:
         DataError: There is nothing to read, a row is malformed, or an id stands twice: with file and line.
+        OSError: A file or folder may not be read.
     """
     source = Path(path)
+    if source.is_dir() and (source / "corpus.jsonl").is_file():
+        source /= "corpus.jsonl"
     if source.is_dir():
         return _folder(source)
     if not source.is_file():
@@ -224,10 +229,21 @@ def _text(source: Path) -> str:
 
 
 def _folder(folder: Path) -> Documents:
-    files = sorted(file for file in folder.rglob("*") if file.suffix.lower() in _TEXT_FILES and file.is_file())
+    files = sorted(file for file in _files(folder) if file.suffix.lower() in _TEXT_FILES and file.is_file())
     if not files:
         raise DataError("no document is in the folder", source=folder, expected=", ".join(_TEXT_FILES))
     return Documents.of({file.relative_to(folder).as_posix(): _text(file) for file in files})
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """What is in a folder and below; hidden names, such as .git, are the tools' and not the user's."""
+
+    def refuse(error: OSError) -> None:
+        raise error
+
+    for root, below, names in os.walk(folder, onerror=refuse):
+        below[:] = [name for name in below if not name.startswith(".")]
+        yield from (Path(root, name) for name in names if not name.startswith("."))
 
 
 def _documents(source: Path, rows: Iterable[Row], doc_id: str | None, text: str | None, title: str | None) -> Documents:
@@ -257,6 +273,7 @@ def _documents(source: Path, rows: Iterable[Row], doc_id: str | None, text: str 
 
 
 def _queries(source: Path) -> Iterator[tuple[str, str]]:
+    hint = "The first line of a table names its columns" if source.suffix.lower() in (".csv", ".tsv") else None
     for place, row in rows_of(source):
         key = next((name for name in _IDS if name in row), None)
         if key is None:
@@ -266,6 +283,7 @@ def _queries(source: Path) -> Iterator[tuple[str, str]]:
                 row=place,
                 found=", ".join(row),
                 expected=f"one of: {', '.join(_IDS)}",
+                hint=hint,
             )
         text = next((name for name in ("text", "query", "question") if name in row), None)
         if text is None:

@@ -1,5 +1,6 @@
 """Rows and elements of text files, each with the line where it stands."""
 
+import codecs
 import csv
 import html
 import json
@@ -42,11 +43,12 @@ def lines(source: Path) -> Iterator[tuple[str, str]]:
             try:
                 line = raw.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
+                byte = raw[error.start : error.start + 1]
                 raise DataError(
                     "not UTF-8",
                     source=source,
                     row=f"line {number}",
-                    found=raw[error.start : error.start + 1],
+                    found="UTF-16" if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else byte,
                     expected="text in UTF-8",
                     hint="Convert it first",
                 ) from None
@@ -70,10 +72,13 @@ def json_rows(source: Path) -> Iterator[Row]:
 def table_rows(source: Path) -> Iterator[Row]:
     """Rows of a table with a header; quotes hold separators and line breaks, and a field may be long.
 
+    A .csv is separated by what its header has of comma, semicolon (spreadsheets in many languages) and tab, in this
+    order.
+
     In a .tsv whose lines all have as many fields as the header no field holds a line break, so that each line is a row
     whatever quotes stand in it: text that was written without quoting, and has quotes of its own, stays apart.
     """
-    delimiter = "\t" if source.suffix.lower() == ".tsv" else ","
+    delimiter = "\t" if source.suffix.lower() == ".tsv" else _delimiter(source)
     apart = delimiter == "\t" and _lines_are_rows(source)
     header: list[str] | None = None
     for place, fields in _lines_as_rows(source) if apart else _quoted_rows(source, delimiter):
@@ -88,6 +93,11 @@ def table_rows(source: Path) -> Iterator[Row]:
             yield place, dict(zip(header, fields, strict=True))
     if header is None:
         raise DataError("the file is empty", source=source)
+
+
+def _delimiter(source: Path) -> str:
+    _, header = next(lines(source), ("", ""))
+    return next((mark for mark in ",;\t" if mark in header), ",")
 
 
 def _lines_are_rows(source: Path) -> bool:
@@ -149,6 +159,8 @@ def rows_of(source: Path) -> Iterator[Row]:
 def field(row: Mapping[str, Any], name: str, source: Path, place: str) -> str:
     """A field of a row, as text."""
     value = row.get(name)
+    if value is None and name in row:
+        raise DataError(f"{name!r} is null", source=source, row=place, expected="a text or a number")
     if value is None:
         raise DataError(f"there is no {name!r}", source=source, row=place, found=", ".join(map(str, row)))
     if isinstance(value, (dict, list)):
