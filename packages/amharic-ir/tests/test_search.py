@@ -1,5 +1,8 @@
 """The searcher, on real news and on small texts."""
 
+import re
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +50,34 @@ def test_what_is_found_is_shown_where_it_stands():
     assert highlight("ሰላም", [], Analyzer()) == []
 
 
+def test_every_place_of_a_word_is_shown_and_the_snippet_is_where_most_are():
+    text = " ".join(["ቃል"] * 500 + ["አለም", "ቃል", "ዓለም"] + ["ቃል"] * 500 + ["ዐለም"])
+    spans = highlight(text, Analyzer().tokens_of("ዓለም"), Analyzer())
+    assert [text[start:end] for start, end in spans] == ["አለም", "ዓለም", "ዐለም"]
+    assert "[አለም] ቃል [ዓለም]" in Searcher.build([text]).hits("ዓለም")[0].marked()
+
+
+def test_a_book_is_shown_in_time_that_grows_with_its_length():
+    book = "ዓለም " * 100_000
+    begin = time.perf_counter()
+    assert len(Searcher.build([book]).hits("አለም")[0].highlights) == 100_000
+    assert time.perf_counter() - begin < 20  # pairs of highlights alone would take minutes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: Searcher.build("notes"), "docs='notes'; expected texts, not a name: read_documents reads"),
+        (lambda: Searcher.build(Documents.of(TEXTS).table.to_pandas()), "docs is a table (DataFrame)"),
+        (lambda: Searcher.build(TEXTS).add("d"), "docs='d'; expected texts"),
+        (lambda: Searcher.build(TEXTS).remove("a"), "docs='a'; expected a list of ids"),
+    ],
+)
+def test_what_would_be_misread_is_one_error(call, message):
+    with pytest.raises(ArgumentError, match=re.escape(message)):
+        call()
+
+
 def test_adding_removing_saving_and_opening(tmp_path):
     searcher = Searcher.build(Documents.of(TEXTS, titles={"a": "ርዕስ", "b": "", "c": ""}))
     searcher.add({"d": "አዲስ ሰላም"}).remove(["b"])
@@ -60,7 +91,7 @@ def test_adding_removing_saving_and_opening(tmp_path):
     assert len(again.add({"e": "አለም"})) == 4
     with pytest.raises(ArgumentError, match="document 'a' is indexed already"):
         searcher.add({"a": "x"})
-    with pytest.raises(DataError, match="no index can be read from it"):
+    with pytest.raises(DataError, match="no index is in the folder"):
         Searcher.open(tmp_path)
     with pytest.raises(FileNotFoundError, match="there is no folder"):
         Searcher.open(tmp_path / "nowhere")

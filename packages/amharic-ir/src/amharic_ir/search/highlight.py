@@ -1,5 +1,6 @@
 """Which words of a text a query found it by."""
 
+from bisect import bisect_left
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -21,11 +22,15 @@ def highlight(text: str, query_tokens: Iterable[str], analyzer: Analyzer, *, lea
     """
     wanted = set(query_tokens)
     words = replace(analyzer, tokens="whitespace" if analyzer.tokens == "whitespace" else "word")
-    found: list[Span] = []
-    for word, start, end in words.spans(text):
+
+    def counts(word: str) -> bool:
         tokens = analyzer.tokens_of_word(word)
-        if sum(token in wanted for token in tokens) < least * len(tokens):
-            continue
+        return sum(token in wanted for token in tokens) >= least * len(tokens)
+
+    # Each word is judged once, however often it stands: a text may be a book.
+    counted = {word for word in set(words.words_of(words.normalize(text))) if counts(word)}
+    found: list[Span] = []
+    for _, start, end in words.spans(text, words=counted):
         # An abbreviation is several words in one place.
         if found and start < found[-1][1]:
             found[-1] = (found[-1][0], max(end, found[-1][1]))
@@ -38,10 +43,12 @@ def snippet(text: str, spans: list[Span], width: int = 160) -> Span:
     """The part of a text, cut between words, of at most `width` characters, that holds most highlighted ones."""
     if len(text) <= width:
         return 0, len(text)
-    starts = [start for start, _ in spans] or [0]
+    starts = [start for start, _ in spans]
     best, begin = -1, 0
-    for start in starts:
-        inside = sum(min(end, start + width) - first for first, end in spans if start <= first < start + width)
+    for place, start in enumerate(starts):
+        until = start + width
+        near = spans[place : bisect_left(starts, until)]
+        inside = sum(min(end, until) - first for first, end in near)
         if inside > best:
             best, begin = inside, start
     begin = max(0, min(begin - width // 8, len(text) - width))

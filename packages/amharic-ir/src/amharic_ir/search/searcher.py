@@ -13,7 +13,7 @@ from amharic_ir.text.analyzer import Analyzer
 from irworks.data import Collection, Documents, Run
 from irworks.data.damage import refused
 from irworks.encoders import CrossEncoder, Scorer
-from irworks.errors import ArgumentError
+from irworks.errors import ArgumentError, DataError
 from irworks.retrieval import BM25, Hybrid, Rerank, Retriever
 from irworks.retrieval.hybrid import EncoderScorer
 from irworks.retrieval.protocol import as_queries
@@ -104,13 +104,14 @@ class Searcher:
             passage_words: For "dense": longer documents are cut into passages of so many words, and count by the best.
 
         Raises:
-            ArgumentError: The method is unknown, a model cannot be had, or the queries are a test split.
+            ArgumentError: `docs` is no texts, the method is unknown, a model cannot be had, or the queries are a test
+                split.
             MissingDependencyError: What an encoder needs is not installed.
         """
         names = arms_of(method)
         analyzer = analyzer or Analyzer()
         arms = {name: empty_arm(name, analyzer, model, passage_words) for name in names}
-        kept = docs if isinstance(docs, Documents) else Documents.of(docs)
+        kept = _documents(docs)
         texts = dict(zip(kept.places, kept.texts(), strict=True))
         for arm in arms.values():
             arm.add(texts)
@@ -148,7 +149,7 @@ class Searcher:
         """
         import pyarrow as pa
 
-        more = docs if isinstance(docs, Documents) else Documents.of(docs)
+        more = _documents(docs)
         texts = dict(zip(more.places, more.texts(), strict=True))
         for arm in self.arms.values():
             arm.add(texts)
@@ -164,6 +165,8 @@ class Searcher:
         """
         import pyarrow as pa
 
+        if isinstance(docs, str):
+            raise ArgumentError(f"docs={docs!r}; expected a list of ids")
         for arm in self.arms.values():
             arm.remove(docs)
         gone = set(docs)
@@ -255,6 +258,8 @@ class Searcher:
         folder = Path(path)
         if not folder.is_dir():
             raise FileNotFoundError(f"there is no folder {folder}")
+        if not (folder / "searcher.json").is_file():
+            raise DataError("no index is in the folder", source=folder, expected="a folder that Searcher.save wrote")
         with refused("no index can be read from it", folder, expected="a folder that Searcher.save wrote"):
             facts = json.loads((folder / "searcher.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
@@ -280,6 +285,14 @@ class _Lexical:
     def search(self, queries: Mapping[str, str] | Sequence[str] | str, k: int = 10) -> Run:
         """As `Retriever.search`."""
         return self.inner.search({query: as_typed_and_as_sera(text) for query, text in as_queries(queries).items()}, k)
+
+
+def _documents(docs: Documents | Mapping[str, str] | Sequence[str]) -> Documents:
+    if isinstance(docs, str | Path):
+        raise ArgumentError(f"docs={str(docs)!r}; expected texts, not a name: read_documents reads files and folders")
+    if getattr(docs, "ndim", 1) != 1:
+        raise ArgumentError(f"docs is a table ({type(docs).__name__}); expected texts, such as one of its columns")
+    return docs if isinstance(docs, Documents) else Documents.of(docs)
 
 
 def _shares(arms: Mapping[str, Arm]) -> dict[str, float]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, Self
 
@@ -146,8 +146,13 @@ class Analyzer:
             first, last = max(begin - edge, 0), min(begin + self.n - edge, len(word))
             yield mark + framed[begin : begin + self.n], first, last
 
-    def spans(self, text: str) -> list[Token]:
-        """The tokens of a text with where they stand in it: `text[token.start:token.end]` is what each was made of."""
+    def spans(self, text: str, *, words: Collection[str] | None = None) -> list[Token]:
+        """The tokens of a text with where they stand in it: `text[token.start:token.end]` is what each was made of.
+
+        Args:
+            text: As it is.
+            words: Only tokens of these, of `words_of(normalize(text))`; None: of all.
+        """
         aligned = self._rewritten(Aligned.of(text))
         pattern = _BETWEEN_SPACES if self.tokens == "whitespace" else _WORD
         starts, ends = aligned.start, aligned.end
@@ -155,7 +160,7 @@ class Analyzer:
         assert ends is not None
         found = []
         for match in pattern.finditer(aligned.text):
-            if match[0] in self.stopwords:
+            if match[0] in self.stopwords or (words is not None and match[0] not in words):
                 continue
             for token, first, last in self._parts(match[0]):
                 begin, until = match.start() + first, match.start() + last - 1
