@@ -36,6 +36,10 @@ def test_an_index_is_built_searched_and_measured(notes):
     ("words", "message"),
     [
         (["search", "nowhere", "x"], "there is no folder nowhere"),
+        (["search", ".", "x"], "no index is in the folder"),
+        (["analyze"], "there is no text; expected one, or --export"),
+        (["index", "docs.tsv", "--out", "index", "--model", "m"], "--model goes with dense or late; --method is bm25"),
+        (["index", "docs.tsv", "--out", "index", "--passage-words", "9"], "--passage-words goes with dense"),
         (["index", "nothing.tsv", "--out", "index"], "no such file or folder"),
         (["index", "docs.tsv", "--out", "index", "--text-field", "body"], "there is no 'body'"),
     ],
@@ -46,6 +50,23 @@ def test_bad_input_is_one_sentence(notes, words, message):
     assert message in done.err
     assert len(done.err.strip().splitlines()) == 1
     assert not (notes / "index").exists()
+
+
+@pytest.mark.parametrize(
+    ("judged", "message"),
+    [
+        ("1 0 x 1\n", "none of the judged documents is in index (found 'x'; expected such as 'a')"),
+        ("3 0 a 1\n", "none of the judged queries is in topics.tsv (found '3'; expected such as '1')"),
+        ("", "none of the judged documents is in index (found 'none'; expected such as 'a')"),
+    ],
+)
+def test_judgements_of_something_else_are_told_and_count_for_nothing(notes, judged, message):
+    ok("index", "docs.tsv", "--out", "index")
+    (notes / "topics.tsv").write_text("id\ttext\n1\tሰላም\n", encoding="utf-8")
+    (notes / "judged.qrels").write_text(judged, encoding="utf-8")
+    done = run_main(cli.main, "amharic-ir", "evaluate", "index", "topics.tsv", "judged.qrels")
+    assert (done.status, done.out) == (2, "")
+    assert message in done.err
 
 
 def test_settings_of_another_engine_are_printed(notes):

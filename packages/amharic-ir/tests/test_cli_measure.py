@@ -136,7 +136,7 @@ def test_tokenizers_are_trained_and_compared(here):
         (["beir", "--methods", "tfidf"], "tfidf is no method; expected bm25"),
         (["beir", "--methods", "bm25:letters"], "there are no tokens 'letters'; expected one of: whitespace"),
         (["beir", "--methods", "bm25,bm25"], "--methods is bm25, bm25; expected at least one, each once"),
-        (["beir", "--methods", "empty"], "no index can be read from it"),
+        (["beir", "--methods", "empty"], "no index is in the folder"),
         (["beir", "--methods", "other"], "other is an index of other documents: '0' is in one of them alone"),
         (["beir", "beir", "--methods", "bm25"], "each under its own name"),
         (["other", "--methods", "bm25"], "other is an index, which has no queries; expected --topics and --qrels"),

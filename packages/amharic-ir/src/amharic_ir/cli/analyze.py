@@ -30,10 +30,13 @@ def analyze(
 ) -> None:
     """Show step by step how a text becomes tokens."""
     from amharic_ir.text.analyzer import Analyzer
+    from irworks.errors import ArgumentError
 
     if export is not None:
         _export(Analyzer(lang.value, tokens=tokens.value, n=n), export)
         return
+    if not text:
+        raise ArgumentError("there is no text; expected one, or --export")
     for step, result in Analyzer(lang.value, tokens=tokens.value, n=n).explain(text):
         typer.echo(f"{step:<10} {result}")
 

@@ -37,11 +37,17 @@ def index(
     import time
 
     from amharic_ir.search import Searcher
+    from amharic_ir.search.arms import arms_of
     from amharic_ir.text.analyzer import Analyzer
     from irworks.data.text_files import read_documents
-    from irworks.errors import DataError
+    from irworks.errors import ArgumentError, DataError
     from irworks.runtime.outputs import require_apart
 
+    arms = arms_of(method)
+    if model is not None and arms == ("bm25",):
+        raise ArgumentError(f"--model goes with dense or late; --method is {method}")
+    if passage_words is not None and "dense" not in arms:
+        raise ArgumentError(f"--passage-words goes with dense; --method is {method}")
     require_apart(out, [docs])
     if out.exists() and any(out.iterdir()) and not (out / "searcher.json").is_file():
         raise DataError("the folder holds something else", source=out, expected="an empty or new one, or an index")

@@ -23,6 +23,6 @@ def search(
         typer.echo(strict_json(rows))
         return
     for rank, hit in enumerate(hits, start=1):
-        typer.echo(f"{rank:>3}  {hit.doc}  {hit.score:.2f}\n     {hit.marked()}")
+        typer.echo(f"{rank:>3}  {hit.doc}  {hit.score:.2f}\n     {hit.marked().strip()}")
     if not hits:
         typer.echo("nothing found")

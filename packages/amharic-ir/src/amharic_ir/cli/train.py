@@ -60,7 +60,9 @@ def train(
     inverse_cloze: Annotated[
         bool, typer.Option("--inverse-cloze", help="Learn from documents alone: sentences ask for their texts.")
     ] = False,
-    mined: Annotated[Path | None, typer.Option(metavar="FILE", help="Negatives that mine wrote, of PAIRS.")] = None,
+    mined: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Negatives that mine wrote, of PAIRS; 4 a pair.")
+    ] = None,
     validation: Annotated[
         str | None,
         typer.Option(metavar="DATA", help="Queries to choose the best step by. Default: a tenth, split off."),

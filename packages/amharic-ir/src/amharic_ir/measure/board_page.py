@@ -148,6 +148,6 @@ def _how(board: "Leaderboard") -> str:
             f"counts 0, and so does one without a letter or digit, of which there are {empty}.",
             f"Test: {TESTS[board.test]}, two-sided ({test}); p-values corrected by Holm's method. {other}",
             "Intervals: percentile bootstrap over queries, 2,000 samples, 95%, seed 0. Seconds are those of searching "
-            "all queries in one call, divided by their number.",
+            "all queries in one call, once the first had been asked alone, divided by their number.",
         ]
     )

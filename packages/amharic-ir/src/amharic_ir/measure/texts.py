@@ -49,7 +49,9 @@ def statistics(standing: "Standing", system: str, measure: str) -> list[float]:
 
 
 def foot(board: "Leaderboard") -> str:
-    """What the star means."""
+    """What the star means, and the intervals."""
+    if all(len(standing.reports) == 1 for standing in board.standings):
+        return "Intervals are 95%."
     other = "the best" if board.baseline is None else board.baseline
     return f"* differs from {other}: {TESTS[board.test]}, p < .05 after Holm's correction. Intervals are 95%."
 
