@@ -70,13 +70,12 @@ def test_as_much_text_is_as_much_in_search_as_in_training(amharic, tmp_path, mon
     from amharic_ir.claims import dense
 
     seen = []
-    trained = dense.trained
 
-    def spy(ctx, world, base, seed, kind, **lengths):
+    def untrained(_ctx, _world, base, _seed, _kind, **lengths):
         seen.append({**lengths, "search": (base.settings.query_length, base.settings.doc_length)})
-        return trained(ctx, world, base, seed, kind, **lengths)
+        return base
 
-    monkeypatch.setattr(dense, "trained", spy)
+    monkeypatch.setattr(dense, "trained", untrained)
     evidence = CLAIMS.run(Context("smoke", (0,), tmp_path, device="cpu"), "tokenizer-dense")
     assert [each["search"] for each in seen[:3]] == [(32, 288)] * 3
     query, doc = seen[3]["search"]

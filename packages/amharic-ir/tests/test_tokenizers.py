@@ -52,8 +52,10 @@ def test_tokenizers_of_one_name_are_told_apart_or_refused():
 
 def test_languages_come_in_their_order(amharic):
     lines = (amharic / "ntrex" / "amh.txt").read_text(encoding="utf-8").splitlines()
+    # A quarter of the sentences of each language.
     many = [
-        line.split("\t")[1] for line in (amharic / "ntrex" / "multi_100.tsv").read_text(encoding="utf-8").splitlines()
+        line.split("\t")[1]
+        for line in (amharic / "ntrex" / "multi_100.tsv").read_text(encoding="utf-8").splitlines()[::4]
     ]
     english = (amharic / "ntrex" / "eng.txt").read_text(encoding="utf-8").splitlines()
     trained = [
