@@ -28,7 +28,7 @@ NEWS, AIRTC = "Amharic News", "2AIRTC"
 BASE, MEDIUM, BERT = "RoBERTa-Base-Amharic-Embed", "RoBERTa-Medium-Amharic-Embed", "BERT-Medium-Amharic-Embed"
 TUNED = "snowflake-arctic-embed-l-v2.0, fine-tuned"
 E5 = "multilingual-e5-large-instruct"
-# Nothing is drawn but the signs of tests, which have seeds of their own.
+# Nothing is drawn but the signs of tests, which have seeds of their own; and to train so large a model takes hours.
 ONE_SEED = {"smoke": 1, "small": 1, "full": 1}
 _LEXICAL = "BM25 (llama-index default)"
 _MEASURES = ("RR@10", "nDCG@10", "R@10", "R@50", "R@100")
