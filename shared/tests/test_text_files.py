@@ -144,6 +144,7 @@ def test_squad_in_its_shapes(tmp_path, shape):
         ("a.jsonl", [""], "no document is in it"),
         ("a.tsv", ["id\ttext", "1\tx", "2"], "line 3: a row has other fields .found 1; expected 2: id, text"),
         ("a.csv", [], "the file is empty"),
+        ("a.csv", ["id,text,text", "1,x,y"], "line 1: column 'text' stands twice"),
         ("a.trec", ["<DOC>", "<TEXT>x</TEXT>", "</DOC>"], "line 1: a document has no <docno>"),
         ("a.trec", ["<DOC>", "<DOCNO>1</DOCNO>"], "line 1: <doc> is not closed"),
         ("a.xyz", ["x"], "no form of documents by its name"),

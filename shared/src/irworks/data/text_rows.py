@@ -84,6 +84,10 @@ def table_rows(source: Path) -> Iterator[Row]:
     for place, fields in _lines_as_rows(source) if apart else _quoted_rows(source, delimiter):
         if header is None:
             header = [name.strip() for name in fields]
+            if twice := [name for name in header if name and header.count(name) > 1]:
+                raise DataError(
+                    f"column {twice[0]!r} stands twice", source=source, row=place, expected="each name once"
+                )
         elif fields:
             if len(fields) != len(header):
                 expected = f"{len(header)}: {', '.join(header)}"
