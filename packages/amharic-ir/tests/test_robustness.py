@@ -94,6 +94,8 @@ def test_robustness_is_a_page_a_table_and_rows(typed, tmp_path):
     [
         ({"kinds": ["typo"]}, "kind='typo'; expected one of: homophone"),
         ({"kinds": []}, "kinds is []"),
+        ({"kinds": "drop"}, "kinds='drop'; expected a list"),
+        ({"p": 0.5}, "p=0.5; expected a list"),
         ({"kinds": ["drop", "drop"]}, "kinds is ['drop', 'drop']; expected at least one, each once"),
         ({"p": [2]}, "p=2; expected within [0, 1]"),
         ({"seeds": []}, "seeds is []"),

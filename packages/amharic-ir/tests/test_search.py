@@ -70,6 +70,7 @@ def test_a_book_is_shown_in_time_that_grows_with_its_length():
         (lambda: Searcher.build("notes"), "docs='notes'; expected texts, not a name: read_documents reads"),
         (lambda: Searcher.build(Documents.of(TEXTS).table.to_pandas()), "docs is a table (DataFrame)"),
         (lambda: Searcher.build(TEXTS).add("d"), "docs='d'; expected texts"),
+        (lambda: Searcher.build(TEXTS).reranked(None), "model=None cannot rerank"),
         (lambda: Searcher.build(TEXTS).remove("a"), "docs='a'; expected a list of ids"),
     ],
 )

@@ -4,7 +4,7 @@ What was changed is known, since the changes are made here: `amharic_ir.text.per
 """
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +119,8 @@ def robustness(
     named = dict(searchers) if isinstance(searchers, Mapping) else {"": searchers}
     (measure,) = checked_measures([measure])
     for what, given in (("searchers", named), ("kinds", kinds), ("p", p), ("seeds", seeds)):
+        if isinstance(given, str) or not isinstance(given, Iterable):
+            raise ArgumentError(f"{what}={given!r}; expected a list")
         _require_distinct(what, list(given))
     if unknown := [kind for kind in kinds if kind not in PERTURBATIONS]:
         raise ArgumentError(f"kind={unknown[0]!r}; expected one of: {', '.join(PERTURBATIONS)}")

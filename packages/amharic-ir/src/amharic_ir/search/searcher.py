@@ -12,7 +12,7 @@ from amharic_ir.search.latin import BothReadings, as_typed_and_as_sera
 from amharic_ir.text.analyzer import Analyzer
 from irworks.data import Collection, Documents, Run
 from irworks.data.damage import refused
-from irworks.encoders import CrossEncoder, Scorer
+from irworks.encoders import CrossEncoder, Encoder, Scorer, TokenEncoder
 from irworks.errors import ArgumentError, DataError
 from irworks.retrieval import BM25, Hybrid, Rerank, Retriever
 from irworks.retrieval.hybrid import EncoderScorer
@@ -136,7 +136,12 @@ class Searcher:
             model: A `Scorer`, such as `irworks.encoders.CrossEncoder`; an encoder of texts or tokens; or the name or
                 folder of a cross-encoder.
             depth: Documents that are judged; the others stay below.
+
+        Raises:
+            ArgumentError: The model scores no texts.
         """
+        if not isinstance(model, str | Path | Scorer | Encoder | TokenEncoder):
+            raise ArgumentError(f"model={model!r} cannot rerank; expected a scorer, an encoder, a name or a folder")
         scorer = CrossEncoder(str(model)) if isinstance(model, str | Path) else model
         judge = scorer if isinstance(scorer, Scorer) else EncoderScorer(scorer)
         return Searcher(self.docs, self.arms, self.analyzer, weights=self.weights, reranker=(judge, depth))
