@@ -98,6 +98,12 @@ def test_an_encoder_without_a_projection_gets_one_and_stays_as_it_was(folder):
     assert equal(tokens(base), before)
 
 
+def test_an_encoder_that_keeps_some_dimensions_alone_is_for_search(folder):
+    encoder = SentenceEncoder(folder, truncate_dim=8, device="cpu")
+    with pytest.raises(ArgumentError, match=r"truncate_dim=8 is for search; train with loss='matryoshka'"):
+        bi_encoder(PAIRS, encoder)
+
+
 def test_seeds_alone_decide_as_well(folder):
     found = [
         tokens(late_interaction(PAIRS, folder, token_dim=8, config=TrainConfig(**{**vars(QUICK), "seed": seed}))[0])

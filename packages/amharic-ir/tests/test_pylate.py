@@ -91,3 +91,8 @@ def test_a_model_in_hand_is_taken_as_it_is(folder):
 def test_what_is_no_model_is_refused_by_name(folder, tmp_path):
     with pytest.raises(ArgumentError, match="no ColBERT can be had of"):
         PylateEncoder(str(tmp_path / "absent"), device="cpu")
+
+
+def test_a_blank_text_has_no_token(folder):
+    found = PylateEncoder(str(folder), device="cpu").encode_tokens([" ", "ቡና", ""])
+    assert (np.diff(found.offsets) > 0).tolist() == [False, True, False]

@@ -54,19 +54,23 @@ class PylateEncoder:
         return int(self.model.get_sentence_embedding_dimension())
 
     def encode_tokens(self, texts: Sequence[str], kind: Kind = "doc") -> TokenVectors:
-        """As `TokenEncoder.encode_tokens`; the marks that the model puts around a text are tokens, too."""
+        """As `TokenEncoder.encode_tokens`; the marks that the model puts around a text are tokens, too.
+
+        A blank text has none.
+        """
+        empty = np.zeros((0, self.token_dim), dtype=np.float32)
+        parts = [empty] * len(texts)
+        spoken = [place for place, text in enumerate(texts) if text.strip()]
         # PyLate looks at the first text to see what it is given.
-        found = (
-            ()
-            if not texts
-            else self.model.encode(
-                list(texts),
+        if spoken:
+            found = self.model.encode(
+                [texts[place] for place in spoken],
                 batch_size=self.batch_size,
                 is_query=kind == "query",
                 normalize_embeddings=True,
                 show_progress_bar=False,
             )
-        )
-        parts = [np.asarray(each, dtype=np.float32).reshape(-1, self.token_dim) for each in found]
+            for place, each in zip(spoken, found, strict=True):
+                parts[place] = np.asarray(each, dtype=np.float32).reshape(-1, self.token_dim)
         offsets = np.append(0, np.cumsum([len(each) for each in parts], dtype=np.int64)).astype(np.int64)
-        return TokenVectors(np.concatenate([np.zeros((0, self.token_dim), dtype=np.float32), *parts]), offsets)
+        return TokenVectors(np.concatenate([empty, *parts]), offsets)

@@ -82,6 +82,14 @@ class Documents:
     def __len__(self) -> int:
         return int(self.table.num_rows)
 
+    def to_dict(self) -> dict[str, str]:
+        """{id: text} of all, as `texts` gives them.
+
+        Raises:
+            ArgumentError: An id stands twice.
+        """
+        return dict(zip(self.places, self.texts(), strict=True))
+
     def __getitem__(self, doc: str) -> str:
         """The text of a document by its id, behind its title, if it has one."""
         return next(self.texts([self.places[doc]]))

@@ -24,12 +24,12 @@ class Bags:
     """Texts as tokens, tokens as rows of a table; a token's vector is the mean of its rows.
 
     Attributes:
-        rows: int64 [n_rows], token after token.
+        rows: int32 [n_rows], token after token.
         token_offsets: int64 [n_tokens + 1], text after text.
         text_offsets: int64 [n_texts + 1].
     """
 
-    rows: Ints
+    rows: NDArray[np.int32]
     token_offsets: Ints
     text_offsets: Ints
 
@@ -37,7 +37,7 @@ class Bags:
     def of(cls, texts: Sequence[Sequence[int]]) -> "Bags":
         """Of texts whose tokens are one row each."""
         sizes = np.fromiter(map(len, texts), np.int64, len(texts))
-        rows = np.fromiter(chain.from_iterable(texts), np.int64, int(sizes.sum()))
+        rows = np.fromiter(chain.from_iterable(texts), np.int32, int(sizes.sum()))
         return cls(rows, np.arange(len(rows) + 1, dtype=np.int64), np.append(0, np.cumsum(sizes)).astype(np.int64))
 
     def __len__(self) -> int:

@@ -63,7 +63,7 @@ class BagNetwork(nn.Module):
     def forward(self, bags: Bags, kind: Kind) -> Embedded:
         """Read a batch of texts."""
         device = self.table.weight.device
-        rows, begins = (torch.from_numpy(part).to(device) for part in (bags.rows, bags.token_offsets[:-1]))
+        rows, begins = (torch.from_numpy(part).to(device, torch.int64) for part in (bags.rows, bags.token_offsets[:-1]))
         flat, flat_weight = self.table(rows, begins), self.importance(rows, begins)[:, 0].exp()
         sizes = torch.from_numpy(bags.text_offsets[1:] - bags.text_offsets[:-1])
         longest = max(int(sizes.max()) if len(sizes) else 0, 1)

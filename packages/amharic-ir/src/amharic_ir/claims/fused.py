@@ -11,7 +11,6 @@ from amharic_ir.claims.trained import (
     NOTE,
     SIZES,
     Remembered,
-    document_texts,
     index,
     means,
     of_run,
@@ -177,11 +176,11 @@ def from_scratch(ctx: Context) -> Evidence:
     plain = Analyzer(tokens="whitespace", steps=())
     ways: dict[str, dict[str, NDArray[np.float64]]] = {}
     for name, collection in world.tests.items():
-        lsa = LatentSemantics(list(document_texts(collection).values()), ctx.pick(smoke=16, small=256, full=256))
+        lsa = LatentSemantics(list(collection.docs.texts()), ctx.pick(smoke=16, small=256, full=256))
         ways[name] = {
             "BM25, 3-grams": ranks(Searcher.build(collection.docs), collection),
             "BM25, whitespace": ranks(Searcher.build(collection.docs, analyzer=plain), collection),
-            f"LSA-{lsa.dim}, 3-grams": ranks(Dense(lsa).add(document_texts(collection)), collection),
+            f"LSA-{lsa.dim}, 3-grams": ranks(Dense(lsa).add(collection.docs.to_dict()), collection),
         }
     learned: dict[tuple[str, str], list[NDArray[np.float64]]] = {}
     for label, supervised in (("encoder", True), ("encoder, inverse cloze alone", False)):

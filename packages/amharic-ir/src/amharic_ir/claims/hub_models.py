@@ -168,7 +168,7 @@ class Bench:
 
     def __init__(self, ctx: Context, collection: "Collection", measures: Sequence[str], name: str = "") -> None:
         self.ctx, self.collection, self.measures, self.name = ctx, collection, tuple(measures), name
-        self.texts = dict(zip(collection.docs.ids, collection.docs.texts(), strict=True))
+        self.texts = collection.docs.to_dict()
         self.queries = {query: collection.queries[query] for query, judged in collection.qrels.items() if judged}
         self.reports: dict[str, Report] = {}
 

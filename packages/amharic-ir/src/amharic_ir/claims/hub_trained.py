@@ -147,7 +147,7 @@ def _late(ctx: Context, places: Places, parts: "Splits", test: "Collection") -> 
     from amharic_ir.train import Pairs, TrainConfig, late_interaction, mine
     from irworks.retrieval import BM25
 
-    index = BM25(Analyzer()).add(dict(zip(test.docs.ids, test.docs.texts(), strict=True)))
+    index = BM25(Analyzer()).add(test.docs.to_dict())
     negatives = mine(index, parts.train, n=_MINED, held_out=test)
     encoder, _ = late_interaction(
         Pairs.of(parts.train, negatives),

@@ -43,7 +43,7 @@ def _sizes(ctx: Context) -> tuple[int, int]:
     return ctx.pick(smoke=(1_000, 2_000), small=(8_000, 32_000), full=(8_000, 32_000))
 
 
-def trained(ctx: Context) -> "dict[str, PieceTokenizer]":
+def tokenizers_of(ctx: Context) -> "dict[str, PieceTokenizer]":
     """Tokenizers by name: of Amharic and of 130 languages in two sizes, of English bytes in one.
 
     The Amharic ones learn from bodies and headlines of the articles that are not in the test part.
@@ -53,7 +53,7 @@ def trained(ctx: Context) -> "dict[str, PieceTokenizer]":
 
     folder = ctx.data("masakhanews-amh")
     news, unseen = masakhanews(folder), masakhanews(folder, part="test").queries
-    bodies = dict(zip(news.docs.ids, news.docs.texts(), strict=True))
+    bodies = news.docs.to_dict()
     amharic = [text for doc, head in news.queries.items() if doc not in unseen for text in (bodies[doc], head)]
     small, large = _sizes(ctx)
     many = references(ctx)
@@ -95,7 +95,7 @@ def tokenizer_fertility(ctx: Context) -> Evidence:
     from amharic_ir.tokenizers import fertility
     from irworks.stats import bootstrap
 
-    made = trained(ctx)
+    made = tokenizers_of(ctx)
     docs = masakhanews(ctx.data("masakhanews-amh"), part="test")
     bodies = [docs.docs[doc] for doc in list(docs.queries)[: ctx.pick(smoke=20, small=200, full=200)]]
     table = fertility(made, bodies, limit=LIMIT)
@@ -179,7 +179,7 @@ def _ranks(collection: "Collection", pieces: _Pieces) -> "NDArray[np.float64]":
     from irworks.metrics import evaluate_run
     from irworks.retrieval import BM25
 
-    docs = dict(zip(collection.docs.ids, collection.docs.texts(), strict=True))
+    docs = collection.docs.to_dict()
     run = BM25(pieces).add(docs).search(dict(collection.queries), 10)
     values: NDArray[np.float64] = evaluate_run(run, collection.qrels, ["RR@10"])["RR@10"].to_numpy()
     return values
@@ -207,7 +207,7 @@ def tokenizer_sparse(ctx: Context) -> Evidence:
     from amharic_ir.datasets import masakhanews
     from irworks.stats import bootstrap
 
-    made = trained(ctx)
+    made = tokenizers_of(ctx)
     of_test = masakhanews(ctx.data("masakhanews-amh"), part="test").queries
     small, large = _sizes(ctx)
     pairs = (

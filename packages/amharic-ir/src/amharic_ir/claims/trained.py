@@ -15,7 +15,19 @@ if TYPE_CHECKING:
     from irworks.encoders import Bags, Cut, TinyEncoder
     from irworks.retrieval import Retriever
 
-__all__ = ["DATA", "NOTE", "SIZES", "Remembered", "TrainedWorld", "document_texts", "ranks", "trained", "trained_world"]
+__all__ = [
+    "DATA",
+    "NOTE",
+    "SIZES",
+    "Remembered",
+    "TrainedWorld",
+    "index",
+    "means",
+    "of_run",
+    "ranks",
+    "trained",
+    "trained_world",
+]
 
 DATA = ("masakhanews-amh", "amqa")
 # Of texts so many tokens are read: a body's lead.
@@ -62,7 +74,7 @@ def trained_world(ctx: Context, *, supervised: bool = True) -> TrainedWorld:
     asked, _, unseen = _some([*split(amqa(ctx.data("amqa")), validation=0.1, test=0.2, seed=0)], some)
     tests = {"news": test, "questions": unseen}
     held = {same_text(text) for one in (*tests.values(), validation) for text in one.queries.values()}
-    docs = document_texts(heads)
+    docs = heads.docs.to_dict()
     cloze = inverse_cloze(docs.values(), per_doc=ctx.pick(smoke=1, small=2, full=5), seed=0)
     known = Pairs.of(heads).joined(Pairs.of(asked)).joined(cloze) if supervised else cloze
     kept = [place for place, text in enumerate(known.queries) if same_text(text) not in held]
@@ -82,11 +94,6 @@ def _some(parts: "Sequence[Collection]", n: int | None) -> "list[Collection]":
     asked = dict.fromkeys(doc for part in found for judged in part.qrels.values() for doc in judged)
     docs = Documents.of({doc: parts[0].docs[doc] for doc in asked})
     return [replace(part, docs=docs) for part in found]
-
-
-def document_texts(collection: "Collection") -> dict[str, str]:
-    """{id: text} of all documents."""
-    return dict(zip(collection.docs.ids, collection.docs.texts(), strict=True))
 
 
 def trained(
@@ -139,7 +146,7 @@ def index(encoder: Any, kind: str, collection: "Collection") -> "Retriever":
     from irworks.retrieval import Dense, LateInteraction
 
     empty = Dense(encoder) if kind == "single" else LateInteraction(encoder)
-    return empty.add(document_texts(collection))
+    return empty.add(collection.docs.to_dict())
 
 
 def ranks(retriever: "Retriever", collection: "Collection") -> "NDArray[np.float64]":

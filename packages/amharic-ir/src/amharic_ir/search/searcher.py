@@ -112,7 +112,7 @@ class Searcher:
         analyzer = analyzer or Analyzer()
         arms = {name: empty_arm(name, analyzer, model, passage_words) for name in names}
         kept = _documents(docs)
-        texts = dict(zip(kept.places, kept.texts(), strict=True))
+        texts = kept.to_dict()
         for arm in arms.values():
             arm.add(texts)
         searcher = cls(kept, arms, analyzer, weights=weights)
@@ -155,7 +155,7 @@ class Searcher:
         import pyarrow as pa
 
         more = _documents(docs)
-        texts = dict(zip(more.places, more.texts(), strict=True))
+        texts = more.to_dict()
         for arm in self.arms.values():
             arm.add(texts)
         tables = [self.docs.table, more.table]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amharic_ir.train.config import PAPER, TrainConfig
+from irworks.errors import ArgumentError
 
 if TYPE_CHECKING:
     from amharic_ir.encoders import SentenceEncoder, TinyEncoder
@@ -30,7 +31,7 @@ def encoder_of(
             come.
 
     Raises:
-        ArgumentError: There is no such encoder.
+        ArgumentError: There is no such encoder, or it keeps some dimensions of its vectors alone.
         DataError: Its folder is damaged.
         MissingDependencyError: What it needs is not installed.
     """
@@ -46,6 +47,10 @@ def encoder_of(
         found.network = copy.deepcopy(base.network)
         if not isinstance(found, TinyEncoder):
             found.model = found.network.model
+    if not isinstance(found, TinyEncoder) and found.truncate_dim is not None:
+        raise ArgumentError(
+            f"truncate_dim={found.truncate_dim} is for search; train with loss='matryoshka' and dims=, all dimensions"
+        )
     if token_dim is not None and not isinstance(found, TinyEncoder) and found.network.projection is None:
         _project(found, token_dim, seed)
     return found  # type: ignore[no-any-return]

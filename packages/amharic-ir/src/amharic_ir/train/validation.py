@@ -51,7 +51,7 @@ class Validation:
         from irworks.retrieval import Dense, LateInteraction
 
         docs = self.collection.docs
-        texts = dict(zip(docs.ids, docs.texts(), strict=True))
+        texts = docs.to_dict()
         index = LateInteraction(self.encoder) if self.late else Dense(self.encoder)
         asked = {query: self.collection.queries[query] for query in self.collection.qrels}
         found = evaluate_run(index.add(texts).search(asked, 10), self.collection.qrels, ["nDCG@10"])
