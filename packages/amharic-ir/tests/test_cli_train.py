@@ -14,6 +14,7 @@ from amharic_ir import cli
 from amharic_ir.cli.generated import with_settings
 from amharic_ir.encoders import load
 from amharic_ir.train import TrainConfig
+from amharic_ir.train.outcome import Outcome
 from irworks.testing import run_main
 
 N = 60
@@ -118,10 +119,17 @@ def test_documents_alone_are_learned_from_and_no_more_is_said_than_was_found(her
     assert "validation queries (a tenth, split off)" in told
     assert "which flatters it" in told
     told = ok(*asked, "--epochs", "1", "--learning-rate", "1e-9").out
-    assert "No telling whether the trained encoder is better than it was: the interval holds 0." in told
+    assert "Training made it no better: the encoder finds what it found before." in told
 
 
-def test_an_encoder_that_became_worse_is_called_so(here):
+def test_a_gain_whose_interval_holds_0_is_no_telling():
+    before, after = np.array([0.5, 0.2, 1.0, 0.4]), np.array([0.9, 0.1, 0.9, 0.4])
+    assert Outcome(before, after, before).verdict.endswith("is better than it was: the interval holds 0")
+    assert Outcome(before, before + 0.1, before).verdict == "the trained encoder is better than it was"
+    assert Outcome(before[:1], after[:1], before[:1]).verdict.endswith("there is one validation query")
+
+
+def test_an_encoder_that_training_makes_no_better_stays_as_it_was(here):
     judged = ("--validation", "beir", "--out", here / "m", "--batch-size", "16", "--learning-rate", "0.02")
     told = ok("train", "beir", *judged, "--epochs", "8").out
     assert "The trained encoder is better than it was." in told
@@ -130,7 +138,8 @@ def test_an_encoder_that_became_worse_is_called_so(here):
     jsonl(here / "wrong.jsonl", [{**row, "body": bodies[i - 7]} for i, row in enumerate(rows[:40])])
     wrong = ("train", here / "wrong.jsonl", *FIELDS, "--base", here / "m", *judged[:-2], "--out", here / "n")
     told = ok(*wrong, "--epochs", "6", "--learning-rate", "0.05").out
-    assert "The trained encoder is worse than it was: do not use it." in told
+    assert "Training made it no better: the encoder finds what it found before." in told
+    assert "Step 0 is kept" in told
 
 
 def test_negatives_are_mined_and_learned_from(here):

@@ -303,13 +303,22 @@ def scripted(monkeypatch, values):
 
 
 def test_the_best_step_is_kept_and_the_first_of_equals(pairs, validation, monkeypatch):
-    seen = scripted(monkeypatch, [0.2, 0.5, 0.5, 0.1])
+    seen = scripted(monkeypatch, [0.1, 0.2, 0.5, 0.5, 0.1])
     config = TrainConfig(epochs=4, batch_size=50, checks_per_epoch=1)
     encoder, history = bi_encoder(pairs, small(), config=config, validation=validation)
-    assert same(weights(encoder), seen[1])
-    assert not same(weights(encoder), seen[3])
-    assert (history.best_step, [step for step, _ in history.checks]) == (8, [4, 8, 12, 16])
+    assert same(weights(encoder), seen[2])
+    assert not same(weights(encoder), seen[4])
+    assert (history.best_step, [step for step, _ in history.checks]) == (8, [0, 4, 8, 12, 16])
     assert not encoder.network.training
+
+
+def test_an_encoder_that_training_makes_no_better_stays_as_it_was(pairs, validation, monkeypatch):
+    base = small()
+    scripted(monkeypatch, [0.5, 0.4, 0.5])
+    config = TrainConfig(epochs=2, batch_size=100)
+    encoder, history = bi_encoder(pairs, base, config=config, validation=validation)
+    assert same(weights(encoder), weights(base))
+    assert history.best_step == 0
 
 
 def test_patience_stops_in_the_middle_of_an_epoch(pairs, validation, monkeypatch, tmp_path):
@@ -319,23 +328,23 @@ def test_patience_stops_in_the_middle_of_an_epoch(pairs, validation, monkeypatch
         "validation": validation,
         "checkpoint": file,
     }
-    seen = scripted(monkeypatch, [0.5, 0.4, 0.5, 0.9])
+    seen = scripted(monkeypatch, [0.1, 0.5, 0.4, 0.5, 0.9])
     encoder, history = bi_encoder(pairs, small(), **options)
     # Four steps an epoch, looked at after the second and the last.
-    assert [step for step, _ in history.checks] == [2, 4, 6]
+    assert [step for step, _ in history.checks] == [0, 2, 4, 6]
     assert (history.best_step, len(history.losses)) == (2, 2)
-    assert same(weights(encoder), seen[0])
+    assert same(weights(encoder), seen[1])
     again, same_history = bi_encoder(pairs, small(), **options)
     assert same_history == history
-    assert same(weights(again), seen[0])
-    assert len(seen) == 3
+    assert same(weights(again), seen[1])
+    assert len(seen) == 4
 
 
 def test_all_checks_are_made_where_there_are_fewer_steps_than_checks(pairs, validation, monkeypatch):
-    scripted(monkeypatch, [0.1, 0.2, 0.3, 0.4])
+    scripted(monkeypatch, [0.0, 0.1, 0.2, 0.3, 0.4])
     config = TrainConfig(epochs=2, batch_size=100, checks_per_epoch=9)
     _, history = bi_encoder(pairs, small(), config=config, validation=validation)
-    assert [step for step, _ in history.checks] == [1, 2, 3, 4]
+    assert [step for step, _ in history.checks] == [0, 1, 2, 3, 4]
 
 
 def test_numbers_that_are_no_longer_finite_are_an_error(pairs, monkeypatch):

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -228,8 +229,6 @@ def _network(size: int, settings: TinySettings) -> "BagNetwork":
 def _libraries() -> tuple[Any, Any]:
     """torch, and the library of the files that networks are kept in."""
     try:
-        import safetensors.torch
-        import torch
+        return import_module("torch"), import_module("safetensors.torch")
     except ModuleNotFoundError as error:
         raise MissingDependencyError(str(error.name), "an encoder", "irworks[encoders]") from None
-    return torch, safetensors.torch

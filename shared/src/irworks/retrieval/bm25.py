@@ -112,7 +112,7 @@ class BM25:
         with refused("no index of BM25 can be read from it", folder, expected="a folder that BM25.save wrote"):
             facts = json.loads((folder / "bm25.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
-                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
+                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}; index anew")
             with np.load(folder / "tokens.npz", allow_pickle=False) as arrays:
                 tokens = Tokens(arrays["ids"], arrays["offsets"], list(facts["vocabulary"]))
             index = cls(analyzer, k1=facts["k1"], b=facts["b"])

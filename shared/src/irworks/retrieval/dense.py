@@ -248,7 +248,7 @@ class Dense:
         with refused("no index of vectors can be read from it", folder, expected="a folder that Dense.save wrote"):
             facts = json.loads((folder / "dense.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
-                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
+                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}; index anew")
             vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
             parts = {name: facts[name] for name in ("words", "passages", "factory")}
             index = cls(encoder, **parts, dtype=vectors.dtype.name)

@@ -155,7 +155,7 @@ class LateInteraction:
         with refused("no index of token vectors can be read from it", folder, expected=expected):
             facts = json.loads((folder / "late.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
-                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
+                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}; index anew")
             vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
             offsets = np.load(folder / "offsets.npy", allow_pickle=False).astype(np.int64, casting="safe")
             index = cls(encoder, dtype=vectors.dtype.name)

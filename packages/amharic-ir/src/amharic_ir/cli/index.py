@@ -64,7 +64,8 @@ def index(
         passage_words=passage_words,
     )
     searcher.save(out)
-    typer.echo(f"{len(found):,} documents, {method}, in {time.perf_counter() - begin:.1f} s: {out}")
+    documents = "1 document" if len(found) == 1 else f"{len(found):,} documents"
+    typer.echo(f"{documents}, {method}, in {time.perf_counter() - begin:.1f} s: {out}")
 
 
 def _of_hub(name: str, id_field: str | None, text_field: str | None, title_field: str | None) -> "Documents":

@@ -268,7 +268,7 @@ class Searcher:
         with refused("no index can be read from it", folder, expected="a folder that Searcher.save wrote"):
             facts = json.loads((folder / "searcher.json").read_text(encoding="utf-8"))
             if facts.get("format") != _FORMAT:
-                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}")
+                raise ValueError(f"its format is {facts.get('format')!r}, not {_FORMAT}; index anew")
             settings, saved, weights = json.dumps(facts["analyzer"]), dict(facts["arms"]), dict(facts["weights"])
             docs = Documents(pq.read_table(folder / "documents.parquet", memory_map=True))
         analyzer = Analyzer.from_json(settings, stemmer=stemmer)

@@ -22,7 +22,8 @@ class TrainConfig:
         symmetric: Whether documents also have to find their queries.
         query_length: Tokens of a query that training reads; None: as many as the encoder. Small encoders only.
         doc_length: Of a document.
-        negatives: Mined ones a pair, drawn anew each time; 0: those of the batch alone.
+        negatives: Mined ones a pair, drawn anew each time; 0: those of the batch alone. On the command line 4 where
+            some were mined.
         clip: Largest norm of the gradient.
         chunk: Pairs that are embedded at once, for batches that do not fit into memory (Gao et al. 2021, gradients
             cached); None: all of a batch.

@@ -46,7 +46,8 @@ def bi_encoder(
             dimensions as well; "distill": the scores of `pairs.taught`.
         dims: For "matryoshka"; by default all, half and a quarter.
         config: Settings; by default those of `TrainConfig`, and for a model of the hub `PAPER`.
-        validation: Judged queries by whose nDCG@10 the best step is chosen; None: the last step.
+        validation: Judged queries by whose nDCG@10 the best step is chosen, perhaps that before training; None:
+            the last step.
         held_out: What will be tested on: none of its queries may be among pairs or validation queries.
         checkpoint: File to keep the state in after each epoch, from which training goes on; an epoch that was
             interrupted begins again.

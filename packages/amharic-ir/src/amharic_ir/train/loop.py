@@ -102,6 +102,9 @@ class Training:
         epochs = range(self.epoch, self.config.epochs)
         # Dropout draws from the generator of torch itself, which afterwards is as it was.
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
+            if self.quality is not None and not self.checks:
+                # What training does not better is left as it was.
+                self._check(0)
             for epoch in progress(epochs, "training", total=len(epochs)) if len(epochs) > 1 else epochs:
                 if self._stops():
                     break
@@ -111,7 +114,7 @@ class Training:
         if self.best is not None:
             self.network.load_state_dict(self.best)
         self.network.eval()
-        return History(self.losses, self.checks, self.best_step or self.epoch * len(self.batches))
+        return History(self.losses, self.checks, self.best_step if self.checks else self.epoch * len(self.batches))
 
     def _train_epoch(self, epoch: int) -> None:
         # The state of dropout belongs to the epoch, so that one that was interrupted is the same again.
@@ -303,8 +306,9 @@ class Training:
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
         }
-        with atomic_path(path) as temporary:
-            torch.save(state, temporary)
+        # By a handle, as torch makes something of a file's name.
+        with atomic_path(path) as temporary, temporary.open("wb") as file:
+            torch.save(state, file)
 
     def _resume(self) -> None:
         if self.checkpoint is None or not self.checkpoint.is_file():
@@ -316,9 +320,9 @@ class Training:
             raise DataError("no checkpoint can be read from it", source=self.checkpoint, found=str(error)) from None
         if of != self._of:
             raise DataError(
-                "the checkpoint is of another training: another encoder, other pairs, validation queries or settings",
+                "the checkpoint is of another training: other pairs, queries to choose by, encoder, epochs or settings",
                 source=self.checkpoint,
-                hint="remove it, or give another checkpoint",
+                hint="Remove it, or give another checkpoint.",
             )
         self.epoch, self.losses = state["epoch"], state["losses"]
         self.checks = [(step, value) for step, value in state["checks"]]

@@ -56,11 +56,14 @@ class Outcome:
 
     @property
     def verdict(self) -> str:
-        """In words: better, worse, or no telling, by whether the interval of the gain holds 0."""
+        """In words: better, no telling, by whether the interval of the gain holds 0, or as it was.
+
+        It is not worse: the best step is chosen by the same queries, the first among them.
+        """
         if self.gain.low > 0:
             return "the trained encoder is better than it was"
-        if self.gain.high < 0:
-            return "the trained encoder is worse than it was: do not use it"
+        if np.array_equal(self.before, self.after):
+            return "training made it no better: the encoder finds what it found before"
         why = "the interval holds 0" if len(self.before) > 1 else "there is one validation query"
         return f"no telling whether the trained encoder is better than it was: {why}"
 
