@@ -228,10 +228,10 @@ def interrupt(monkeypatch, after):
     read = TinyEncoder.embed
     left = iter(range(after))
 
-    def embed(self, batch, kind):
+    def embed(self, batch, kind, *wanted):
         if self.network.training and next(left, None) is None:
             raise KeyboardInterrupt
-        return read(self, batch, kind)
+        return read(self, batch, kind, *wanted)
 
     monkeypatch.setattr(TinyEncoder, "embed", embed)
 

@@ -1,6 +1,7 @@
 """The network of small encoders; imports torch."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
@@ -8,7 +9,10 @@ from torch import nn
 from irworks.encoders.bags import Bags
 from irworks.encoders.protocol import Kind
 
-__all__ = ["BagNetwork", "Embedded"]
+__all__ = ["BagNetwork", "Embedded", "Wanted"]
+
+# What of a text: its vector, those of its tokens, or both.
+Wanted = Literal["both", "vectors", "tokens"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -16,8 +20,8 @@ class Embedded:
     """What an encoder makes of a batch of texts, with gradients.
 
     Attributes:
-        vectors: float [n, dim], of length 1; 0 for a text without tokens.
-        tokens: float [n, t, token_dim], of length 1 where `mask` is set.
+        vectors: float [n, dim], of length 1; 0 for a text without tokens; [n, 0] where they were not asked for.
+        tokens: float [n, t, token_dim], of length 1 where `mask` is set; [n, 0, token_dim] likewise.
         mask: bool [n, t].
     """
 
@@ -60,7 +64,7 @@ class BagNetwork(nn.Module):
             )
             self.layers = nn.TransformerEncoder(layer, layers, enable_nested_tensor=False)
 
-    def forward(self, bags: Bags, kind: Kind) -> Embedded:
+    def forward(self, bags: Bags, kind: Kind, wanted: Wanted = "both") -> Embedded:
         """Read a batch of texts."""
         device = self.table.weight.device
         rows, begins = (torch.from_numpy(part).to(device, torch.int64) for part in (bags.rows, bags.token_offsets[:-1]))
@@ -77,7 +81,11 @@ class BagNetwork(nn.Module):
             seen[:, 0] = True
             places = self.places.weight[:longest]
             padded = self.layers(padded + places, src_key_padding_mask=~seen) * mask[:, :, None]
-        mean = (padded * weight[:, :, None]).sum(dim=1)
-        vectors = nn.functional.normalize(self.head(mean), dim=-1)
-        tokens = nn.functional.normalize(self.project(padded), dim=-1)
-        return Embedded(vectors, tokens * weight[:, :, None] if kind == "query" else tokens, mask)
+        vectors, tokens = padded.new_zeros(len(bags), 0), padded.new_zeros(len(bags), 0, self.project.out_features)
+        if wanted != "tokens":
+            mean = (padded * weight[:, :, None]).sum(dim=1)
+            vectors = nn.functional.normalize(self.head(mean), dim=-1)
+        if wanted != "vectors":
+            tokens = nn.functional.normalize(self.project(padded), dim=-1)
+            tokens = tokens * weight[:, :, None] if kind == "query" else tokens
+        return Embedded(vectors, tokens, mask)

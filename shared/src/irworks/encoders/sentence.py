@@ -20,7 +20,7 @@ from irworks.runtime.files import atomic_folder
 from irworks.runtime.hardware import device as choose_device
 
 if TYPE_CHECKING:
-    from irworks.encoders.network import Embedded
+    from irworks.encoders.network import Embedded, Wanted
 
 __all__ = ["CrossEncoder", "SentenceEncoder", "minilm"]
 
@@ -115,9 +115,9 @@ class SentenceEncoder:
         """Put prompts before texts, to be embedded in batches of `take`; `max_length` says how much is read."""
         return _Prompted([self.prompt(kind) + text for text in texts])
 
-    def embed(self, batch: "_Prompted", kind: Kind) -> "Embedded":
+    def embed(self, batch: "_Prompted", kind: Kind, wanted: "Wanted" = "both") -> "Embedded":
         """Vectors of a batch, with gradients."""
-        found: Embedded = self.network(batch.texts)
+        found: Embedded = self.network(batch.texts, wanted)
         return found
 
     def encode(self, texts: Sequence[str], kind: Kind = "doc") -> NDArray[np.float32]:
@@ -147,7 +147,7 @@ class SentenceEncoder:
         for begin in range(0, len(order), self.batch_size):
             places = order[begin : begin + self.batch_size]
             with torch.inference_mode():
-                batch = self.embed(self.prepare([texts[place] for place in places], kind), kind)
+                batch = self.embed(self.prepare([texts[place] for place in places], kind), kind, "tokens")
             for place, tokens, mask in zip(places, batch.tokens, batch.mask, strict=True):
                 found[place] = tokens[mask].float().cpu().numpy()
         offsets = np.append(0, np.cumsum([len(each) for each in found], dtype=np.int64)).astype(np.int64)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from irworks.encoders.network import Embedded
+from irworks.encoders.network import Embedded, Wanted
 
 __all__ = ["SentenceNetwork"]
 
@@ -23,7 +23,7 @@ class SentenceNetwork(nn.Module):
         self.model = model
         self.projection = None if projection is None else projection.to(model.device)
 
-    def forward(self, texts: list[str]) -> Embedded:
+    def forward(self, texts: list[str], wanted: Wanted = "both") -> Embedded:
         """Read a batch of texts."""
         device = self.model.device
         features = {
@@ -31,9 +31,10 @@ class SentenceNetwork(nn.Module):
             for name, each in self.model.tokenize(texts).items()
         }
         out = self.model(features)
-        tokens = out["token_embeddings"]
+        tokens, mask = out["token_embeddings"], out["attention_mask"].bool()
+        if wanted == "vectors":
+            tokens = tokens[:, :0]
         if self.projection is not None:
             tokens = self.projection(tokens.to(self.projection.weight.dtype))
-        mask = out["attention_mask"].bool()
         vectors = nn.functional.normalize(out["sentence_embedding"], dim=-1)
         return Embedded(vectors, nn.functional.normalize(tokens, dim=-1), mask)

@@ -19,7 +19,7 @@ from irworks.runtime.files import atomic_folder
 from irworks.runtime.hardware import device as choose_device
 
 if TYPE_CHECKING:
-    from irworks.encoders.network import BagNetwork, Embedded
+    from irworks.encoders.network import BagNetwork, Embedded, Wanted
 
 __all__ = ["TinyEncoder", "TinySettings", "tiny"]
 
@@ -98,33 +98,33 @@ class TinyEncoder:
             bags = self.cut.bags(texts)
         return bags.take(np.arange(len(bags)), longest)
 
-    def embed(self, batch: Bags, kind: Kind) -> "Embedded":
+    def embed(self, batch: Bags, kind: Kind, wanted: "Wanted" = "both") -> "Embedded":
         """Vectors of a batch, with gradients."""
-        found: Embedded = self.network(batch, kind)
+        found: Embedded = self.network(batch, kind, wanted)
         return found
 
     def encode(self, texts: Sequence[str], kind: Kind = "doc") -> NDArray[np.float32]:
         """As `Encoder.encode`."""
-        parts = [batch.vectors.cpu().numpy() for batch in self._batches(texts, kind)]
+        parts = [batch.vectors.cpu().numpy() for batch in self._batches(texts, kind, "vectors")]
         return np.concatenate([np.zeros((0, self.dim), dtype=np.float32), *parts])
 
     def encode_tokens(self, texts: Sequence[str], kind: Kind = "doc") -> TokenVectors:
         """As `TokenEncoder.encode_tokens`."""
         parts, sizes = [np.zeros((0, self.token_dim), dtype=np.float32)], [np.zeros(0, dtype=np.int64)]
-        for batch in self._batches(texts, kind):
+        for batch in self._batches(texts, kind, "tokens"):
             parts.append(batch.tokens[batch.mask].cpu().numpy())
             sizes.append(batch.mask.sum(dim=1).cpu().numpy())
         offsets = np.append(0, np.cumsum(np.concatenate(sizes))).astype(np.int64)
         return TokenVectors(np.concatenate(parts), offsets)
 
-    def _batches(self, texts: Sequence[str], kind: Kind, size: int = 256) -> "Iterator[Embedded]":
+    def _batches(self, texts: Sequence[str], kind: Kind, wanted: "Wanted", size: int = 256) -> "Iterator[Embedded]":
         import torch
 
         self.network.eval()
         for begin in range(0, len(texts), size):
             batch = self.prepare(texts[begin : begin + size], kind)
             with torch.inference_mode():
-                yield self.embed(batch, kind)
+                yield self.embed(batch, kind, wanted)
 
     # -- on disk ------------------------------------------------------------------------------------------------------
 

@@ -13,9 +13,9 @@ import torch
 
 from amharic_ir.train.batches import Batch, Batches
 from amharic_ir.train.config import TrainConfig
-from amharic_ir.train.losses import Score, contrastive, distilled
+from amharic_ir.train.losses import Score, contrastive, distilled, of_tokens
 from amharic_ir.train.validation import Validation
-from irworks.encoders.network import Embedded
+from irworks.encoders.network import Embedded, Wanted
 from irworks.errors import ArgumentError, DataError
 from irworks.runtime.bars import progress
 from irworks.runtime.files import atomic_path
@@ -72,6 +72,7 @@ class Training:
         self.encoder, self.batches, self.scores, self.config = encoder, batches, scores, config
         self.distil, self.quality, self.checkpoint, self.accelerator = distil, quality, checkpoint, accelerator
         self.network = encoder.network
+        self.wanted: Wanted = "tokens" if of_tokens in self.scores else "vectors"
         self.parameters = [each for each in self.network.parameters() if each.requires_grad]
         self.device = self.parameters[0].device
         self.optimizer = torch.optim.AdamW(
@@ -185,8 +186,8 @@ class Training:
 
     def _through(self, batch: Batch) -> torch.Tensor:
         with self._precision():
-            queries = self.encoder.embed(self.queries.take(batch.queries), "query")
-            docs = self.encoder.embed(self.docs.take(batch.docs), "doc")
+            queries = self.encoder.embed(self.queries.take(batch.queries), "query", self.wanted)
+            docs = self.encoder.embed(self.docs.take(batch.docs), "doc", self.wanted)
         loss = self._loss(queries, docs, batch)
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -205,7 +206,7 @@ class Training:
         for kind, texts in parts:
             states.append(self._drawing())
             with torch.no_grad(), self._precision():
-                found.append(self.encoder.embed(texts, kind))
+                found.append(self.encoder.embed(texts, kind, self.wanted))
         leaves = [
             Embedded(each.vectors.detach().requires_grad_(), each.tokens.detach().requires_grad_(), each.mask)
             for each in found
@@ -215,7 +216,7 @@ class Training:
         for (kind, texts), state, leaf in zip(parts, states, leaves, strict=True):
             self._draw_from(state)
             with self._precision():
-                again = self.encoder.embed(texts, kind)
+                again = self.encoder.embed(texts, kind, self.wanted)
             pairs = [(again.vectors, leaf.vectors.grad), (again.tokens, leaf.tokens.grad)]
             kept = [(value, grad) for value, grad in pairs if grad is not None]
             torch.autograd.backward([value for value, _ in kept], [grad.to(value.dtype) for value, grad in kept])
