@@ -38,12 +38,15 @@ os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(process),
 import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 
 from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction, loop
 from irworks.errors import ArgumentError, DataError
 
 torch.set_num_threads(1)
 meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
+# A forked process inherits what tests before it made of one process.
+AcceleratorState._reset_state(reset_partial_state=True)
 accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
 assert accelerator.num_processes == 2
 

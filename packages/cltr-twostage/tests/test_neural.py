@@ -212,6 +212,7 @@ if processes > 1:
 import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 
 from cltr_twostage.simulate import tiny_world
 from cltr_twostage.train import TwoStageLearner
@@ -220,6 +221,8 @@ torch.set_num_threads(1)
 world = tiny_world(np.random.default_rng(0), n_docs=10, n_candidates=4, k=2, n_queries=21)
 X = np.stack([world.relevance, world.relevance**2], axis=1)
 meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
+# A forked process inherits what tests before it made of one process.
+AcceleratorState._reset_state(reset_partial_state=True)
 accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
 assert accelerator.num_processes == processes
 for kind in ("linear", "table", "module"):

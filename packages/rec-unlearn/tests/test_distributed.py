@@ -20,6 +20,7 @@ os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(process),
 import numpy as np
 import torch
 from accelerate import Accelerator, InitProcessGroupKwargs
+from accelerate.state import AcceleratorState
 
 from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.registry import make_model
@@ -28,6 +29,8 @@ from rec_unlearn.simulate import simulate_baskets
 
 torch.set_num_threads(1)
 meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
+# A forked process inherits what tests before it made of one process.
+AcceleratorState._reset_state(reset_partial_state=True)
 accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
 assert accelerator.num_processes == 2
 log = simulate_baskets(np.random.default_rng(0), n_users=33, n_items=20).log
