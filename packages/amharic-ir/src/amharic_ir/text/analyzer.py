@@ -116,6 +116,8 @@ class Analyzer:
 
     def tokens_of_word(self, word: str) -> list[str]:
         """The tokens of one word, as the steps leave it."""
+        if self.tokens == "ngram":
+            return self._grams(word)
         return [text for text, _, _ in self._parts(word)]
 
     def _parts(self, word: str) -> Iterator[tuple[str, int, int]]:
@@ -138,13 +140,12 @@ class Analyzer:
 
     def _ngrams(self, word: str, mark: str = "") -> Iterator[tuple[str, int, int]]:
         edge = int(self.boundary)
-        framed = f"{_BOUNDARY}{word}{_BOUNDARY}" if edge else word
-        if len(framed) <= self.n:
-            yield mark + framed, 0, len(word)
-            return
-        for begin in range(len(framed) - self.n + 1):
-            first, last = max(begin - edge, 0), min(begin + self.n - edge, len(word))
-            yield mark + framed[begin : begin + self.n], first, last
+        for begin, text in enumerate(self._grams(word)):
+            yield mark + text, max(begin - edge, 0), min(begin + self.n - edge, len(word))
+
+    def _grams(self, word: str) -> list[str]:
+        framed, n = f"{_BOUNDARY}{word}{_BOUNDARY}" if self.boundary else word, self.n
+        return [framed[begin : begin + n] for begin in range(max(len(framed) - n, 0) + 1)]
 
     def spans(self, text: str, *, words: Collection[str] | None = None) -> list[Token]:
         """The tokens of a text with where they stand in it: `text[token.start:token.end]` is what each was made of.
