@@ -281,3 +281,8 @@ def test_sentences_to_choose_by_are_taken_out_of_documents_that_are_not_learned_
         cloze_split(Documents.of([docs[0], "አንድ።"]))
     with pytest.raises(ArgumentError, match=r"share=1, words=24; expected above 0 and below 1"):
         cloze_split(whole, share=1)
+
+
+def test_one_text_is_no_list_of_documents():
+    with pytest.raises(ArgumentError, match="docs is the text 'mix'; expected documents, or a list of texts"):
+        inverse_cloze("mix")

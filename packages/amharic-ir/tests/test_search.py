@@ -114,3 +114,8 @@ def test_questions_are_answered_as_in_the_reference_table(amharic):
 def test_news_are_found_by_their_headlines(amharic):
     news = read_pairs(amharic / "masakhanews" / "test.tsv", "headline", "text")
     assert measured(news, Analyzer()) > measured(news, Analyzer(tokens="word")) + 0.005
+
+
+def test_a_query_is_cut_into_tokens_before_it_is_highlighted():
+    with pytest.raises(ArgumentError, match="query_tokens is 'ሰላም'; expected tokens"):
+        highlight("ሰላም ለዓለም", "ሰላም", Analyzer())

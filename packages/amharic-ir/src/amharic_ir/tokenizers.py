@@ -84,7 +84,7 @@ def train(
         texts: What to learn from.
         kind: "bpe" (Sennrich et al. 2016), "unigram" (Kudo 2018), "wordpiece" (Schuster and Nakajima 2012), or "byte",
             BPE over bytes, which knows every text.
-        vocab_size: Pieces, at most.
+        vocab_size: Pieces, at most; but of "wordpiece" no fewer than letters, at the beginning of words and inside.
         normalize: How text is rewritten first, here and whenever the tokenizer is used; None: not at all.
         name: For tables; by default the kind and the size.
 

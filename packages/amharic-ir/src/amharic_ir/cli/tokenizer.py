@@ -30,7 +30,7 @@ def train(
     files: Annotated[list[Path], typer.Argument(metavar="TEXTS", help="What to learn from, as index reads it.")],
     out: Annotated[Path, typer.Option(dir_okay=False, help="File for the tokenizer, a .json.")],
     kind: Annotated[Pieces, typer.Option(help="How pieces are found.")] = Pieces.bpe,
-    vocab_size: Annotated[int, typer.Option(min=1, help="Pieces, at most.")] = 8_000,
+    vocab_size: Annotated[int, typer.Option(min=1, help="Pieces, at most; no fewer than letters.")] = 8_000,
     fold: Annotated[
         bool, typer.Option(help="Write homophones as one letter first, here and whenever the tokenizer is used.")
     ] = True,

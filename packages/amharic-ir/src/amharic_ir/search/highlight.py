@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from amharic_ir.text.analyzer import Analyzer
+from irworks.errors import ArgumentError
 
 __all__ = ["highlight", "snippet"]
 
@@ -19,7 +20,14 @@ def highlight(text: str, query_tokens: Iterable[str], analyzer: Analyzer, *, lea
         query_tokens: Of the query, by the same analyzer.
         analyzer: How both became tokens.
         least: A word counts if so large a share of its tokens is among those of the query.
+
+    Raises:
+        ArgumentError: The tokens are one text.
     """
+    if isinstance(query_tokens, str):
+        raise ArgumentError(
+            f"query_tokens is {query_tokens!r}; expected tokens, as analyzer.tokens_of makes them of it"
+        )
     wanted = set(query_tokens)
     words = replace(analyzer, tokens="whitespace" if analyzer.tokens == "whitespace" else "word")
 

@@ -131,8 +131,10 @@ def inverse_cloze(
         seed: Of the draw.
 
     Raises:
-        ArgumentError: No document has two sentences, or keep is no probability.
+        ArgumentError: No document has two sentences, keep is no probability, or docs is one text.
     """
+    if isinstance(docs, str):
+        raise ArgumentError(f"docs is the text {docs[:40]!r}; expected documents, or a list of texts")
     if not 0 <= keep <= 1 or per_doc < 1 or words < 1:
         raise ArgumentError(
             f"keep={keep}, per_doc={per_doc}, words={words}; expected within [0, 1], and at least 1 of each"
