@@ -1,9 +1,5 @@
 """Training by several processes."""
 
-import multiprocessing
-import runpy
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,6 +8,7 @@ torch = pytest.importorskip("torch")
 from amharic_ir.encoders import Ngrams, TinySettings, tiny  # noqa: E402
 from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction  # noqa: E402
 from irworks.data import Collection, Documents  # noqa: E402
+from irworks.testing import run_together  # noqa: E402
 
 PAIRS = Pairs(
     [f"ጥያቄ {i} ሀ{i}" for i in range(33)],
@@ -29,26 +26,15 @@ def base(layers=0):
     return tiny(Ngrams(buckets=64), sizes)
 
 
+KNOWN = {"pairs": PAIRS, "config": CONFIG, "base": base, "judged": JUDGED}
 SCRIPT = """
-import os
-
-os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(process), "LOCAL_RANK": str(process)}
-
 import numpy as np
-import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.state import AcceleratorState
 
 from amharic_ir.train import Pairs, TrainConfig, bi_encoder, late_interaction, loop
 from irworks.errors import ArgumentError, DataError
+from irworks.testing import meet
 
-torch.set_num_threads(1)
-meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
-# A forked process inherits what tests before it made of one process.
-AcceleratorState._reset_state(reset_partial_state=True)
-accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
-assert accelerator.num_processes == 2
+accelerator = meet(folder, process, processes)
 
 
 def keep(name, made, history):
@@ -86,32 +72,13 @@ accelerator.end_training()
 """
 
 
-def run_together(script, folder):
-    """Runs the script in two processes that know of each other by the variables that `accelerate launch` sets."""
-    # A forked process has torch imported already; but threads of a CUDA device do not survive a fork.
-    forks = sys.platform == "linux" and not torch.cuda.is_available()
-    context = multiprocessing.get_context("fork" if forks else "spawn")
-    known = {"folder": folder, "pairs": PAIRS, "config": CONFIG, "base": base, "judged": JUDGED}
-    given = [{**known, "process": process} for process in range(2)]
-    running = [context.Process(target=runpy.run_path, args=(str(script), names)) for names in given]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join(100)
-    codes = [one.exitcode for one in running]
-    for one in running:
-        one.kill()
-        one.join()
-    return codes
-
-
 def test_two_processes_learn_the_same_from_halves_of_every_batch(tmp_path):
     pytest.importorskip("accelerate", reason="accelerate is not installed: pip install 'amharic-ir[dense]'")
     # Before the others start, so that torch imports what an optimiser needs once.
     alone, history = bi_encoder(PAIRS, base(), loss="distill", config=CONFIG)
     script = tmp_path / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    assert run_together(script, tmp_path) == [0, 0]
+    assert run_together(script, KNOWN | {"folder": tmp_path}, seconds=100) == [0, 0]
     found = {
         name: [dict(np.load(tmp_path / f"{name}-{process}.npz")) for process in (0, 1)]
         for name in ("distill", "contrastive", "resumed", "late", "few")

@@ -1,6 +1,4 @@
 import copy
-import multiprocessing
-import runpy
 import sys
 from dataclasses import replace
 
@@ -14,6 +12,7 @@ from cltr_twostage.learning.neural import ModuleScores, is_module
 from cltr_twostage.simulate import tiny_world
 from cltr_twostage.train import TwoStageLearner
 from irworks.errors import ArgumentError, IrworksError, MissingDependencyError
+from irworks.testing import run_together
 
 torch = pytest.importorskip("torch")
 
@@ -202,29 +201,16 @@ def test_a_cuda_device_learns_as_the_processor_does(bent, precision, tmp_path):
 # -- more than one process --------------------------------------------------------------------------------------------
 
 SCRIPT = """
-import os
-
-os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-if processes > 1:
-    os.environ |= {"WORLD_SIZE": str(processes), "LOCAL_WORLD_SIZE": str(processes)}
-    os.environ |= {"RANK": str(process), "LOCAL_RANK": str(process)}
-
 import numpy as np
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.state import AcceleratorState
 
 from cltr_twostage.simulate import tiny_world
 from cltr_twostage.train import TwoStageLearner
+from irworks.testing import meet
 
-torch.set_num_threads(1)
+accelerator = meet(folder, process, processes)
 world = tiny_world(np.random.default_rng(0), n_docs=10, n_candidates=4, k=2, n_queries=21)
 X = np.stack([world.relevance, world.relevance**2], axis=1)
-meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
-# A forked process inherits what tests before it made of one process.
-AcceleratorState._reset_state(reset_partial_state=True)
-accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
-assert accelerator.num_processes == processes
 for kind in ("linear", "table", "module"):
     torch.manual_seed(0)
     stages = [torch.nn.Linear(2, 1) for _ in range(2)] if kind == "module" else [kind, kind]
@@ -241,25 +227,6 @@ accelerator.end_training()
 """
 
 
-def run_together(script, folder, processes):
-    """Runs the script in processes that know of each other by the variables that torchrun sets."""
-    folder.mkdir()
-    # A forked process has torch imported already; but threads of a CUDA device do not survive a fork.
-    forks = sys.platform == "linux" and not torch.cuda.is_available()
-    context = multiprocessing.get_context("fork" if forks else "spawn")
-    names = [{"folder": folder, "process": process, "processes": processes} for process in range(processes)]
-    running = [context.Process(target=runpy.run_path, args=(str(script), given)) for given in names]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join(240)
-    codes = [one.exitcode for one in running]
-    for one in running:
-        one.kill()
-        one.join()
-    return codes
-
-
 @pytest.mark.slow
 def test_two_processes_learn_one_policy_together(tmp_path):
     pytest.importorskip("accelerate")
@@ -268,7 +235,8 @@ def test_two_processes_learn_one_policy_together(tmp_path):
     # The first optimiser makes torch import its compiler: once here, or else in each process.
     torch.optim.Adam([torch.zeros(1, requires_grad=True)])
     for name, processes in (("two", 2), ("one", 1)):
-        assert run_together(script, tmp_path / name, processes) == [0] * processes
+        (tmp_path / name).mkdir()
+        assert run_together(script, {"folder": tmp_path / name}, processes=processes) == [0] * processes
     for kind in ("linear", "table", "module"):
         first, second = (dict(np.load(tmp_path / "two" / f"{kind}-2-{process}.npz")) for process in (0, 1))
         alone = dict(np.load(tmp_path / "one" / f"{kind}-1-0.npz"))

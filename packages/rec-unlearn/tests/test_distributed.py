@@ -1,38 +1,26 @@
 """Training by several processes, which are as one."""
 
-import multiprocessing
-import runpy
 import sys
 
 import numpy as np
 import pytest
 
 from irworks.errors import ArgumentError, MissingDependencyError
+from irworks.testing import run_together
 
 torch = pytest.importorskip("torch")
 
 SCRIPT = """
-import os
-
-os.environ |= {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
-os.environ |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "RANK": str(process), "LOCAL_RANK": str(process)}
-
 import numpy as np
 import torch
-from accelerate import Accelerator, InitProcessGroupKwargs
-from accelerate.state import AcceleratorState
 
+from irworks.testing import meet
 from rec_unlearn.data import leave_last_out
 from rec_unlearn.models.registry import make_model
 from rec_unlearn.models.torch_base import TrainingError
 from rec_unlearn.simulate import simulate_baskets
 
-torch.set_num_threads(1)
-meeting = InitProcessGroupKwargs(init_method=(folder / "store").as_uri())
-# A forked process inherits what tests before it made of one process.
-AcceleratorState._reset_state(reset_partial_state=True)
-accelerator = Accelerator(cpu=True, kwargs_handlers=[meeting])
-assert accelerator.num_processes == 2
+accelerator = meet(folder, process, processes)
 log = simulate_baskets(np.random.default_rng(0), n_users=33, n_items=20).log
 for name in ("gru", "mf-bpr"):
     split = leave_last_out(log)
@@ -53,24 +41,6 @@ accelerator.end_training()
 """
 
 
-def run_together(script, folder):
-    """Runs the script in two processes that know of each other by the variables that `accelerate launch` sets."""
-    # A forked process has torch imported already; but threads of a CUDA device do not survive a fork.
-    forks = sys.platform == "linux" and not torch.cuda.is_available()
-    context = multiprocessing.get_context("fork" if forks else "spawn")
-    given = [{"folder": folder, "process": process} for process in range(2)]
-    running = [context.Process(target=runpy.run_path, args=(str(script), names)) for names in given]
-    for one in running:
-        one.start()
-    for one in running:
-        one.join(200)
-    codes = [one.exitcode for one in running]
-    for one in running:
-        one.kill()
-        one.join()
-    return codes
-
-
 def test_two_processes_train_the_model_that_one_would(tmp_path):
     pytest.importorskip("accelerate", reason="accelerate is not installed: pip install 'rec-unlearn[accelerate]'")
     from rec_unlearn.data import leave_last_out
@@ -86,7 +56,7 @@ def test_two_processes_train_the_model_that_one_would(tmp_path):
         alone[name].fit(split.train, seed=3, validation=split)
     script = tmp_path / "train.py"
     script.write_text(SCRIPT, encoding="utf-8")
-    assert run_together(script, tmp_path) == [0, 0]
+    assert run_together(script, {"folder": tmp_path}) == [0, 0]
     for name, model in alone.items():
         first, second = (dict(np.load(tmp_path / f"{name}-{process}.npz")) for process in (0, 1))
         history = [[row["loss"], row["nDCG@10"]] for row in model.history_]

@@ -1,6 +1,7 @@
-"""What the tests of every package need: run a README as it is written, and a command line as a user would."""
+"""What tests of several packages need: to run a README, a command line, or a program in several processes."""
 
 from irworks.testing.commands import Outcome, run_main
 from irworks.testing.readme import Readme, run_python
+from irworks.testing.together import meet, run_together
 
-__all__ = ["Outcome", "Readme", "run_main", "run_python"]
+__all__ = ["Outcome", "Readme", "meet", "run_main", "run_python", "run_together"]
