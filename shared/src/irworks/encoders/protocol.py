@@ -48,7 +48,10 @@ class TokenEncoder(Protocol):
     def token_dim(self) -> int: ...  # noqa: D102
 
     def encode_tokens(self, texts: Sequence[str], kind: Kind = "doc") -> TokenVectors:
-        """Vectors of length 1 of the tokens of each text, as many as there are."""
+        """Vectors of the tokens of each text, as many as there are.
+
+        Those of documents have length 1; those of a query may have another, by which its tokens count.
+        """
         ...
 
 

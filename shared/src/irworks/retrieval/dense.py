@@ -16,7 +16,17 @@ from irworks.encoders.protocol import Encoder, Kind
 from irworks.encoders.vectors import ranges
 from irworks.errors import ArgumentError, MissingDependencyError
 from irworks.retrieval.protocol import as_queries
-from irworks.retrieval.ranking import NOTHING, Ranking, best, checked_depth, new_documents, places_of, remaining, run_of
+from irworks.retrieval.ranking import (
+    NOTHING,
+    Ranking,
+    best,
+    checked_depth,
+    new_documents,
+    places_of,
+    rankings_of,
+    remaining,
+    run_of,
+)
 from irworks.retrieval.stored import checked_vectors, refuse_other_encoder, sample
 from irworks.runtime.bars import progress
 from irworks.runtime.files import atomic_folder
@@ -131,15 +141,9 @@ class Dense:
         asked = as_queries(queries)
         texts = list(asked.values())
         vectors = self._encoded(texts, "query")
-        spoken = np.array([bool(text.strip()) for text in texts], dtype=bool) & (vectors != 0).any(axis=1)
-        found: list[Ranking] = [NOTHING] * len(texts)
-        rows = np.flatnonzero(spoken)
         ranked = self._exact if self.factory is None else self._near
         step = max(min(_QUERIES_AT_ONCE, _SCORES_AT_ONCE // max(len(self.vectors), 1)), 1)
-        for begin in range(0, len(rows), step):
-            part = rows[begin : begin + step]
-            for place, ranking in zip(part, ranked(vectors[part], k), strict=True):
-                found[place] = ranking
+        found = rankings_of(texts, (vectors != 0).any(axis=1), step, lambda rows: ranked(vectors[rows], k))
         return run_of(asked, found, self.ids, f"Dense({self.encoder.name})")
 
     def _exact(self, vectors: NDArray[np.float32], k: int) -> list[Ranking]:

@@ -16,7 +16,16 @@ from irworks.encoders.vectors import TokenVectors
 from irworks.errors import ArgumentError
 from irworks.retrieval.maxsim import maxsim_many
 from irworks.retrieval.protocol import as_queries
-from irworks.retrieval.ranking import NOTHING, Ranking, best, checked_depth, new_documents, places_of, remaining, run_of
+from irworks.retrieval.ranking import (
+    Ranking,
+    best,
+    checked_depth,
+    new_documents,
+    places_of,
+    rankings_of,
+    remaining,
+    run_of,
+)
 from irworks.retrieval.stored import checked_vectors, refuse_other_encoder, sample
 from irworks.runtime.bars import progress
 from irworks.runtime.files import atomic_folder
@@ -100,13 +109,11 @@ class LateInteraction:
         asked = as_queries(queries)
         texts = list(asked.values())
         tokens = self._encoded(texts, "query")
-        spoken = np.array([bool(text.strip()) for text in texts], dtype=bool) & (np.diff(tokens.offsets) > 0)
-        found: list[Ranking] = [NOTHING] * len(texts)
-        rows = np.flatnonzero(spoken)
-        for begin in range(0, len(rows), _QUERIES_AT_ONCE):
-            part = rows[begin : begin + _QUERIES_AT_ONCE]
-            for place, scores in zip(part, maxsim_many(tokens.take(part), self.docs), strict=True):
-                found[place] = best(scores, k)
+
+        def ranked(rows: NDArray[np.int64]) -> list[Ranking]:
+            return [best(scores, k) for scores in maxsim_many(tokens.take(rows), self.docs)]
+
+        found = rankings_of(texts, np.diff(tokens.offsets) > 0, _QUERIES_AT_ONCE, ranked)
         return run_of(asked, found, self.ids, f"LateInteraction({self.encoder.name})")
 
     def score(self, query: str, docs: Mapping[str, str]) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 """What all indexes do: keep ids in order, and make runs of scores."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from irworks.data.runs import Run
 from irworks.errors import ArgumentError
 from irworks.retrieval.protocol import as_queries
 
-__all__ = ["Ranking", "best", "checked_depth", "new_documents", "places_of", "remaining", "run_of"]
+__all__ = ["Ranking", "best", "checked_depth", "new_documents", "places_of", "rankings_of", "remaining", "run_of"]
 
 # Places of documents, best first, and their scores.
 Ranking = tuple[NDArray[np.int64], NDArray[np.floating]]
@@ -77,6 +77,29 @@ def best(values: NDArray[np.floating], k: int, *, above: float = -np.inf) -> Ran
     places = np.flatnonzero(near)
     places = places[np.argsort(-values[places], kind="stable")][:k]
     return places, values[places]
+
+
+def rankings_of(
+    texts: Sequence[str],
+    encoded: NDArray[np.bool_],
+    step: int,
+    ranked: Callable[[NDArray[np.int64]], Iterable[Ranking]],
+) -> list[Ranking]:
+    """A ranking for each query; one that is blank, or of which nothing was encoded, finds nothing.
+
+    Args:
+        texts: Of the queries.
+        encoded: bool [n_queries]: of which the encoder made something.
+        step: So many queries at once.
+        ranked: From places of queries to their rankings.
+    """
+    found: list[Ranking] = [NOTHING] * len(texts)
+    rows = np.flatnonzero(np.array([bool(text.strip()) for text in texts], dtype=bool) & encoded)
+    for begin in range(0, len(rows), step):
+        part = rows[begin : begin + step]
+        for place, ranking in zip(part, ranked(part), strict=True):
+            found[place] = ranking
+    return found
 
 
 def run_of(queries: Iterable[str], rankings: Iterable[Ranking], ids: Sequence[str], name: str) -> Run:
