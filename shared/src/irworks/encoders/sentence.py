@@ -35,8 +35,8 @@ class SentenceEncoder:
         model: A name on the hub, a folder, or a `SentenceTransformer`.
         query_prompt: What stands before a query; by default what the model's settings or its card say.
         doc_prompt: Before a document.
-        token_dim: Project token vectors to so many dimensions, which training learns; None: they are taken as they come, or
-            by the projection that `save` put beside the model.
+        token_dim: Project token vectors to so many dimensions, which training learns; None: they are taken as they
+            come, or by the projection that `save` put beside the model.
         batch_size: Texts at once.
         truncate_dim: Keep so many dimensions of a text's vector (Matryoshka; Kusupati et al. 2022).
         max_length: Tokens of a text that are read; by default as the model says.
