@@ -21,8 +21,8 @@ class Embedded:
 
     Attributes:
         vectors: float [n, dim], of length 1; 0 for a text without tokens; [n, 0] where they were not asked for.
-        tokens: float [n, t, token_dim], where `mask` is set of length 1, of a query perhaps of another; [n, 0, token_dim]
-            where they were not asked for.
+        tokens: float [n, t, token_dim], where `mask` is set of length 1, of a query perhaps of another; [n, 0,
+            token_dim] where they were not asked for.
         mask: bool [n, t].
     """
 
